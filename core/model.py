@@ -1,0 +1,181 @@
+"""The sequence model: embedding → recurrent stack → linear head → cross-entropy, on one flat parameter vector.
+
+A model keeps no state between calls. What a batch needs is in its `Workspace`, what a lane carries is in its
+state, and the parameters are passed in, so that several batches, each with a version of its own, can be in
+flight at once.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from . import linear
+from .embedding import EmbeddingSequence
+from .losses import CrossEntropy
+from .lstm import LSTMSequence, LSTMState
+from .parameters import Array, Layout
+
+__all__ = ["CELLS", "SequenceModel", "Workspace"]
+
+CELLS = {"lstm": LSTMSequence}
+State = list[LSTMState]
+
+
+class Workspace:
+    """All scratch of one batch in flight, `T` steps of `B` lanes. Made once, reused.
+
+    `gradient` ``(size,)`` is the vector that the backward pass writes.
+    """
+
+    def __init__(self, model: SequenceModel, steps: int, lanes: int, gradient: Array) -> None:
+        sizes, dtype = model.input_sizes, model.dtype
+        self.steps, self.lanes = steps, lanes
+        self.embedding = EmbeddingSequence(steps, lanes, model.embedding_size, dtype)
+        self.layers = [model.cell_type(steps, lanes, size, model.hidden_size, dtype) for size in sizes]
+        self.loss = CrossEntropy(model.vocabulary_size, steps * lanes, dtype)
+        self.gradient = gradient
+        self.gradient_views = model.layout.views(gradient)
+
+
+class SequenceModel:
+    """Next-token model of `num_layers` recurrent layers.
+
+    Arguments: `vocabulary_size` V, `embedding_size` I and `hidden_size` H, all at least 1; `cell`, a name in
+    `CELLS`; `dtype` float32 or float64; `seed` of the initial parameters, which are drawn as torch does: embedding
+    N(0, 1), recurrent layers and head uniform in ±1/√H.
+
+    ``parameters`` is the flat vector ``(size,)``; the passes take it as an argument, so any version will do.
+    """
+
+    def __init__(
+        self,
+        vocabulary_size: int,
+        *,
+        embedding_size: int = 64,
+        hidden_size: int = 128,
+        num_layers: int = 1,
+        cell: str = "lstm",
+        dtype: str = "float32",
+        seed: int = 0,
+    ) -> None:
+        counts = {
+            "vocabulary_size": vocabulary_size,
+            "embedding_size": embedding_size,
+            "hidden_size": hidden_size,
+            "num_layers": num_layers,
+        }
+        for name, count in counts.items():
+            if type(count) is not int or count < 1:
+                raise ValueError(f"{name}: expected a whole number of at least 1, got {count!r}")
+        if cell not in CELLS:
+            raise ValueError(f"cell: expected one of {', '.join(CELLS)}, got {cell!r}")
+        if dtype not in ("float32", "float64"):
+            raise ValueError(f"dtype: expected 'float32' or 'float64', got {dtype!r}")
+        self.config: dict[str, Any] = {**counts, "cell": cell, "dtype": dtype}
+        self.vocabulary_size, self.embedding_size = vocabulary_size, embedding_size
+        self.hidden_size, self.num_layers = hidden_size, num_layers
+        self.cell_type, self.dtype = CELLS[cell], np.dtype(dtype)
+        self.input_sizes = [embedding_size] + [hidden_size] * (num_layers - 1)
+
+        self.layout = Layout()
+        self.layout.add("embedding", vocabulary_size, embedding_size)
+        for layer, size in enumerate(self.input_sizes):
+            self.layout.add(f"rnn.{layer}", *self.cell_type.matrix_shape(size, hidden_size))
+        self.layout.add("head", *linear.matrix_shape(hidden_size, vocabulary_size))
+        self.parameters = np.zeros(self.layout.size, self.dtype)
+        self._initialise(np.random.Generator(np.random.Philox(seed)))
+
+    def _initialise(self, rng: np.random.Generator) -> None:
+        bound = 1 / math.sqrt(self.hidden_size)
+        self.load_state_dict(
+            {
+                name: rng.standard_normal(array.shape)
+                if name.startswith("embedding")
+                else rng.uniform(-bound, bound, array.shape)
+                for name, array in self.state_dict().items()
+            }
+        )
+
+    def state_dict(self, parameters: Array | None = None) -> dict[str, Array]:
+        """A copy of `parameters` (the model's own by default) under torch's names and in torch's shapes."""
+        views = self.layout.views(self.parameters if parameters is None else parameters)
+        named = {"embedding.weight": views["embedding"].copy()}
+        for layer, size in enumerate(self.input_sizes):
+            arrays = self.cell_type.to_torch(views[f"rnn.{layer}"], size)
+            named |= {f"rnn.{name}_l{layer}": array for name, array in arrays.items()}
+        return named | {f"head.{name}": array for name, array in linear.to_torch(views["head"]).items()}
+
+    def load_state_dict(self, named: dict[str, Array]) -> None:
+        """Set ``parameters`` from arrays under torch's names.
+
+        Raises ValueError, and changes nothing, where a name is missing or unexpected or a shape is wrong; the
+        message lists all of them.
+        """
+        expected = self.state_dict()
+        problems = [f"missing {name}" for name in expected if name not in named]
+        problems += [f"unexpected {name}" for name in named if name not in expected]
+        problems += [
+            f"{name}: expected shape {expected[name].shape}, got {array.shape}"
+            for name, array in named.items()
+            if name in expected and array.shape != expected[name].shape
+        ]
+        if problems:
+            raise ValueError("state dict does not fit the model: " + "; ".join(problems))
+        views = self.layout.views(self.parameters)
+        views["embedding"][...] = named["embedding.weight"]
+        for layer in range(self.num_layers):
+            suffix = f"_l{layer}"
+            arrays = {
+                name.removeprefix("rnn.").removesuffix(suffix): array
+                for name, array in named.items()
+                if name.startswith("rnn.") and name.endswith(suffix)
+            }
+            self.cell_type.from_torch(views[f"rnn.{layer}"], arrays)
+        linear.from_torch(views["head"], {"weight": named["head.weight"], "bias": named["head.bias"]})
+
+    def workspace(self, steps: int, lanes: int, gradient: Array | None = None) -> Workspace:
+        """Buffers for batches of `steps` × `lanes`; `gradient` ``(size,)`` is made where it is not given."""
+        return Workspace(self, steps, lanes, np.zeros_like(self.parameters) if gradient is None else gradient)
+
+    def initial_state(self, lanes: int) -> State:
+        """A state of zeros for `lanes` lanes: a pair of arrays ``(H, B)`` for each layer."""
+        return [self.cell_type.initial_state(lanes, self.hidden_size, self.dtype) for _ in self.input_sizes]
+
+    def logits(self, parameters: Array, workspace: Workspace, inputs: Array, state: State) -> Array:
+        """The logits ``(V, T·B)`` for tokens `inputs` ``(T, B)``, a buffer of `workspace`. Moves `state` on."""
+        views = self.layout.views(parameters)
+        layers = workspace.layers
+        workspace.embedding.forward(views["embedding"], inputs, layers[0].inputs)
+        for index, layer in enumerate(layers):
+            if index:
+                np.positive(layers[index - 1].outputs.reshape(layer.inputs.shape), out=layer.inputs)
+            layer.forward(views[f"rnn.{index}"], state[index])
+        linear.forward(views["head"], layers[-1].outputs_and_one, workspace.loss.logits)
+        return workspace.loss.logits
+
+    def forward(
+        self, parameters: Array, workspace: Workspace, inputs: Array, targets: Array, state: State
+    ) -> float:
+        """The summed loss of `targets` ``(T, B)`` given `inputs` ``(T, B)``, in nats. Moves `state` on."""
+        self.logits(parameters, workspace, inputs, state)
+        return workspace.loss.forward(targets.reshape(-1))
+
+    def backward(self, parameters: Array, workspace: Workspace, scale: float) -> Array:
+        """The gradient vector of `scale` times the summed loss, after `forward`; it belongs to `workspace`.
+
+        `parameters` must be what `forward` got.
+        """
+        views, d_views = self.layout.views(parameters), workspace.gradient_views
+        layers = workspace.layers
+        d_logits = workspace.loss.backward(scale)
+        top = layers[-1]
+        linear.backward(views["head"], top.outputs_and_one, d_logits, d_views["head"], top.d_outputs)
+        for index in reversed(range(len(layers))):
+            layer, below = layers[index], layers[index - 1] if index else workspace.embedding
+            layer.backward(views[f"rnn.{index}"], d_views[f"rnn.{index}"])
+            layer.backward_inputs(views[f"rnn.{index}"], below.d_outputs)
+        workspace.embedding.backward(d_views["embedding"])
+        return workspace.gradient

@@ -1,0 +1,40 @@
+"""What travels through the channels. Every message is of one shard of one batch."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from ..core.batch import SequenceBatch
+
+__all__ = ["Backwarded", "Forwarded", "Loaded"]
+
+
+class Loaded(NamedTuple):
+    """load → forward: the lanes of one shard of batch number ``index``."""
+
+    index: int
+    shard: int
+    batch: SequenceBatch
+    tokens: int  # of the whole batch: gradients are divided by it, so that those of the shards add up
+
+
+class Forwarded(NamedTuple):
+    """forward → backward: ``workspace`` holds the forward pass, computed with ``version``."""
+
+    index: int
+    shard: int
+    version: int
+    workspace: int
+    tokens: int
+    loss: float  # summed over the lanes of the shard, in nats
+
+
+class Backwarded(NamedTuple):
+    """backward → update: the gradient of ``workspace`` is complete."""
+
+    index: int
+    shard: int
+    version: int
+    workspace: int
+    tokens: int
+    loss: float

@@ -1,0 +1,34 @@
+"""forward: one task a shard; waits for the planned parameter version and computes the loss."""
+
+from __future__ import annotations
+
+from ...core.serial import planned_version
+from ..channels import Receiver, Sender
+from ..messages import Forwarded, Loaded
+from ..places import Place
+from ..reports import StageMeter
+from ..versions import VersionStore
+
+__all__ = ["forward"]
+
+
+async def forward(
+    receive_loaded: Receiver[Loaded],
+    receive_free: Receiver[int],
+    send_forwarded: Sender[Forwarded],
+    place: Place,
+    versions: VersionStore,
+    delay: int,
+    meter: StageMeter,
+) -> None:
+    """Compute the forward pass of each batch with version ``max(0, index − delay)``, in a free workspace."""
+    with receive_loaded, send_forwarded:
+        async for index, shard, batch, tokens in receive_loaded:
+            workspace = await receive_free.receive()
+            version = planned_version(index, delay)
+            with meter.waiting():
+                slot = await versions.wait_for(version)
+            with meter.computing():
+                loss = await place.forward(workspace, slot, batch)
+            meter.items += 1
+            await send_forwarded.send(Forwarded(index, shard, version, workspace, tokens, loss))

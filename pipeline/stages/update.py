@@ -1,0 +1,60 @@
+"""update: joins the shard gradients of a batch in shard order and turns version n into version n+1."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import ExitStack
+
+import trio
+
+from ...core.optimizers import Optimizer
+from ...core.parameters import Array
+from ...core.serial import planned_version
+from ...core.serial import update as apply
+from ..channels import Receiver, Sender
+from ..messages import Backwarded
+from ..reports import StageMeter
+from ..versions import VersionStore
+
+__all__ = ["Applied", "update"]
+
+Applied = Callable[[int, int, float, float, int], None]  # step, version, loss, gradient norm, tokens
+
+
+async def update(
+    receive_backwarded: list[Receiver[Backwarded]],
+    send_free: list[Sender[int]],
+    gradients: list[Array],
+    versions: VersionStore,
+    optimizer: Optimizer,
+    clip: float | None,
+    delay: int,
+    meter: StageMeter,
+    applied: Applied,
+) -> None:
+    """Apply every batch, give its workspaces back, and call `applied`.
+
+    `gradients` holds for each shard the gradients of its workspaces ``(workspaces, size)``. Receiving from the
+    shards in turn is what fixes the order of the sum.
+    """
+    with ExitStack() as stack:
+        for receiver in receive_backwarded:
+            stack.enter_context(receiver)
+        while True:
+            try:
+                messages = [await receiver.receive() for receiver in receive_backwarded]
+            except trio.EndOfChannel:
+                return
+            index, version = messages[0].index, planned_version(versions.latest, delay)
+            if any(message.index != versions.latest or message.version != version for message in messages):
+                raise RuntimeError(f"expected batch {versions.latest} with version {version}, got {messages}")
+            parts = [rows[message.workspace] for rows, message in zip(gradients, messages, strict=True)]
+            with meter.computing():
+                next_parameters = versions.parameters(index + 1)
+                norm = apply(versions.parameters(index), parts, optimizer, clip, next_parameters)
+            versions.publish()
+            meter.items += 1
+            tokens = messages[0].tokens
+            applied(index + 1, version, sum(message.loss for message in messages) / tokens, norm, tokens)
+            for sender, message in zip(send_free, messages, strict=True):
+                await sender.send(message.workspace)

@@ -1,0 +1,240 @@
+"""The trainer: opens the channels and the one nursery. The wiring of the pipeline is in this file alone.
+
+For M shards, with a chain of channels for each (m = 0 … M−1)::
+
+    batches ─► load ─┬─ loaded m ─► forward m ─ forwarded m ─► backward m ─ backwarded m ─┬─► update ─► on_report
+                     │                 ▲                                                  │
+                     └ …               └──────────────── free m (workspaces) ◄────────────┘
+
+The only cycle is the one of the free workspaces. It cannot fill up: ``free m`` has room for every workspace there
+is. ``delay + 1`` workspaces a shard are all that can be in flight, because batch k waits for version k − delay.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+import threadpoolctl
+import trio
+
+from ..core.batch import SequenceBatch, shard_lanes
+from ..core.model import SequenceModel
+from ..core.optimizers import Optimizer
+from ..core.shard import Shard
+from . import stages
+from .channels import Channel
+from .messages import Backwarded, Forwarded, Loaded
+from .places import InlinePlace, Place, ThreadPlace
+from .reports import Report, StageMeter
+from .versions import VersionStore
+
+__all__ = ["EXECUTORS", "Trainer", "default_blas_threads"]
+
+EXECUTORS = ("auto", "inline", "thread")
+SPEED_WINDOW = 32  # steps that tokens_per_second is measured over
+
+
+def default_blas_threads(model: SequenceModel, shards: int) -> int:
+    """BLAS threads by the sizes alone, never by the machine, because their number can change the last bits.
+
+    One where several shards compute at once, or where the products are too small to share; otherwise two.
+    """
+    return 2 if shards == 1 and model.hidden_size >= 128 else 1
+
+
+class Trainer:
+    """Trains `model` with `optimizer`, in trio stages linked by channels.
+
+    `clip` is the largest gradient norm (None: any). `delay` is how many versions old the parameters of a batch
+    are, by plan; 0 is ordinary sequential training. `shards` is the number of slices the lanes are split into;
+    `executor` says where they compute: ``"inline"`` in the event loop, ``"thread"`` in worker threads, ``"auto"``
+    one of the two by the sizes. `capacity` is the room of each channel, in batches. `blas_threads` is None for
+    `default_blas_threads`.
+
+    Shards, delay and BLAS threads are part of what the weights are a function of; the executor, the capacity
+    and the timing are not. After a run, whole or cut short, ``model.parameters`` are those after the batches
+    0 … ``step − 1``, all of them and no other.
+    """
+
+    def __init__(
+        self,
+        model: SequenceModel,
+        optimizer: Optimizer,
+        *,
+        clip: float | None = None,
+        delay: int = 0,
+        shards: int = 1,
+        executor: str = "auto",
+        capacity: int = 1,
+        blas_threads: int | None = None,
+    ) -> None:
+        for name, value, least in (("delay", delay, 0), ("shards", shards, 1), ("capacity", capacity, 0)):
+            if type(value) is not int or value < least:
+                raise ValueError(f"{name}: expected a whole number of at least {least}, got {value!r}")
+        if clip is not None and not (np.isfinite(clip) and clip > 0):
+            raise ValueError(f"clip: expected a finite number above 0, or None, got {clip!r}")
+        if executor not in EXECUTORS:
+            raise ValueError(f"executor: expected one of {', '.join(EXECUTORS)}, got {executor!r}")
+        self.model, self.optimizer, self.clip = model, optimizer, clip
+        self.delay, self.shards, self.capacity = delay, shards, capacity
+        self.executor = executor
+        if executor == "auto":  # a pass that is shorter than a thread hop is better computed at once
+            self.executor = "thread" if model.hidden_size >= 128 else "inline"
+        self.blas_threads = blas_threads or default_blas_threads(model, shards)
+        self.step = 0
+
+    async def run(
+        self,
+        batches: AsyncIterable[SequenceBatch] | Iterable[SequenceBatch],
+        *,
+        steps: int | None = None,
+        on_report: Callable[[Report], None] | None = None,
+    ) -> int:
+        """Train on `batches`, at most `steps` of them, and return how many were applied.
+
+        All batches have the shape ``(T, B)`` of the first. `on_report` is called after each. The hidden state
+        starts from zero. A stage that fails ends all of them, and its error is what is raised here.
+        """
+        source = _iterate(batches)
+        first = None if steps == 0 else await anext(source, None)
+        if first is None:
+            return 0
+        limits = threadpoolctl.threadpool_limits(self.blas_threads, user_api="blas")
+        run = _Run(self, first, on_report or (lambda report: None))
+        try:
+            await run.stages(_chain(first, source), steps)
+        except BaseExceptionGroup as group:
+            raise _root_cause(group) from None
+        finally:
+            limits.restore_original_limits()
+            run.versions.copy_latest(self.model.parameters)
+            self.step += run.versions.latest
+        return run.versions.latest
+
+
+class _Run:
+    """The channels, stages and buffers of one run."""
+
+    def __init__(self, trainer: Trainer, first: SequenceBatch, on_report: Callable[[Report], None]) -> None:
+        model, credits = trainer.model, trainer.delay + 1
+        self.trainer, self.on_report = trainer, on_report
+        steps, lanes = first.inputs.shape
+        self.lanes = shard_lanes(lanes, trainer.shards)
+        slots = np.empty((trainer.delay + 2, model.layout.size), model.dtype)
+        slots[0] = model.parameters
+        self.versions = VersionStore(slots)
+        self.gradients = [np.zeros((credits, model.layout.size), model.dtype) for _ in self.lanes]
+        shards = [
+            Shard(model, steps, part.stop - part.start, slots, gradients)
+            for part, gradients in zip(self.lanes, self.gradients, strict=True)
+        ]
+        limiter = trio.CapacityLimiter(len(shards) * 2)
+        self.places: list[Place] = [
+            InlinePlace(shard) if trainer.executor == "inline" else ThreadPlace(shard, limiter) for shard in shards
+        ]
+
+        def channels(name: str, capacity: int) -> list[Channel[Any]]:
+            return [Channel(f"{name} {shard}", capacity) for shard in range(trainer.shards)]
+
+        self.loaded: list[Channel[Loaded]] = channels("loaded", trainer.capacity)
+        self.forwarded: list[Channel[Forwarded]] = channels("forwarded", trainer.capacity)
+        self.backwarded: list[Channel[Backwarded]] = channels("backwarded", trainer.capacity)
+        self.free: list[Channel[int]] = channels("free", credits)
+        self.meters: list[StageMeter] = []
+        self.finished: deque[tuple[float, int]] = deque(maxlen=SPEED_WINDOW)
+
+    async def stages(self, batches: AsyncIterator[SequenceBatch], steps: int | None) -> None:
+        trainer, versions = self.trainer, self.versions
+        for channel in self.free:
+            for workspace in range(channel.capacity):
+                await channel.sender.send(workspace)
+        self.start = perf_counter()
+        self.finished.append((self.start, 0))
+        async with trio.open_nursery() as nursery:
+            send_loaded = [channel.sender for channel in self.loaded]
+            meter = self._meter("load", [], send_loaded)
+            nursery.start_soon(stages.load, batches, self.lanes, send_loaded, meter, steps, name="load")
+            for shard, place in enumerate(self.places):
+                receive, free, send = self.loaded[shard].receiver, self.free[shard].receiver, self.forwarded[shard].sender
+                meter = self._meter(f"forward {shard}", [receive, free], [send])
+                arguments = (receive, free, send, place, versions, trainer.delay, meter)
+                nursery.start_soon(stages.forward, *arguments, name=meter.name)
+            for shard, place in enumerate(self.places):
+                receive_forwarded, send_backwarded = self.forwarded[shard].receiver, self.backwarded[shard].sender
+                meter = self._meter(f"backward {shard}", [receive_forwarded], [send_backwarded])
+                nursery.start_soon(
+                    stages.backward, receive_forwarded, send_backwarded, place, versions, meter, name=meter.name
+                )
+            receive_backwarded = [channel.receiver for channel in self.backwarded]
+            meter = self._meter("update", receive_backwarded, [])
+            nursery.start_soon(
+                stages.update,
+                receive_backwarded,
+                [channel.sender for channel in self.free],
+                self.gradients,
+                versions,
+                trainer.optimizer,
+                trainer.clip,
+                trainer.delay,
+                meter,
+                self._applied,
+                name="update",
+            )
+
+    def _meter(self, name: str, receivers: list[Any], senders: list[Any]) -> StageMeter:
+        self.meters.append(StageMeter(name, receivers, senders))
+        return self.meters[-1]
+
+    def _applied(self, step: int, version: int, loss: float, grad_norm: float, tokens: int) -> None:
+        now = perf_counter()
+        since, before = self.finished[0]
+        total = self.finished[-1][1] + tokens
+        self.finished.append((now, total))
+        channels = (*self.loaded, *self.forwarded, *self.backwarded, *self.free)
+        self.on_report(
+            Report(
+                step=self.trainer.step + step,
+                version=self.trainer.step + version,
+                staleness=step - 1 - version,
+                loss=loss,
+                grad_norm=grad_norm,
+                tokens=total,
+                tokens_per_second=(total - before) / (now - since),
+                seconds=now - self.start,
+                stages=tuple(meter.report() for meter in self.meters),
+                channels=tuple(channel.report() for channel in channels),
+            )
+        )
+
+
+async def _iterate(batches: AsyncIterable[SequenceBatch] | Iterable[SequenceBatch]) -> AsyncIterator[SequenceBatch]:
+    if isinstance(batches, AsyncIterable):
+        async for batch in batches:
+            yield batch
+    else:
+        for batch in batches:
+            yield batch
+
+
+async def _chain(first: SequenceBatch, rest: AsyncIterator[SequenceBatch]) -> AsyncIterator[SequenceBatch]:
+    yield first
+    async for batch in rest:
+        yield batch
+
+
+def _root_cause(group: BaseExceptionGroup[Any]) -> BaseException:
+    """The first error in `group` that is not just a stage noticing that its neighbour has ended."""
+    leaves: list[BaseException] = []
+    pending: list[BaseException] = [group]
+    while pending:
+        error = pending.pop(0)
+        if isinstance(error, BaseExceptionGroup):
+            pending = [*error.exceptions, *pending]
+        else:
+            leaves.append(error)
+    echoes = (trio.BrokenResourceError, trio.ClosedResourceError, trio.Cancelled)
+    return next((leaf for leaf in leaves if not isinstance(leaf, echoes)), leaves[0])
