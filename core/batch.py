@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import NamedTuple
 
 from .parameters import Array
@@ -31,4 +32,4 @@ def shard_lanes(lanes: int, shards: int) -> list[slice]:
         raise ValueError(f"shards: expected 1 to {lanes} (the lanes of a batch), got {shards}")
     size, longer = divmod(lanes, shards)
     starts = [shard * size + min(shard, longer) for shard in range(shards + 1)]
-    return [slice(start, stop) for start, stop in zip(starts, starts[1:], strict=False)]
+    return [slice(start, stop) for start, stop in pairwise(starts)]

@@ -10,7 +10,7 @@ import numpy as np
 
 from .parameters import Array
 
-__all__ = ["forward", "backward", "from_torch", "matrix_shape", "to_torch"]
+__all__ = ["backward", "forward", "from_torch", "matrix_shape", "to_torch"]
 
 
 def matrix_shape(in_features: int, out_features: int) -> tuple[int, int]:

@@ -40,12 +40,14 @@ class LSTMState(NamedTuple):
 class LSTMSequence:
     """The buffers of one layer for `T` steps of `B` lanes, and the forward and backward passes over them.
 
-    Every array and every per-step view is made here, once; the passes allocate nothing. What the other layers
-    see is feature-major over the whole sequence:
+    Every array and every per-step view is made here, once; the loops over time allocate nothing. What the other
+    layers see is feature-major over the whole sequence:
 
     - ``inputs`` ``(I, T, B)``: written by the caller before `forward`.
     - ``outputs`` ``(H, T·B)``: ``h'`` of every step.
     - ``outputs_and_one`` ``(H+1, T·B)``: the same above a row of ones, for a linear layer with a bias.
+    - ``d_outputs`` ``(H, T·B)``: written by the caller before `backward`.
+    - ``d_gates`` ``(4H, T·B)``: after `backward`, the gradient before the activations, of o, i, f, g.
     """
 
     def __init__(self, steps: int, lanes: int, input_size: int, hidden_size: int, dtype: np.dtype) -> None:
@@ -66,9 +68,10 @@ class LSTMSequence:
         # gates[t] is o, i, f, g, c_t, one behind the other, so that what is used together is contiguous.
         gates = np.zeros((T + 1, 5 * H, B), dtype)
         self._cell_first, self._cell_last = gates[0, 4 * H :], gates[T, 4 * H :]
-        products = np.empty((T, 2 * H, B), dtype)  # i ⊙ g and f ⊙ c
+        products = np.empty((2 * H, B), dtype)  # i ⊙ g and f ⊙ c
         cell_tanh = np.empty((T, H, B), dtype)  # tanh(c')
         self._packed = np.empty((4 * H, K), dtype)
+        self._sums = np.empty((4 * H, B), dtype)
         self._one = np.array(1, dtype)
         # σ(z) = 1 / (1 + exp(−z)): the minus is folded into the packed rows of o, i and f.
         self._signs = np.repeat(np.array([-1, 1], dtype), (3 * H, H))[:, None]
@@ -80,9 +83,9 @@ class LSTMSequence:
                 gates[t, 3 * H : 4 * H],
                 gates[t, H : 3 * H],
                 gates[t, 3 * H :],
-                products[t],
-                products[t, :H],
-                products[t, H:],
+                products,
+                products[:H],
+                products[H:],
                 gates[t + 1, 4 * H :],
                 cell_tanh[t],
                 gates[t, :H],
@@ -91,49 +94,51 @@ class LSTMSequence:
             for t in range(T)
         ]
 
-        # Backward: d_gates is (4H, T·B) with rows T+1 steps long, which keeps a row off a power of two.
-        d_gates = np.empty((4 * H, T + 1, B), dtype)
-        self._d_gates = d_gates.reshape(4 * H, (T + 1) * B)[:, : T * B]
-        self._d_outputs = np.empty((H, T, B), dtype)
-        self.d_outputs = self._d_outputs.reshape(H, T * B)
+        # Backward goes over the steps in sweeps that fit in the cache: whole-array calls for the derivative
+        # factors of a sweep, then step by step. A factor becomes the gradient of its gate in place.
+        d_gates = np.empty((4 * H, T + 1, B), dtype)  # a step too long, which keeps rows off a power of two
+        self.d_gates = d_gates.reshape(4 * H, (T + 1) * B)[:, : T * B]
+        self.d_outputs = np.empty((H, T * B), dtype)
+        d_gates_by_step = d_gates[:, :T].transpose(1, 0, 2)
+        d_outputs_by_step = self.d_outputs.reshape(H, T, B).transpose(1, 0, 2)
         self._hidden_weights = np.empty((H, 4 * H), dtype)
         self._d_hidden, self._d_cell = np.empty((H, B), dtype), np.empty((H, B), dtype)
         self._scratch = np.empty((H, B), dtype)
-        sweep = max(1, CACHE_BYTES // (13 * H * B * dtype.itemsize))
-        factors = np.empty((sweep, 4 * H, B), dtype)  # d gate before its activation / d h' (o) or d c' (i, f, g)
-        cell_factors = np.empty((sweep, H, B), dtype)  # d c' / d h'
+        sweep = min(T, max(1, CACHE_BYTES // (14 * H * B * dtype.itemsize)))
+        factors = np.empty((sweep, 4 * H, B), dtype)
+        cell_factors = np.empty((sweep, H, B), dtype)
+        d_outputs = np.empty((sweep, H, B), dtype)
         self._sweeps = []
         for stop in range(T, 0, -sweep):
             start = max(0, stop - sweep)
-            n = stop - start
-            now = slice(start, stop)
+            n, now = stop - start, slice(start, stop)
             views = (
                 gates[now, : 3 * H],
                 gates[now, :H],
                 gates[now, H : 2 * H],
                 gates[now, 3 * H : 4 * H],
-                stacked[I : I + H, start + 1 : stop + 1].transpose(1, 0, 2),
-                products[now],
-                products[now, :H],
+                gates[now, 3 * H :],
                 cell_tanh[now],
                 factors[:n, : 3 * H],
                 factors[:n, :H],
                 factors[:n, H : 3 * H],
                 factors[:n, 3 * H :],
                 cell_factors[:n],
+                d_outputs_by_step[now],
+                d_outputs[:n],
+                factors[:n],
+                d_gates_by_step[now],
             )
             by_step = [
                 (
-                    self._d_outputs[:, t],
-                    cell_factors[t - start],
-                    factors[t - start, :H],
-                    factors[t - start, H:].reshape(3, H, B),
-                    gates[t, 2 * H : 3 * H],
-                    d_gates[:H, t],
-                    d_gates[H:, t].reshape(3, H, B),
-                    d_gates[:, t],
+                    d_outputs[t],
+                    cell_factors[t],
+                    factors[t, :H],
+                    factors[t, H:].reshape(3, H, B),
+                    gates[start + t, 2 * H : 3 * H],
+                    factors[t],
                 )
-                for t in reversed(range(start, stop))
+                for t in reversed(range(n))
             ]
             self._sweeps.append((views, by_step))
 
@@ -167,16 +172,28 @@ class LSTMSequence:
         """A state of zeros."""
         return LSTMState(np.zeros((hidden_size, lanes), dtype), np.zeros((hidden_size, lanes), dtype))
 
-    def forward(self, matrix: Array, state: LSTMState) -> None:
-        """Run the layer over ``inputs`` from `state`, and leave the state after the last step in `state`."""
+    def forward(self, matrix: Array, state: LSTMState, table: Array | None = None, tokens: Array | None = None) -> None:
+        """Run the layer over ``inputs`` from `state`, and leave the state after the last step in `state`.
+
+        A layer made for no inputs takes the place of ``W_x·x`` from `table` ``(4H, V)``: the column of the token,
+        for `tokens` ``(T, B)``.
+        """
         np.multiply(matrix, self._signs, out=self._packed)
+        columns = None if table is None else table * self._signs
+        sums = self._sums
         self._hidden_first[...], self._cell_first[...] = state
         packed, one = self._packed, self._one
         matmul, exp, add, reciprocal = np.matmul, np.exp, np.add, np.reciprocal
         tanh, multiply = np.tanh, np.multiply
         with np.errstate(over="ignore"):  # exp(−z) = inf is σ(z) = 0, which is right
-            for x, z, oif, g, i_f, g_c, ig_fc, ig, fc, cell, cell_tanh, o, hidden in self._forward_steps:
-                matmul(packed, x, z)
+            for t, step in enumerate(self._forward_steps):
+                x, z, oif, g, i_f, g_c, ig_fc, ig, fc, cell, cell_tanh, o, hidden = step
+                if columns is None or tokens is None:
+                    matmul(packed, x, z)
+                else:
+                    columns.take(tokens[t], 1, z, "clip")
+                    matmul(packed, x, sums)
+                    add(z, sums, z)
                 exp(oif, oif)
                 add(oif, one, oif)
                 reciprocal(oif, oif)
@@ -194,8 +211,8 @@ class LSTMSequence:
         (truncated backpropagation through time)::
 
             dc' += dh' ⊙ o ⊙ (1 − tanh²c')      dc = dc' ⊙ f      dh = W_hᵀ·[do; di; df; dg]
-            do = dh' ⊙ h' ⊙ (1 − o)              di = dc' ⊙ (i ⊙ g) ⊙ (1 − i)
-            df = dc' ⊙ (f ⊙ c) ⊙ (1 − f)         dg = dc' ⊙ (i − (i ⊙ g) ⊙ g)
+            do = dh' ⊙ o ⊙ (1 − o) ⊙ tanh(c')    di = dc' ⊙ i ⊙ (1 − i) ⊙ g
+            df = dc' ⊙ f ⊙ (1 − f) ⊙ c           dg = dc' ⊙ (1 − g²) ⊙ i
         """
         I, H = self.input_size, self.hidden_size
         np.positive(matrix[:, I : I + H].T, out=self._hidden_weights)
@@ -205,24 +222,30 @@ class LSTMSequence:
         d_cell.fill(0)
         matmul, add, subtract, multiply = np.matmul, np.add, np.subtract, np.multiply
         for views, by_step in self._sweeps:
-            oif, o, i, g, hidden, ig_fc, ig, cell_tanh, for_oif, for_o, for_if, for_g, for_cell = views
+            (oif, o, i, g, g_c, cell_tanh, for_oif, for_o, for_if, for_g, for_cell, *copies) = views
             subtract(one, oif, for_oif)
-            multiply(for_o, hidden, for_o)
-            multiply(for_if, ig_fc, for_if)
-            multiply(ig, g, for_g)
-            subtract(i, for_g, for_g)
-            multiply(hidden, cell_tanh, for_cell)
-            subtract(o, for_cell, for_cell)
-            for d_output, step_for_cell, step_for_o, step_for_ifg, f, d_o, d_ifg, d_z in by_step:
+            multiply(for_oif, oif, for_oif)
+            multiply(for_o, cell_tanh, for_o)
+            multiply(for_if, g_c, for_if)
+            multiply(g, g, for_g)
+            subtract(one, for_g, for_g)
+            multiply(for_g, i, for_g)
+            multiply(cell_tanh, cell_tanh, for_cell)
+            subtract(one, for_cell, for_cell)
+            multiply(for_cell, o, for_cell)
+            d_outputs_from, d_outputs_to, d_gates_from, d_gates_to = copies
+            np.copyto(d_outputs_to, d_outputs_from)
+            for d_output, step_for_cell, d_o, d_ifg, f, d_z in by_step:
                 add(d_output, d_hidden, d_hidden)
                 multiply(d_hidden, step_for_cell, scratch)
                 add(d_cell, scratch, d_cell)
-                multiply(step_for_o, d_hidden, d_o)
-                multiply(step_for_ifg, d_cell, d_ifg)
+                multiply(d_o, d_hidden, d_o)
+                multiply(d_ifg, d_cell, d_ifg)
                 multiply(d_cell, f, d_cell)
                 matmul(weights, d_z, d_hidden)
-        matmul(self._d_gates, self._stacked.T, d_matrix)
+            np.copyto(d_gates_to, d_gates_from)
+        matmul(self.d_gates, self._stacked.T, d_matrix)
 
     def backward_inputs(self, matrix: Array, d_inputs: Array) -> None:
         """After `backward`: write the gradient of ``inputs`` into `d_inputs` ``(I, T·B)``."""
-        np.matmul(matrix[:, : self.input_size].T, self._d_gates, d_inputs)
+        np.matmul(matrix[:, : self.input_size].T, self.d_gates, d_inputs)

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from . import linear
-from .embedding import EmbeddingSequence
+from .embedding import open_embedding
 from .losses import CrossEntropy
 from .lstm import LSTMSequence, LSTMState
 from .parameters import Array, Layout
@@ -31,9 +31,10 @@ class Workspace:
     """
 
     def __init__(self, model: SequenceModel, steps: int, lanes: int, gradient: Array) -> None:
-        sizes, dtype = model.input_sizes, model.dtype
-        self.steps, self.lanes = steps, lanes
-        self.embedding = EmbeddingSequence(steps, lanes, model.embedding_size, dtype)
+        dtype, sizes = model.dtype, model.input_sizes
+        rows = model.cell_type.matrix_shape(sizes[0], model.hidden_size)[0]
+        self.embedding = open_embedding(steps, lanes, model.vocabulary_size, sizes[0], rows, dtype)
+        sizes = [self.embedding.layer_inputs, *sizes[1:]]
         self.layers = [model.cell_type(steps, lanes, size, model.hidden_size, dtype) for size in sizes]
         self.loss = CrossEntropy(model.vocabulary_size, steps * lanes, dtype)
         self.gradient = gradient
@@ -45,7 +46,7 @@ class SequenceModel:
 
     Arguments: `vocabulary_size` V, `embedding_size` I and `hidden_size` H, all at least 1; `cell`, a name in
     `CELLS`; `dtype` float32 or float64; `seed` of the initial parameters, which are drawn as torch does: embedding
-    N(0, 1), recurrent layers and head uniform in ±1/√H.
+    N(0, 1), recurrent layers and head uniform in ±1/√H; with None they are zeros, to be loaded.
 
     ``parameters`` is the flat vector ``(size,)``; the passes take it as an argument, so any version will do.
     """
@@ -59,7 +60,7 @@ class SequenceModel:
         num_layers: int = 1,
         cell: str = "lstm",
         dtype: str = "float32",
-        seed: int = 0,
+        seed: int | None = 0,
     ) -> None:
         counts = {
             "vocabulary_size": vocabulary_size,
@@ -86,15 +87,18 @@ class SequenceModel:
             self.layout.add(f"rnn.{layer}", *self.cell_type.matrix_shape(size, hidden_size))
         self.layout.add("head", *linear.matrix_shape(hidden_size, vocabulary_size))
         self.parameters = np.zeros(self.layout.size, self.dtype)
-        self._initialise(np.random.Generator(np.random.Philox(seed)))
+        if seed is not None:
+            self._initialise(np.random.Generator(np.random.Philox(seed)))
 
     def _initialise(self, rng: np.random.Generator) -> None:
         bound = 1 / math.sqrt(self.hidden_size)
         self.load_state_dict(
             {
-                name: rng.standard_normal(array.shape)
-                if name.startswith("embedding")
-                else rng.uniform(-bound, bound, array.shape)
+                name: np.asarray(
+                    rng.standard_normal(array.shape)
+                    if name.startswith("embedding")
+                    else rng.uniform(-bound, bound, array.shape)
+                )
                 for name, array in self.state_dict().items()
             }
         )
@@ -148,17 +152,15 @@ class SequenceModel:
         """The logits ``(V, T·B)`` for tokens `inputs` ``(T, B)``, a buffer of `workspace`. Moves `state` on."""
         views = self.layout.views(parameters)
         layers = workspace.layers
-        workspace.embedding.forward(views["embedding"], inputs, layers[0].inputs)
-        for index, layer in enumerate(layers):
-            if index:
-                np.positive(layers[index - 1].outputs.reshape(layer.inputs.shape), out=layer.inputs)
+        workspace.embedding.forward(layers[0], views["embedding"], views["rnn.0"], inputs, state[0])
+        for index in range(1, len(layers)):
+            layer, below = layers[index], layers[index - 1]
+            np.copyto(layer.inputs, below.outputs.reshape(layer.inputs.shape))
             layer.forward(views[f"rnn.{index}"], state[index])
         linear.forward(views["head"], layers[-1].outputs_and_one, workspace.loss.logits)
         return workspace.loss.logits
 
-    def forward(
-        self, parameters: Array, workspace: Workspace, inputs: Array, targets: Array, state: State
-    ) -> float:
+    def forward(self, parameters: Array, workspace: Workspace, inputs: Array, targets: Array, state: State) -> float:
         """The summed loss of `targets` ``(T, B)`` given `inputs` ``(T, B)``, in nats. Moves `state` on."""
         self.logits(parameters, workspace, inputs, state)
         return workspace.loss.forward(targets.reshape(-1))
@@ -173,9 +175,10 @@ class SequenceModel:
         d_logits = workspace.loss.backward(scale)
         top = layers[-1]
         linear.backward(views["head"], top.outputs_and_one, d_logits, d_views["head"], top.d_outputs)
-        for index in reversed(range(len(layers))):
-            layer, below = layers[index], layers[index - 1] if index else workspace.embedding
-            layer.backward(views[f"rnn.{index}"], d_views[f"rnn.{index}"])
-            layer.backward_inputs(views[f"rnn.{index}"], below.d_outputs)
-        workspace.embedding.backward(d_views["embedding"])
+        for index in range(len(layers) - 1, 0, -1):
+            layers[index].backward(views[f"rnn.{index}"], d_views[f"rnn.{index}"])
+            layers[index].backward_inputs(views[f"rnn.{index}"], layers[index - 1].d_outputs)
+        workspace.embedding.backward(
+            layers[0], views["embedding"], views["rnn.0"], d_views["embedding"], d_views["rnn.0"]
+        )
         return workspace.gradient

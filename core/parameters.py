@@ -38,6 +38,5 @@ class Layout:
         if flat.shape != (self.size,):
             raise ValueError(f"flat: expected shape ({self.size},), got {flat.shape}")
         return {
-            name: flat[start : start + math.prod(shape)].reshape(shape)
-            for name, (start, shape) in self._blocks.items()
+            name: flat[start : start + math.prod(shape)].reshape(shape) for name, (start, shape) in self._blocks.items()
         }

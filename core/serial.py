@@ -39,9 +39,7 @@ def planned_version(batch: int, delay: int) -> int:
     return max(0, batch - delay)
 
 
-def update(
-    parameters: Array, gradients: list[Array], optimizer: Optimizer, clip: float | None, out: Array
-) -> float:
+def update(parameters: Array, gradients: list[Array], optimizer: Optimizer, clip: float | None, out: Array) -> float:
     """Sum `gradients` in order into the first, clip, and write the next version into `out`; return the norm.
 
     Raises NonFiniteError where the norm or the next version is not finite.

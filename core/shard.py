@@ -13,7 +13,7 @@ class Shard:
     """Computes one slice of the lanes of every batch.
 
     `parameters` ``(slots, size)`` holds the parameter versions in use, `gradients` ``(workspaces, size)`` takes
-    the results; both may be memory that another process shares. The hidden state of the lanes is in here and
+    the results. The hidden state of the lanes is in here and
     nowhere else, and goes on from one `forward` to the next: call it in batch order.
     """
 

@@ -45,11 +45,8 @@ class TextModel:
         try:
             about = json.loads(metadata["vocabulary"])
             vocabulary: Vocabulary
-            if about["kind"] == "bytes":
-                vocabulary = ByteVocabulary()
-            else:
-                vocabulary = CharVocabulary(about["characters"])
-            model = SequenceModel(**json.loads(metadata["model"]))
+            vocabulary = ByteVocabulary() if about["kind"] == "bytes" else CharVocabulary(about["characters"])
+            model = SequenceModel(**json.loads(metadata["model"]), seed=None)
             model.load_state_dict(weights)
             return cls(model, vocabulary)
         except (KeyError, TypeError, ValueError) as error:

@@ -10,9 +10,9 @@ __all__ = ["Backwarded", "Forwarded", "Loaded"]
 
 
 class Loaded(NamedTuple):
-    """load → forward: the lanes of one shard of batch number ``index``."""
+    """load → forward: the lanes of one shard of batch ``number``."""
 
-    index: int
+    number: int
     shard: int
     batch: SequenceBatch
     tokens: int  # of the whole batch: gradients are divided by it, so that those of the shards add up
@@ -21,7 +21,7 @@ class Loaded(NamedTuple):
 class Forwarded(NamedTuple):
     """forward → backward: ``workspace`` holds the forward pass, computed with ``version``."""
 
-    index: int
+    number: int
     shard: int
     version: int
     workspace: int
@@ -32,7 +32,7 @@ class Forwarded(NamedTuple):
 class Backwarded(NamedTuple):
     """backward → update: the gradient of ``workspace`` is complete."""
 
-    index: int
+    number: int
     shard: int
     version: int
     workspace: int

@@ -13,7 +13,8 @@ is. ``delay + 1`` workspaces a shard are all that can be in flight, because batc
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Iterable
+from contextlib import aclosing
 from time import perf_counter
 from typing import Any
 
@@ -99,21 +100,21 @@ class Trainer:
         All batches have the shape ``(T, B)`` of the first. `on_report` is called after each. The hidden state
         starts from zero. A stage that fails ends all of them, and its error is what is raised here.
         """
-        source = _iterate(batches)
-        first = None if steps == 0 else await anext(source, None)
-        if first is None:
-            return 0
-        limits = threadpoolctl.threadpool_limits(self.blas_threads, user_api="blas")
-        run = _Run(self, first, on_report or (lambda report: None))
-        try:
-            await run.stages(_chain(first, source), steps)
-        except BaseExceptionGroup as group:
-            raise _root_cause(group) from None
-        finally:
-            limits.restore_original_limits()
-            run.versions.copy_latest(self.model.parameters)
-            self.step += run.versions.latest
-        return run.versions.latest
+        async with aclosing(_iterate(batches)) as source:
+            first = None if steps == 0 else await anext(source, None)
+            if first is None:
+                return 0
+            run = _Run(self, first, on_report or (lambda report: None))
+            limits = threadpoolctl.threadpool_limits(self.blas_threads, user_api="blas")
+            try:
+                await run.stages(first, source, steps)
+            except BaseExceptionGroup as group:
+                raise _root_cause(group) from None
+            finally:
+                limits.restore_original_limits()
+                run.versions.copy_latest(self.model.parameters)
+                self.step += run.versions.latest
+            return run.versions.latest
 
 
 class _Run:
@@ -124,7 +125,7 @@ class _Run:
         self.trainer, self.on_report = trainer, on_report
         steps, lanes = first.inputs.shape
         self.lanes = shard_lanes(lanes, trainer.shards)
-        slots = np.empty((trainer.delay + 2, model.layout.size), model.dtype)
+        slots = np.zeros((trainer.delay + 2, model.layout.size), model.dtype)
         slots[0] = model.parameters
         self.versions = VersionStore(slots)
         self.gradients = [np.zeros((credits, model.layout.size), model.dtype) for _ in self.lanes]
@@ -132,7 +133,7 @@ class _Run:
             Shard(model, steps, part.stop - part.start, slots, gradients)
             for part, gradients in zip(self.lanes, self.gradients, strict=True)
         ]
-        limiter = trio.CapacityLimiter(len(shards) * 2)
+        limiter = trio.CapacityLimiter(2 * trainer.shards)  # every forward and backward task may compute at once
         self.places: list[Place] = [
             InlinePlace(shard) if trainer.executor == "inline" else ThreadPlace(shard, limiter) for shard in shards
         ]
@@ -147,7 +148,8 @@ class _Run:
         self.meters: list[StageMeter] = []
         self.finished: deque[tuple[float, int]] = deque(maxlen=SPEED_WINDOW)
 
-    async def stages(self, batches: AsyncIterator[SequenceBatch], steps: int | None) -> None:
+    async def stages(self, first: SequenceBatch, rest: AsyncIterator[SequenceBatch], steps: int | None) -> None:
+        """Run the four stages to the end of the batches, or of `steps` of them."""
         trainer, versions = self.trainer, self.versions
         for channel in self.free:
             for workspace in range(channel.capacity):
@@ -157,9 +159,13 @@ class _Run:
         async with trio.open_nursery() as nursery:
             send_loaded = [channel.sender for channel in self.loaded]
             meter = self._meter("load", [], send_loaded)
-            nursery.start_soon(stages.load, batches, self.lanes, send_loaded, meter, steps, name="load")
+            nursery.start_soon(stages.load, first, rest, self.lanes, send_loaded, meter, steps, name="load")
             for shard, place in enumerate(self.places):
-                receive, free, send = self.loaded[shard].receiver, self.free[shard].receiver, self.forwarded[shard].sender
+                receive, free, send = (
+                    self.loaded[shard].receiver,
+                    self.free[shard].receiver,
+                    self.forwarded[shard].sender,
+                )
                 meter = self._meter(f"forward {shard}", [receive, free], [send])
                 arguments = (receive, free, send, place, versions, trainer.delay, meter)
                 nursery.start_soon(stages.forward, *arguments, name=meter.name)
@@ -194,7 +200,7 @@ class _Run:
         since, before = self.finished[0]
         total = self.finished[-1][1] + tokens
         self.finished.append((now, total))
-        channels = (*self.loaded, *self.forwarded, *self.backwarded, *self.free)
+        channels: list[Channel[Any]] = [*self.loaded, *self.forwarded, *self.backwarded, *self.free]
         self.on_report(
             Report(
                 step=self.trainer.step + step,
@@ -211,19 +217,21 @@ class _Run:
         )
 
 
-async def _iterate(batches: AsyncIterable[SequenceBatch] | Iterable[SequenceBatch]) -> AsyncIterator[SequenceBatch]:
+async def _iterate(
+    batches: AsyncIterable[SequenceBatch] | Iterable[SequenceBatch],
+) -> AsyncGenerator[SequenceBatch, None]:
+    """One way to iterate over both kinds; closing it closes an async generator underneath."""
     if isinstance(batches, AsyncIterable):
-        async for batch in batches:
-            yield batch
+        iterator = aiter(batches)
+        try:
+            async for batch in iterator:
+                yield batch
+        finally:
+            if isinstance(iterator, AsyncGenerator):
+                await iterator.aclose()
     else:
         for batch in batches:
             yield batch
-
-
-async def _chain(first: SequenceBatch, rest: AsyncIterator[SequenceBatch]) -> AsyncIterator[SequenceBatch]:
-    yield first
-    async for batch in rest:
-        yield batch
 
 
 def _root_cause(group: BaseExceptionGroup[Any]) -> BaseException:

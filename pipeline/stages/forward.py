@@ -21,14 +21,14 @@ async def forward(
     delay: int,
     meter: StageMeter,
 ) -> None:
-    """Compute the forward pass of each batch with version ``max(0, index − delay)``, in a free workspace."""
+    """Compute the forward pass of each batch with version ``max(0, number − delay)``, in a free workspace."""
     with receive_loaded, send_forwarded:
-        async for index, shard, batch, tokens in receive_loaded:
+        async for number, shard, batch, tokens in receive_loaded:
             workspace = await receive_free.receive()
-            version = planned_version(index, delay)
+            version = planned_version(number, delay)
             with meter.waiting():
                 slot = await versions.wait_for(version)
             with meter.computing():
                 loss = await place.forward(workspace, slot, batch)
             meter.items += 1
-            await send_forwarded.send(Forwarded(index, shard, version, workspace, tokens, loss))
+            await send_forwarded.send(Forwarded(number, shard, version, workspace, tokens, loss))

@@ -16,32 +16,33 @@ __all__ = ["load"]
 
 
 async def load(
-    batches: AsyncIterator[SequenceBatch],
+    first: SequenceBatch,
+    rest: AsyncIterator[SequenceBatch],
     lanes: list[slice],
     send_loaded: list[Sender[Loaded]],
     meter: StageMeter,
     limit: int | None,
 ) -> None:
-    """Send each shard its slice of every batch, until the source ends or `limit` batches have gone out.
+    """Send each shard its slice of `first` and of the `rest`, until they end or `limit` batches have gone out.
 
     Raises ValueError where a batch has another shape than the first.
     """
     with ExitStack() as stack:
         for sender in send_loaded:
             stack.enter_context(sender)
-        shape, index = None, 0
-        while limit is None or index < limit:
-            with meter.waiting():
-                batch = await anext(batches, None)
-            if batch is None:
-                break
-            shape = shape or batch.inputs.shape
+        shape, number = first.inputs.shape, 0
+        batch: SequenceBatch | None = first
+        while batch is not None:
             if batch.inputs.shape != shape or batch.targets.shape != shape:
                 shapes = f"inputs {batch.inputs.shape} and targets {batch.targets.shape}"
-                raise ValueError(f"batch {index}: expected inputs and targets of shape {shape}, got {shapes}")
+                raise ValueError(f"batch {number}: expected inputs and targets of shape {shape}, got {shapes}")
             for shard, (part, sender) in enumerate(zip(lanes, send_loaded, strict=True)):
                 inputs, targets = (np.ascontiguousarray(array[:, part]) for array in batch[:2])
                 message = SequenceBatch(inputs, targets, batch.reset)
-                await sender.send(Loaded(index, shard, message, batch.inputs.size))
+                await sender.send(Loaded(number, shard, message, batch.inputs.size))
             meter.items += 1
-            index += 1
+            number += 1
+            if number == limit:
+                break
+            with meter.waiting():
+                batch = await anext(rest, None)

@@ -45,16 +45,16 @@ async def update(
                 messages = [await receiver.receive() for receiver in receive_backwarded]
             except trio.EndOfChannel:
                 return
-            index, version = messages[0].index, planned_version(versions.latest, delay)
-            if any(message.index != versions.latest or message.version != version for message in messages):
+            number, version = messages[0].number, planned_version(versions.latest, delay)
+            if any(message.number != versions.latest or message.version != version for message in messages):
                 raise RuntimeError(f"expected batch {versions.latest} with version {version}, got {messages}")
             parts = [rows[message.workspace] for rows, message in zip(gradients, messages, strict=True)]
             with meter.computing():
-                next_parameters = versions.parameters(index + 1)
-                norm = apply(versions.parameters(index), parts, optimizer, clip, next_parameters)
+                next_parameters = versions.parameters(number + 1)
+                norm = apply(versions.parameters(number), parts, optimizer, clip, next_parameters)
             versions.publish()
             meter.items += 1
             tokens = messages[0].tokens
-            applied(index + 1, version, sum(message.loss for message in messages) / tokens, norm, tokens)
+            applied(number + 1, version, sum(message.loss for message in messages) / tokens, norm, tokens)
             for sender, message in zip(send_free, messages, strict=True):
                 await sender.send(message.workspace)

@@ -1,0 +1,162 @@
+"""A training run from the command line: source, model, trainer, display, signals, and the checkpoint at the end."""
+
+from __future__ import annotations
+
+import math
+import os
+import signal
+import tempfile
+from collections import deque
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import trio
+
+from ..core.model import SequenceModel
+from ..core.optimizers import Adagrad, Adam, Optimizer
+from ..core.text import TextModel
+from .display import Display
+from .fit import default_epochs
+from .reports import Report
+from .sources import open_source
+from .trainer import Trainer
+
+__all__ = ["OPTIMIZERS", "Run", "Settings", "checkpoint_path", "prepare_folder", "save", "train_text"]
+
+OPTIMIZERS: dict[str, tuple[type[Adagrad] | type[Adam], float]] = {"adagrad": (Adagrad, 0.05), "adam": (Adam, 0.002)}
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the command line says of a run; the names are those of the options."""
+
+    source: str
+    cell: str = "lstm"
+    hidden: int = 128
+    layers: int = 1
+    embedding: int = 64
+    batch_size: int = 32
+    seq_len: int = 64
+    vocabulary: str = "chars"
+    steps: int | None = None
+    epochs: int | None = None
+    optimizer: str = "adam"
+    lr: float | None = None
+    clip: float | None = 1.0
+    delay: int = 0
+    shards: int = 1
+    executor: str = "auto"
+    seed: int = 0
+
+
+@dataclass
+class Run:
+    """How a run ended: by itself, by an ``error``, or by the ``signal`` of this number.
+
+    ``losses`` are those of the last 50 batches; ``leftover`` is how much of the source made no whole batch.
+    """
+
+    losses: deque[float] = field(default_factory=lambda: deque(maxlen=50))
+    text: TextModel | None = None
+    trainer: Trainer | None = None
+    error: Exception | None = None
+    signal: int | None = None
+    leftover: int = 0
+
+
+def checkpoint_path(folder: str | os.PathLike[str]) -> Path:
+    """Where the weights of a run stand in its folder."""
+    return Path(folder) / "model.safetensors"
+
+
+def prepare_folder(folder: str | os.PathLike[str]) -> None:
+    """Make `folder` and try that a file can be written there, before an hour of training rather than after it.
+
+    Raises OSError.
+    """
+    os.makedirs(folder, exist_ok=True)
+    with tempfile.TemporaryFile(dir=folder):
+        pass
+
+
+async def train_text(settings: Settings, display: Display, seconds: float = math.inf) -> Run:
+    """Train as `settings` say, for at most `seconds`, until the source ends, a signal comes or a stage fails.
+
+    The first SIGINT or SIGTERM ends the run in good order: batches in flight are dropped, and the model is that
+    of the batches applied. A second one ends the process at once.
+    """
+    run = Run()
+    async with trio.open_nursery() as nursery:
+        await nursery.start(_watch_signals, run, nursery.cancel_scope)
+        with trio.move_on_after(seconds):
+            try:
+                await _train(settings, display, run)
+            except Exception as error:  # the caller saves what was applied before it shows the error
+                run.error = error
+        nursery.cancel_scope.cancel()
+    return run
+
+
+async def _watch_signals(
+    run: Run, scope: trio.CancelScope, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
+) -> None:
+    with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+        task_status.started()
+        async for number in signals:
+            if run.signal is not None:
+                os._exit(128 + number)
+            run.signal = number
+            scope.cancel()
+
+
+async def _train(settings: Settings, display: Display, run: Run) -> None:
+    def on_report(report: Report) -> None:
+        run.losses.append(report.loss)
+        display.report(report)
+
+    async with open_source(
+        settings.source,
+        batch_size=settings.batch_size,
+        seq_len=settings.seq_len,
+        vocabulary=settings.vocabulary,
+        epochs=default_epochs(settings.steps, settings.epochs),
+    ) as source:
+        model = SequenceModel(
+            len(source.vocabulary),
+            embedding_size=settings.embedding,
+            hidden_size=settings.hidden,
+            num_layers=settings.layers,
+            cell=settings.cell,
+            seed=settings.seed,
+        )
+        trainer = Trainer(
+            model,
+            _optimizer(settings),
+            clip=settings.clip,
+            delay=settings.delay,
+            shards=settings.shards,
+            executor=settings.executor,
+        )
+        run.text, run.trainer = TextModel(model, source.vocabulary), trainer
+        display.say(
+            f"{settings.cell} {settings.layers}×{settings.hidden}, {model.layout.size:,} parameters, "
+            f"{len(source.vocabulary)} symbols; {settings.batch_size} lanes × {settings.seq_len} steps; "
+            f"delay {settings.delay}, {trainer.executor} executor"
+        )
+        await trainer.run(source, steps=settings.steps, on_report=on_report)
+        run.leftover = source.leftover
+
+
+def _optimizer(settings: Settings) -> Optimizer:
+    make, lr = OPTIMIZERS[settings.optimizer]
+    return make(settings.lr if settings.lr is not None else lr)
+
+
+def save(run: Run, settings: Settings, folder: str | os.PathLike[str]) -> Path | None:
+    """Write the checkpoint of `run` into `folder`; None where no batch was applied. Raises OSError."""
+    if run.text is None or run.trainer is None or run.trainer.step == 0:
+        return None
+    path = checkpoint_path(folder)
+    about = {**asdict(settings), "step": run.trainer.step, "blas_threads": run.trainer.blas_threads}
+    run.text.save(path, about)
+    return path
