@@ -148,6 +148,7 @@ class SequenceModel:
         """A state of zeros for `lanes` lanes: a pair of arrays ``(H, B)`` for each layer."""
         return [self.cell_type.initial_state(lanes, self.hidden_size, self.dtype) for _ in self.input_sizes]
 
+    @np.errstate(over="ignore", invalid="ignore")  # what is not finite comes out so; the update refuses it
     def logits(self, parameters: Array, workspace: Workspace, inputs: Array, state: State) -> Array:
         """The logits ``(V, T·B)`` for tokens `inputs` ``(T, B)``, a buffer of `workspace`. Moves `state` on."""
         views = self.layout.views(parameters)
@@ -160,11 +161,13 @@ class SequenceModel:
         linear.forward(views["head"], layers[-1].outputs_and_one, workspace.loss.logits)
         return workspace.loss.logits
 
+    @np.errstate(over="ignore", invalid="ignore")
     def forward(self, parameters: Array, workspace: Workspace, inputs: Array, targets: Array, state: State) -> float:
         """The summed loss of `targets` ``(T, B)`` given `inputs` ``(T, B)``, in nats. Moves `state` on."""
         self.logits(parameters, workspace, inputs, state)
         return workspace.loss.forward(targets.reshape(-1))
 
+    @np.errstate(over="ignore", invalid="ignore")
     def backward(self, parameters: Array, workspace: Workspace, scale: float) -> Array:
         """The gradient vector of `scale` times the summed loss, after `forward`; it belongs to `workspace`.
 

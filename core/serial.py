@@ -39,6 +39,7 @@ def planned_version(batch: int, delay: int) -> int:
     return max(0, batch - delay)
 
 
+@np.errstate(over="ignore", invalid="ignore")
 def update(parameters: Array, gradients: list[Array], optimizer: Optimizer, clip: float | None, out: Array) -> float:
     """Sum `gradients` in order into the first, clip, and write the next version into `out`; return the norm.
 

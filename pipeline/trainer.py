@@ -33,7 +33,7 @@ from .places import InlinePlace, Place, ThreadPlace
 from .reports import Report, StageMeter
 from .versions import VersionStore
 
-__all__ = ["EXECUTORS", "Trainer", "default_blas_threads"]
+__all__ = ["EXECUTORS", "Trainer", "default_blas_threads", "default_executor"]
 
 EXECUTORS = ("auto", "inline", "thread")
 SPEED_WINDOW = 32  # steps that tokens_per_second is measured over
@@ -47,13 +47,24 @@ def default_blas_threads(model: SequenceModel, shards: int) -> int:
     return 2 if shards == 1 and model.hidden_size >= 128 else 1
 
 
+def default_executor(model: SequenceModel, steps: int, lanes: int, shards: int, delay: int) -> str:
+    """Where passes over `steps` × `lanes` compute best: by their work, and by whether two could run at once.
+
+    A forward pass takes about two operations a parameter and token. A thread hop pays from about a millisecond of
+    them on where another pass can run meanwhile; where none can, only so that the event loop is not held up.
+    """
+    operations = 2 * model.layout.size * steps * lanes // shards
+    alone = shards == 1 and delay == 0
+    return "inline" if operations < (500e6 if alone else 50e6) else "thread"
+
+
 class Trainer:
     """Trains `model` with `optimizer`, in trio stages linked by channels.
 
     `clip` is the largest gradient norm (None: any). `delay` is how many versions old the parameters of a batch
     are, by plan; 0 is ordinary sequential training. `shards` is the number of slices the lanes are split into;
     `executor` says where they compute: ``"inline"`` in the event loop, ``"thread"`` in worker threads, ``"auto"``
-    one of the two by the sizes. `capacity` is the room of each channel, in batches. `blas_threads` is None for
+    one of the two by `default_executor`. `capacity` is the room of each channel, in batches. `blas_threads` is None for
     `default_blas_threads`.
 
     Shards, delay and BLAS threads are part of what the weights are a function of; the executor, the capacity
@@ -83,8 +94,6 @@ class Trainer:
         self.model, self.optimizer, self.clip = model, optimizer, clip
         self.delay, self.shards, self.capacity = delay, shards, capacity
         self.executor = executor
-        if executor == "auto":  # a pass that is shorter than a thread hop is better computed at once
-            self.executor = "thread" if model.hidden_size >= 128 else "inline"
         self.blas_threads = blas_threads or default_blas_threads(model, shards)
         self.step = 0
 
@@ -133,9 +142,12 @@ class _Run:
             Shard(model, steps, part.stop - part.start, slots, gradients)
             for part, gradients in zip(self.lanes, self.gradients, strict=True)
         ]
+        executor = trainer.executor
+        if executor == "auto":
+            executor = default_executor(model, steps, lanes, trainer.shards, trainer.delay)
         limiter = trio.CapacityLimiter(2 * trainer.shards)  # every forward and backward task may compute at once
         self.places: list[Place] = [
-            InlinePlace(shard) if trainer.executor == "inline" else ThreadPlace(shard, limiter) for shard in shards
+            InlinePlace(shard) if executor == "inline" else ThreadPlace(shard, limiter) for shard in shards
         ]
 
         def channels(name: str, capacity: int) -> list[Channel[Any]]:

@@ -19,7 +19,7 @@ from .display import Display
 from .fit import default_epochs
 from .reports import Report
 from .sources import open_source
-from .trainer import Trainer
+from .trainer import Trainer, default_executor
 
 __all__ = ["OPTIMIZERS", "Run", "Settings", "checkpoint_path", "prepare_folder", "save", "train_text"]
 
@@ -138,10 +138,14 @@ async def _train(settings: Settings, display: Display, run: Run) -> None:
             executor=settings.executor,
         )
         run.text, run.trainer = TextModel(model, source.vocabulary), trainer
+        executor = settings.executor
+        if executor == "auto":
+            size = settings.seq_len, settings.batch_size
+            executor = default_executor(model, *size, settings.shards, settings.delay)
         display.say(
             f"{settings.cell} {settings.layers}×{settings.hidden}, {model.layout.size:,} parameters, "
             f"{len(source.vocabulary)} symbols; {settings.batch_size} lanes × {settings.seq_len} steps; "
-            f"delay {settings.delay}, {trainer.executor} executor"
+            f"delay {settings.delay}, {executor} executor, {trainer.blas_threads} BLAS threads"
         )
         await trainer.run(source, steps=settings.steps, on_report=on_report)
         run.leftover = source.leftover

@@ -37,7 +37,11 @@ async def open_source(
 
     Raises SourceError where there is nothing to train on, ValueError for nonsense arguments.
     """
-    for argument, value in (("batch_size", batch_size), ("seq_len", seq_len), ("epochs", epochs or 1)):
+    for argument, value in (
+        ("batch_size", batch_size),
+        ("seq_len", seq_len),
+        ("epochs", 1 if epochs is None else epochs),
+    ):
         if type(value) is not int or value < 1:
             raise ValueError(f"{argument}: expected a whole number of at least 1, got {value!r}")
     if isinstance(vocabulary, str) and vocabulary not in ("chars", "bytes"):
@@ -60,7 +64,7 @@ async def open_source(
                 os.close(fd)
             return
     try:
-        if (epochs or 1) > 1:
+        if epochs is not None and epochs > 1:
             raise SourceError(f"{path}: can be read only once, so it cannot be trained on for {epochs} epochs")
         async with TextStream(fd, path, batch_size, seq_len, vocabulary) as stream:
             yield stream

@@ -1,0 +1,196 @@
+"""The pipeline against the serial loop, bit for bit; its stopping, failing and reporting."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import AsyncIterator, Callable
+
+import numpy as np
+import pytest
+import trio
+
+from recurrio.core import Adagrad, Adam, NonFiniteError, SequenceBatch, SequenceModel
+from recurrio.core.serial import Step, train
+from recurrio.core.shard import Shard
+from recurrio.pipeline import Report, Trainer
+from recurrio.pipeline.places import InlinePlace
+
+Batches = Callable[..., list[SequenceBatch]]
+VOCABULARY = 9
+
+
+def make_model() -> SequenceModel:
+    return SequenceModel(VOCABULARY, embedding_size=5, hidden_size=8, num_layers=2, seed=1)
+
+
+def run_serial(batches: list[SequenceBatch], **options: int) -> tuple[np.ndarray, list[Step]]:
+    model = make_model()
+    steps = list(train(model, Adam(0.01), batches, clip=0.5, **options))
+    return model.parameters, steps
+
+
+@pytest.mark.parametrize("capacity", [0, 1, 4])
+@pytest.mark.parametrize("executor", ["inline", "thread"])
+@pytest.mark.parametrize("delay", [0, 1, 2, 3])
+@pytest.mark.parametrize("shards", [1, 2, 4])
+async def test_same_bits_as_the_serial_loop(
+    shards: int, delay: int, executor: str, capacity: int, make_batches: Batches
+) -> None:
+    batches = make_batches(30, 6, 5, VOCABULARY)
+    expected, steps = run_serial(batches, shards=shards, delay=delay)
+    model, reports = make_model(), []
+    trainer = Trainer(model, Adam(0.01), clip=0.5, shards=shards, delay=delay, executor=executor, capacity=capacity)
+    assert await trainer.run(batches, on_report=reports.append) == 30
+    assert np.array_equal(model.parameters, expected)
+    seen = [Step(report.step, report.version, report.loss, report.grad_norm) for report in reports]
+    assert seen == steps
+    for report in reports:
+        assert report.staleness == min(delay, report.step - 1)
+        assert all(channel.peak <= channel.capacity for channel in report.channels)
+
+
+@pytest.mark.parametrize("delay", [0, 1])
+@pytest.mark.parametrize("executor", ["inline", "thread"])
+async def test_ten_runs_at_a_size_that_uses_several_blas_threads(
+    executor: str, delay: int, make_batches: Batches
+) -> None:
+    batches = make_batches(5, 32, 32, 60)
+
+    async def run(executor: str) -> np.ndarray:
+        model = SequenceModel(60, embedding_size=64, hidden_size=128, seed=1)
+        await Trainer(model, Adagrad(0.05), clip=1.0, delay=delay, executor=executor, blas_threads=2).run(batches)
+        return model.parameters
+
+    first = await run("inline")
+    for _ in range(10):
+        assert np.array_equal(await run(executor), first)
+
+
+@pytest.mark.parametrize("seed", range(10))
+async def test_same_bits_whatever_the_timing(seed: int, make_batches: Batches, monkeypatch: pytest.MonkeyPatch) -> None:
+    dice = random.Random(seed)
+
+    def dawdling(method: Callable[..., object]) -> Callable[..., object]:
+        async def call(self: InlinePlace, *arguments: object) -> object:
+            for _ in range(dice.choice((0, 0, 1, 5, 20))):
+                await trio.lowlevel.checkpoint()
+            return await method(self, *arguments)
+
+        return call
+
+    monkeypatch.setattr(InlinePlace, "forward", dawdling(InlinePlace.forward))
+    monkeypatch.setattr(InlinePlace, "backward", dawdling(InlinePlace.backward))
+    batches = make_batches(20, 6, 6, VOCABULARY)
+    expected, _ = run_serial(batches, shards=3, delay=seed % 3)
+    model = make_model()
+    trainer = Trainer(model, Adam(0.01), clip=0.5, shards=3, delay=seed % 3, executor="inline", capacity=seed % 4)
+    await trainer.run(batches)
+    assert np.array_equal(model.parameters, expected)
+
+
+@pytest.mark.parametrize("executor", ["inline", "thread"])
+@pytest.mark.parametrize("at", [1, 2, 9])
+async def test_what_is_applied_when_cancelled_is_a_prefix(at: int, executor: str, make_batches: Batches) -> None:
+    batches = make_batches(30, 6, 4, VOCABULARY)
+    model = make_model()
+    trainer = Trainer(model, Adam(0.01), clip=0.5, shards=2, delay=1, executor=executor)
+
+    def stop(report: Report) -> None:
+        if report.step == at:
+            scope.cancel()
+
+    with trio.CancelScope() as scope:
+        await trainer.run(batches, on_report=stop)
+    assert at <= trainer.step < 30
+    expected, _ = run_serial(batches[: trainer.step], shards=2, delay=1)
+    assert np.array_equal(model.parameters, expected)
+
+
+@pytest.mark.parametrize("executor", ["inline", "thread"])
+@pytest.mark.parametrize("stage", ["forward", "backward"])
+async def test_the_first_error_ends_all_stages_and_is_raised(
+    stage: str, executor: str, make_batches: Batches, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    method, calls = getattr(Shard, stage), 0
+
+    def failing(self: Shard, *arguments: object) -> object:
+        nonlocal calls
+        calls += 1
+        if calls == 7:
+            raise KeyError("planted")
+        return method(self, *arguments)
+
+    monkeypatch.setattr(Shard, stage, failing)
+    batches = make_batches(30, 6, 4, VOCABULARY)
+    model = make_model()
+    trainer = Trainer(model, Adam(0.01), clip=0.5, shards=2, delay=1, executor=executor)
+    with pytest.raises(KeyError, match="planted"):
+        await trainer.run(batches)
+    monkeypatch.undo()
+    expected, _ = run_serial(batches[: trainer.step], shards=2, delay=1)
+    assert np.array_equal(model.parameters, expected)
+
+
+async def test_an_error_of_the_source_is_raised(make_batches: Batches) -> None:
+    async def source() -> AsyncIterator[SequenceBatch]:
+        for batch in make_batches(3, 6, 4, VOCABULARY):
+            yield batch
+        raise OSError("the line is dead")
+
+    trainer = Trainer(make_model(), Adam(0.01))
+    with pytest.raises(OSError, match="the line is dead"):
+        await trainer.run(source())
+
+
+async def test_nothing_that_is_not_finite_is_applied(make_batches: Batches) -> None:
+    model = make_model()
+    trainer = Trainer(model, Adam(1e38), clip=None)
+    with pytest.raises(NonFiniteError):
+        await trainer.run(make_batches(30, 6, 4, VOCABULARY))
+    assert np.isfinite(model.parameters).all()
+
+
+async def test_a_batch_of_another_shape_is_refused(make_batches: Batches) -> None:
+    batches = make_batches(2, 6, 4, VOCABULARY) + make_batches(1, 5, 4, VOCABULARY)
+    with pytest.raises(ValueError, match=r"batch 2: expected inputs and targets of shape \(6, 4\), got"):
+        await Trainer(make_model(), Adam(0.01)).run(batches)
+
+
+async def test_steps_limit_and_going_on(make_batches: Batches) -> None:
+    batches = make_batches(10, 6, 4, VOCABULARY)
+    model = make_model()
+    trainer = Trainer(model, Adam(0.01))
+    assert await trainer.run(batches, steps=0) == 0
+    assert await trainer.run([]) == 0
+    assert await trainer.run(batches, steps=4) == 4
+    reports: list[Report] = []
+    assert await trainer.run(batches, on_report=reports.append) == 10
+    assert [report.step for report in reports] == list(range(5, 15))
+    assert trainer.step == 14
+
+
+async def test_where_the_time_goes(make_batches: Batches) -> None:
+    reports: list[Report] = []
+    await Trainer(make_model(), Adam(0.01), shards=2).run(make_batches(20, 6, 4, VOCABULARY), on_report=reports.append)
+    last = reports[-1]
+    names = ["load", "forward 0", "forward 1", "backward 0", "backward 1", "update"]
+    assert [stage.name for stage in last.stages] == names
+    for stage in last.stages:
+        assert 0 <= stage.busy + stage.waiting_for_input + stage.waiting_for_room <= last.seconds * 1.01
+        assert stage.items == 20
+    assert last.tokens == 20 * 6 * 4
+    assert last.tokens_per_second > 0
+
+
+@pytest.mark.parametrize(
+    ("argument", "value"),
+    [("delay", -1), ("shards", 0), ("capacity", 1.5), ("clip", 0.0), ("clip", float("nan")), ("executor", "gpu")],
+)
+def test_nonsense_configuration_raises(argument: str, value: object) -> None:
+    with pytest.raises(ValueError, match=argument):
+        Trainer(make_model(), Adam(0.01), **{argument: value})
+
+
+async def test_more_shards_than_lanes_raises(make_batches: Batches) -> None:
+    with pytest.raises(ValueError, match="shards: expected 1 to 4"):
+        await Trainer(make_model(), Adam(0.01), shards=5).run(make_batches(1, 6, 4, VOCABULARY))
