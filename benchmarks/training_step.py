@@ -77,7 +77,7 @@ def main() -> None:
         "PyTorch, 1 thread": lambda: torch_steps(batches, 1),
         "PyTorch, 2 threads": lambda: torch_steps(batches, 2),
         "recurrio": lambda: recurrio_steps(batches),
-        "recurrio, delay 1": lambda: recurrio_steps(batches, delay=1, executor="thread", blas_threads=1),
+        "recurrio, 1 process": lambda: recurrio_steps(batches, executor="inline"),
     }
     medians: dict[str, list[float]] = {name: [] for name in contenders}
     for _ in range(rounds):

@@ -17,6 +17,7 @@ from .embedding import open_embedding
 from .losses import CrossEntropy
 from .lstm import LSTMSequence, LSTMState
 from .parameters import Array, Layout
+from .ranks import Arena, Pass, Rank, lockstep
 
 __all__ = ["CELLS", "SequenceModel", "Workspace"]
 
@@ -25,18 +26,25 @@ State = list[LSTMState]
 
 
 class Workspace:
-    """All scratch of one batch in flight, `T` steps of `B` lanes. Made once, reused.
+    """All scratch of one batch in flight, `T` steps of `B` lanes, for one rank. Made once, reused.
 
-    `gradient` ``(size,)`` is the vector that the backward pass writes.
+    `gradient` ``(size,)`` is the vector that the backward pass writes: the whole gradient is the sum over the
+    ranks. What the ranks share comes from `arena`.
     """
 
-    def __init__(self, model: SequenceModel, steps: int, lanes: int, gradient: Array) -> None:
+    def __init__(self, model: SequenceModel, steps: int, lanes: int, gradient: Array, rank: Rank, arena: Arena) -> None:
         dtype, sizes = model.dtype, model.input_sizes
-        rows = model.cell_type.matrix_shape(sizes[0], model.hidden_size)[0]
-        self.embedding = open_embedding(steps, lanes, model.vocabulary_size, sizes[0], rows, dtype)
+        self.columns = rank.share(steps * lanes)
+        self.embedding = open_embedding(steps, lanes, model.vocabulary_size, sizes[0], dtype, rank)
         sizes = [self.embedding.layer_inputs, *sizes[1:]]
-        self.layers = [model.cell_type(steps, lanes, size, model.hidden_size, dtype) for size in sizes]
-        self.loss = CrossEntropy(model.vocabulary_size, steps * lanes, dtype)
+        self.layers = [model.cell_type(steps, lanes, size, model.hidden_size, dtype, rank, arena) for size in sizes]
+        # Each rank's part of the gradient of a layer's inputs, on its way to the layer below.
+        self.d_inputs = arena.zeros((rank.count, model.hidden_size if sizes[1:] else 0, steps * lanes), dtype)
+        self.d_inputs_own = self.d_inputs[rank.index]
+        self.loss = CrossEntropy(model.vocabulary_size, self.columns.stop - self.columns.start, dtype)
+        self.losses = arena.zeros((rank.count,), np.dtype(np.float64))
+        self.rank = rank
+        gradient.fill(0)
         self.gradient = gradient
         self.gradient_views = model.layout.views(gradient)
 
@@ -140,32 +148,55 @@ class SequenceModel:
             self.cell_type.from_torch(views[f"rnn.{layer}"], arrays)
         linear.from_torch(views["head"], {"weight": named["head.weight"], "bias": named["head.bias"]})
 
-    def workspace(self, steps: int, lanes: int, gradient: Array | None = None) -> Workspace:
+    def workspace(
+        self,
+        steps: int,
+        lanes: int,
+        gradient: Array | None = None,
+        rank: Rank = Rank(),  # noqa: B008 (it cannot change)
+        arena: Arena | None = None,
+    ) -> Workspace:
         """Buffers for batches of `steps` × `lanes`; `gradient` ``(size,)`` is made where it is not given."""
-        return Workspace(self, steps, lanes, np.zeros_like(self.parameters) if gradient is None else gradient)
+        gradient = np.zeros_like(self.parameters) if gradient is None else gradient
+        return Workspace(self, steps, lanes, gradient, rank, arena or Arena())
 
-    def initial_state(self, lanes: int) -> State:
-        """A state of zeros for `lanes` lanes: a pair of arrays ``(H, B)`` for each layer."""
-        return [self.cell_type.initial_state(lanes, self.hidden_size, self.dtype) for _ in self.input_sizes]
+    def initial_state(self, lanes: int, rank: Rank = Rank()) -> State:  # noqa: B008 (it cannot change)
+        """A state of zeros for `lanes` lanes and the units of `rank`: a pair of arrays ``(H, B)`` for each layer."""
+        units = rank.share(self.hidden_size)
+        size = units.stop - units.start
+        return [self.cell_type.initial_state(lanes, size, self.dtype) for _ in self.input_sizes]
 
     @np.errstate(over="ignore", invalid="ignore")  # what is not finite comes out so; the update refuses it
     def logits(self, parameters: Array, workspace: Workspace, inputs: Array, state: State) -> Array:
         """The logits ``(V, T·B)`` for tokens `inputs` ``(T, B)``, a buffer of `workspace`. Moves `state` on."""
+        return lockstep([self._logits(parameters, workspace, inputs, state)])[0]
+
+    def _logits(self, parameters: Array, workspace: Workspace, inputs: Array, state: State) -> Pass[Array]:
         views = self.layout.views(parameters)
         layers = workspace.layers
-        workspace.embedding.forward(layers[0], views["embedding"], views["rnn.0"], inputs, state[0])
+        yield from workspace.embedding.forward(layers[0], views["embedding"], views["rnn.0"], inputs, state[0])
         for index in range(1, len(layers)):
             layer, below = layers[index], layers[index - 1]
-            np.copyto(layer.inputs, below.outputs.reshape(layer.inputs.shape))
-            layer.forward(views[f"rnn.{index}"], state[index])
-        linear.forward(views["head"], layers[-1].outputs_and_one, workspace.loss.logits)
+            own = below.outputs[below.units].reshape(-1, *layer.inputs.shape[1:])
+            np.copyto(layer.inputs[below.units], own)
+            yield from layer.forward(views[f"rnn.{index}"], state[index])
+        outputs = layers[-1].outputs_and_one[:, workspace.columns]
+        linear.forward(views["head"], outputs, workspace.loss.logits)
         return workspace.loss.logits
 
     @np.errstate(over="ignore", invalid="ignore")
     def forward(self, parameters: Array, workspace: Workspace, inputs: Array, targets: Array, state: State) -> float:
         """The summed loss of `targets` ``(T, B)`` given `inputs` ``(T, B)``, in nats. Moves `state` on."""
-        self.logits(parameters, workspace, inputs, state)
-        return workspace.loss.forward(targets.reshape(-1))
+        return lockstep([self.forward_pass(parameters, workspace, inputs, targets, state)])[0]
+
+    def forward_pass(
+        self, parameters: Array, workspace: Workspace, inputs: Array, targets: Array, state: State
+    ) -> Pass[float]:
+        """`forward`, of one rank: every rank returns the loss of all."""
+        yield from self._logits(parameters, workspace, inputs, state)
+        workspace.losses[workspace.rank.index] = workspace.loss.forward(targets.reshape(-1)[workspace.columns])
+        yield
+        return float(sum(workspace.losses))
 
     @np.errstate(over="ignore", invalid="ignore")
     def backward(self, parameters: Array, workspace: Workspace, scale: float) -> Array:
@@ -173,15 +204,25 @@ class SequenceModel:
 
         `parameters` must be what `forward` got.
         """
+        lockstep([self.backward_pass(parameters, workspace, scale)])
+        return workspace.gradient
+
+    def backward_pass(self, parameters: Array, workspace: Workspace, scale: float) -> Pass[None]:
+        """`backward`, of one rank: the gradients of the ranks add up to the whole."""
         views, d_views = self.layout.views(parameters), workspace.gradient_views
-        layers = workspace.layers
+        layers, columns = workspace.layers, workspace.columns
         d_logits = workspace.loss.backward(scale)
-        top = layers[-1]
-        linear.backward(views["head"], top.outputs_and_one, d_logits, d_views["head"], top.d_outputs)
+        outputs, d_outputs = layers[-1].outputs_and_one[:, columns], layers[-1].d_outputs[:, columns]
+        linear.backward(views["head"], outputs, d_logits, d_views["head"], d_outputs)
+        yield
         for index in range(len(layers) - 1, 0, -1):
-            layers[index].backward(views[f"rnn.{index}"], d_views[f"rnn.{index}"])
-            layers[index].backward_inputs(views[f"rnn.{index}"], layers[index - 1].d_outputs)
-        workspace.embedding.backward(
+            layer, below = layers[index], layers[index - 1]
+            yield from layer.backward(d_views[f"rnn.{index}"])
+            layer.backward_inputs(workspace.d_inputs_own)
+            yield
+            np.sum(workspace.d_inputs[:, below.units], axis=0, out=below.d_outputs[below.units])
+            yield
+        yield from workspace.embedding.backward(
             layers[0], views["embedding"], views["rnn.0"], d_views["embedding"], d_views["rnn.0"]
         )
-        return workspace.gradient
+        yield

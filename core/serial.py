@@ -1,22 +1,23 @@
 """The plain training loop: no trio, no threads. It is the oracle of the pipeline.
 
 Batch `k`, from 0, is computed, forward and backward, with parameter version ``max(0, k − delay)``; its gradient
-turns version `k` into version `k+1`. Shard gradients are added in shard order.
+turns version `k` into version `k+1`. Gradients are added in the order of the shards, and in a shard of its ranks.
 """
 
 from __future__ import annotations
 
 import math
-from collections import deque
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 import numpy as np
+import threadpoolctl
 
 from .batch import SequenceBatch, shard_lanes
 from .model import SequenceModel
 from .optimizers import Optimizer, clip_norm
 from .parameters import Array
+from .shard import Shard
 
 __all__ = ["NonFiniteError", "Step", "planned_version", "train", "update"]
 
@@ -40,14 +41,25 @@ def planned_version(batch: int, delay: int) -> int:
 
 
 @np.errstate(over="ignore", invalid="ignore")
-def update(parameters: Array, gradients: list[Array], optimizer: Optimizer, clip: float | None, out: Array) -> float:
-    """Sum `gradients` in order into the first, clip, and write the next version into `out`; return the norm.
+def update(
+    parameters: Array,
+    gradients: list[Array],
+    optimizer: Optimizer,
+    clip: float | None,
+    out: Array,
+    scratch: Array,
+) -> float:
+    """Sum `gradients` in order, clip, and write the next version into `out`; return the norm.
+
+    `scratch` takes the sum where there are several; a single gradient is clipped in place.
 
     Raises NonFiniteError where the norm or the next version is not finite.
     """
     total = gradients[0]
-    for gradient in gradients[1:]:
-        np.add(total, gradient, total)
+    if len(gradients) > 1:
+        total = np.add(gradients[0], gradients[1], scratch)
+        for gradient in gradients[2:]:
+            np.add(total, gradient, total)
     norm = clip_norm(total, clip)
     if not math.isfinite(norm):
         raise NonFiniteError(f"the gradient norm is {norm}; a smaller learning rate or clipping may help")
@@ -64,28 +76,35 @@ def train(
     *,
     clip: float | None = None,
     shards: int = 1,
+    ranks: int = 1,
     delay: int = 0,
+    blas_threads: int = 1,
 ) -> Iterator[Step]:
     """Train ``model.parameters`` in place on `batches`, and yield a `Step` for each.
 
-    All batches have the shape ``(T, B)`` of the first.
+    All batches have the shape ``(T, B)`` of the first. `shards` and `ranks` cut the computation up as the pipeline
+    does: see `recurrio.core.shard` and `recurrio.core.ranks`. `blas_threads` is the number of threads of one product.
     """
-    versions = deque([model.parameters.copy()], maxlen=delay + 1)
+    versions = np.tile(model.parameters, (delay + 1, 1))  # version v is in row v % (delay + 1)
+    blas = threadpoolctl.ThreadpoolController()
+    scratch = np.empty_like(model.parameters)
     lanes: list[slice] = []
-    for index, batch in enumerate(batches):
+    for number, batch in enumerate(batches):
         if not lanes:
-            lanes = shard_lanes(batch.inputs.shape[1], shards)
-            sizes = [shard.stop - shard.start for shard in lanes]
-            workspaces = [model.workspace(batch.inputs.shape[0], size) for size in sizes]
-            states = [model.initial_state(size) for size in sizes]
-        if batch.reset:
-            states = [model.initial_state(size) for size in sizes]
-        parameters = versions[0]
-        loss, gradients = 0.0, []
-        for shard, workspace, state in zip(lanes, workspaces, states, strict=True):
-            part = batch.lanes(shard)
-            loss += model.forward(parameters, workspace, part.inputs, part.targets, state)
-            gradients.append(model.backward(parameters, workspace, 1 / batch.inputs.size))
-        grad_norm = update(versions[-1], gradients, optimizer, clip, model.parameters)
-        versions.append(model.parameters.copy())
-        yield Step(index + 1, planned_version(index, delay), loss / batch.inputs.size, grad_norm)
+            steps, width = batch.inputs.shape
+            lanes = shard_lanes(width, shards)
+            gradients = np.zeros((shards, ranks, 1, model.layout.size), model.dtype)
+            parts = [
+                Shard(model, steps, part.stop - part.start, versions, rows)
+                for part, rows in zip(lanes, gradients, strict=True)
+            ]
+        version = planned_version(number, delay)
+        slot, loss = version % (delay + 1), 0.0
+        with blas.limit(limits=blas_threads, user_api="blas"):
+            for part, shard in zip(lanes, parts, strict=True):
+                loss += shard.forward(0, slot, batch.lanes(part))
+                shard.backward(0, slot, 1 / batch.inputs.size)
+            vectors = list(gradients.reshape(-1, model.layout.size))
+            grad_norm = update(versions[number % (delay + 1)], vectors, optimizer, clip, model.parameters, scratch)
+        versions[(number + 1) % (delay + 1)] = model.parameters
+        yield Step(number + 1, version, loss / batch.inputs.size, grad_norm)

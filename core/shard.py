@@ -2,34 +2,75 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from .batch import SequenceBatch
 from .model import SequenceModel
 from .parameters import Array
+from .ranks import Arena, Pass, Rank, lockstep
 
-__all__ = ["Shard"]
+__all__ = ["Member", "Shard", "arena_bytes"]
+
+
+class Member:
+    """What one rank does for a shard.
+
+    `parameters` ``(slots, size)`` holds the parameter versions in use, `gradients` ``(workspaces, size)`` takes the
+    results; `arena` gives what the ranks share. The hidden state of the lanes, for the units of this rank, is in here
+    and nowhere else, and goes on from one forward pass to the next: make them in batch order.
+    """
+
+    def __init__(
+        self,
+        model: SequenceModel,
+        steps: int,
+        lanes: int,
+        parameters: Array,
+        gradients: Array,
+        rank: Rank,
+        arena: Arena,
+    ) -> None:
+        self._model, self._lanes, self._parameters, self._rank = model, lanes, parameters, rank
+        self._workspaces = [model.workspace(steps, lanes, gradient, rank, arena) for gradient in gradients]
+        self._state = model.initial_state(lanes, rank)
+
+    def forward(self, workspace: int, slot: int, batch: SequenceBatch) -> Pass[float]:
+        """The summed loss of the lanes in `batch`, with the parameters in `slot`; `workspace` keeps the rest."""
+        if batch.reset:
+            self._state = self._model.initial_state(self._lanes, self._rank)
+        space, parameters = self._workspaces[workspace], self._parameters[slot]
+        return self._model.forward_pass(parameters, space, batch.inputs, batch.targets, self._state)
+
+    def backward(self, workspace: int, slot: int, scale: float) -> Pass[None]:
+        """Write the gradient of `scale` times the summed loss of `workspace` into its row of the gradients."""
+        return self._model.backward_pass(self._parameters[slot], self._workspaces[workspace], scale)
 
 
 class Shard:
-    """Computes one slice of the lanes of every batch.
-
-    `parameters` ``(slots, size)`` holds the parameter versions in use, `gradients` ``(workspaces, size)`` takes
-    the results. The hidden state of the lanes is in here and
-    nowhere else, and goes on from one `forward` to the next: call it in batch order.
-    """
+    """All ranks of a shard in one thread, taking turns. `gradients` is ``(ranks, workspaces, size)``."""
 
     def __init__(self, model: SequenceModel, steps: int, lanes: int, parameters: Array, gradients: Array) -> None:
-        self._model, self._lanes, self._parameters = model, lanes, parameters
-        self._workspaces = [model.workspace(steps, lanes, gradient) for gradient in gradients]
-        self._state = model.initial_state(lanes)
+        count = len(gradients)
+        memory = np.zeros(arena_bytes(model, steps, lanes, count, gradients.shape[1]), np.uint8) if count > 1 else None
+        self._members = [
+            Member(model, steps, lanes, parameters, rows, Rank(index, count), Arena(memory))
+            for index, rows in enumerate(gradients)
+        ]
 
+    @np.errstate(over="ignore", invalid="ignore")  # what is not finite comes out so; the update refuses it
     def forward(self, workspace: int, slot: int, batch: SequenceBatch) -> float:
-        """The summed loss of the lanes in `batch`, with the parameters in `slot`; `workspace` keeps the rest."""
-        if batch.reset:
-            self._state = self._model.initial_state(self._lanes)
-        return self._model.forward(
-            self._parameters[slot], self._workspaces[workspace], batch.inputs, batch.targets, self._state
-        )
+        """See `Member.forward`."""
+        return lockstep([member.forward(workspace, slot, batch) for member in self._members])[0]
 
+    @np.errstate(over="ignore", invalid="ignore")
     def backward(self, workspace: int, slot: int, scale: float) -> None:
-        """Write the gradient of `scale` times the summed loss of `workspace` into its row of the gradients."""
-        self._model.backward(self._parameters[slot], self._workspaces[workspace], scale)
+        """See `Member.backward`."""
+        lockstep([member.backward(workspace, slot, scale) for member in self._members])
+
+
+def arena_bytes(model: SequenceModel, steps: int, lanes: int, ranks: int, workspaces: int) -> int:
+    """How much memory the ranks of a shard share."""
+    arena = Arena()
+    for _ in range(workspaces):
+        model.workspace(steps, lanes, None, Rank(0, ranks), arena)
+    return arena.size

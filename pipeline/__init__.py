@@ -1,7 +1,7 @@
 """The pipeline: trio stages linked by memory channels, around the core.
 
-From the bottom up: `messages`, `channels` and `versions` are what passes between the stages; `places` is where a
-shard computes; `stages` are the four async functions; `trainer` wires them up. `sources` bring the batches;
+From the bottom up: `messages`, `channels` and `versions` are what passes between the stages; `places` and `crew`
+are where a shard computes; `stages` are the four async functions; `trainer` wires them up. `sources` bring the batches;
 `training` and `fit` put source, model and trainer together; `display`, `demo` and `cli` are the command line.
 """
 

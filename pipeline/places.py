@@ -12,13 +12,24 @@ from typing import Protocol
 import trio
 
 from ..core.batch import SequenceBatch
-from ..core.shard import Shard
 
-__all__ = ["InlinePlace", "Place", "ThreadPlace"]
+__all__ = ["Computer", "InlinePlace", "Place", "ThreadPlace"]
+
+
+class Computer(Protocol):
+    """What a place runs: `recurrio.core.shard.Shard`, or a crew."""
+
+    def forward(self, workspace: int, slot: int, batch: SequenceBatch) -> float:
+        """Run the forward pass and return the summed loss."""
+        ...
+
+    def backward(self, workspace: int, slot: int, scale: float) -> None:
+        """Run the backward pass of the workspace."""
+        ...
 
 
 class Place(Protocol):
-    """Computes one shard; see `recurrio.core.shard.Shard` for the arguments."""
+    """Computes one shard; see `recurrio.core.shard.Member` for the arguments."""
 
     async def forward(self, workspace: int, slot: int, batch: SequenceBatch) -> float:
         """Run the forward pass and return the summed loss."""
@@ -32,7 +43,7 @@ class Place(Protocol):
 class InlinePlace:
     """Computes in the event loop, with a checkpoint before. Best where a pass takes less than a thread hop."""
 
-    def __init__(self, shard: Shard) -> None:
+    def __init__(self, shard: Computer) -> None:
         self._shard = shard
 
     async def forward(self, workspace: int, slot: int, batch: SequenceBatch) -> float:
@@ -52,7 +63,7 @@ class ThreadPlace:
     A pass that has begun is never abandoned: cancellation waits for it, so no thread writes after the run.
     """
 
-    def __init__(self, shard: Shard, limiter: trio.CapacityLimiter) -> None:
+    def __init__(self, shard: Computer, limiter: trio.CapacityLimiter) -> None:
         self._shard, self._limiter = shard, limiter
 
     async def forward(self, workspace: int, slot: int, batch: SequenceBatch) -> float:

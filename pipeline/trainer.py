@@ -12,9 +12,10 @@ is. ``delay + 1`` workspaces a shard are all that can be in flight, because batc
 
 from __future__ import annotations
 
+import os
 from collections import deque
-from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Iterable
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Iterable, Sequence
+from contextlib import AsyncExitStack, aclosing
 from time import perf_counter
 from typing import Any
 
@@ -28,34 +29,24 @@ from ..core.optimizers import Optimizer
 from ..core.shard import Shard
 from . import stages
 from .channels import Channel
+from .crew import Crew, Crews, supported
 from .messages import Backwarded, Forwarded, Loaded
 from .places import InlinePlace, Place, ThreadPlace
 from .reports import Report, StageMeter
 from .versions import VersionStore
 
-__all__ = ["EXECUTORS", "Trainer", "default_blas_threads", "default_executor"]
+__all__ = ["EXECUTORS", "Trainer", "default_ranks"]
 
-EXECUTORS = ("auto", "inline", "thread")
+EXECUTORS = ("auto", "inline", "thread", "process")
 SPEED_WINDOW = 32  # steps that tokens_per_second is measured over
 
 
-def default_blas_threads(model: SequenceModel, shards: int) -> int:
-    """BLAS threads by the sizes alone, never by the machine, because their number can change the last bits.
+def default_ranks(model: SequenceModel, shards: int) -> int:
+    """Ranks by the sizes alone, never by the machine, because their number can change the last bits.
 
-    One where several shards compute at once, or where the products are too small to share; otherwise two.
+    Two, where the units of one shard are enough to share; one where there are several shards.
     """
     return 2 if shards == 1 and model.hidden_size >= 128 else 1
-
-
-def default_executor(model: SequenceModel, steps: int, lanes: int, shards: int, delay: int) -> str:
-    """Where passes over `steps` × `lanes` compute best: by their work, and by whether two could run at once.
-
-    A forward pass takes about two operations a parameter and token. A thread hop pays from about a millisecond of
-    them on where another pass can run meanwhile; where none can, only so that the event loop is not held up.
-    """
-    operations = 2 * model.layout.size * steps * lanes // shards
-    alone = shards == 1 and delay == 0
-    return "inline" if operations < (500e6 if alone else 50e6) else "thread"
 
 
 class Trainer:
@@ -63,11 +54,12 @@ class Trainer:
 
     `clip` is the largest gradient norm (None: any). `delay` is how many versions old the parameters of a batch
     are, by plan; 0 is ordinary sequential training. `shards` is the number of slices the lanes are split into;
-    `executor` says where they compute: ``"inline"`` in the event loop, ``"thread"`` in worker threads, ``"auto"``
-    one of the two by `default_executor`. `capacity` is the room of each channel, in batches. `blas_threads` is None for
-    `default_blas_threads`.
+    `ranks` is the number of workers that share the hidden units of a shard, None for `default_ranks`. `executor`
+    says where all that computes: ``"inline"`` in the event loop, ``"thread"`` in worker threads, ``"process"`` with
+    the ranks of a shard at once, in processes; ``"auto"`` is one of them, by `Trainer.where`. `capacity` is the room
+    of each channel, in batches, and `blas_threads` the number of threads of one product.
 
-    Shards, delay and BLAS threads are part of what the weights are a function of; the executor, the capacity
+    Shards, ranks, delay and BLAS threads are part of what the weights are a function of; the executor, the capacity
     and the timing are not. After a run, whole or cut short, ``model.parameters`` are those after the batches
     0 … ``step − 1``, all of them and no other.
     """
@@ -80,22 +72,44 @@ class Trainer:
         clip: float | None = None,
         delay: int = 0,
         shards: int = 1,
+        ranks: int | None = None,
         executor: str = "auto",
         capacity: int = 1,
-        blas_threads: int | None = None,
+        blas_threads: int = 1,
     ) -> None:
-        for name, value, least in (("delay", delay, 0), ("shards", shards, 1), ("capacity", capacity, 0)):
+        ranks = default_ranks(model, shards) if ranks is None else ranks
+        counts = (("delay", delay, 0), ("shards", shards, 1), ("ranks", ranks, 1), ("capacity", capacity, 0))
+        for name, value, least in (*counts, ("blas_threads", blas_threads, 1)):
             if type(value) is not int or value < least:
                 raise ValueError(f"{name}: expected a whole number of at least {least}, got {value!r}")
         if clip is not None and not (np.isfinite(clip) and clip > 0):
             raise ValueError(f"clip: expected a finite number above 0, or None, got {clip!r}")
         if executor not in EXECUTORS:
             raise ValueError(f"executor: expected one of {', '.join(EXECUTORS)}, got {executor!r}")
+        if ranks > model.hidden_size:
+            raise ValueError(f"ranks: expected at most {model.hidden_size} (the hidden units), got {ranks}")
+        if executor == "process" and not supported():
+            raise ValueError("executor: 'process' takes Linux on x86-64; use 'auto'")
         self.model, self.optimizer, self.clip = model, optimizer, clip
-        self.delay, self.shards, self.capacity = delay, shards, capacity
-        self.executor = executor
-        self.blas_threads = blas_threads or default_blas_threads(model, shards)
+        self.delay, self.shards, self.ranks, self.capacity = delay, shards, ranks, capacity
+        self.executor, self.blas_threads = executor, blas_threads
         self.step = 0
+
+    def where(self, steps: int, lanes: int) -> tuple[str, bool]:
+        """The executor for batches of `steps` × `lanes`, and whether this process's part runs in the event loop.
+
+        By the sizes and the processors there are. A forward pass takes about two operations a parameter and token.
+        A thread hop pays from about a millisecond of them on where another pass can run meanwhile; where none can,
+        only so that the event loop is not held up for long.
+        """
+        executor, alone = self.executor, self.shards == 1 and self.delay == 0
+        operations = 2 * self.model.layout.size * steps * lanes // (self.shards * self.ranks)
+        inline = operations < (500e6 if alone else 50e6)
+        if executor == "auto":
+            processors = len(os.sched_getaffinity(0)) if supported() else 1
+            several = self.ranks > 1 and processors >= self.ranks * self.shards
+            executor = "process" if several else "inline" if inline else "thread"
+        return executor, inline if executor == "process" else executor == "inline"
 
     async def run(
         self,
@@ -134,20 +148,25 @@ class _Run:
         self.trainer, self.on_report = trainer, on_report
         steps, lanes = first.inputs.shape
         self.lanes = shard_lanes(lanes, trainer.shards)
-        slots = np.zeros((trainer.delay + 2, model.layout.size), model.dtype)
-        slots[0] = model.parameters
-        self.versions = VersionStore(slots)
-        self.gradients = [np.zeros((credits, model.layout.size), model.dtype) for _ in self.lanes]
-        shards = [
-            Shard(model, steps, part.stop - part.start, slots, gradients)
-            for part, gradients in zip(self.lanes, self.gradients, strict=True)
-        ]
-        executor = trainer.executor
-        if executor == "auto":
-            executor = default_executor(model, steps, lanes, trainer.shards, trainer.delay)
+        widths, size, slots = [part.stop - part.start for part in self.lanes], model.layout.size, trainer.delay + 2
+        executor, inline = trainer.where(steps, lanes)
+        computers: Sequence[Shard | Crew]
+        self.crews: Crews | None = None
+        if executor == "process":
+            self.crews = Crews(model, steps, widths, trainer.ranks, slots, credits)
+            parameters, self.gradients, computers = self.crews.parameters, self.crews.gradients, self.crews.crews
+        else:
+            parameters = np.zeros((slots, size), model.dtype)
+            self.gradients = [np.zeros((trainer.ranks, credits, size), model.dtype) for _ in widths]
+            computers = [
+                Shard(model, steps, width, parameters, gradients)
+                for width, gradients in zip(widths, self.gradients, strict=True)
+            ]
+        parameters[0] = model.parameters
+        self.versions = VersionStore(parameters)
         limiter = trio.CapacityLimiter(2 * trainer.shards)  # every forward and backward task may compute at once
         self.places: list[Place] = [
-            InlinePlace(shard) if executor == "inline" else ThreadPlace(shard, limiter) for shard in shards
+            InlinePlace(computer) if inline else ThreadPlace(computer, limiter) for computer in computers
         ]
 
         def channels(name: str, capacity: int) -> list[Channel[Any]]:
@@ -166,9 +185,12 @@ class _Run:
         for channel in self.free:
             for workspace in range(channel.capacity):
                 await channel.sender.send(workspace)
-        self.start = perf_counter()
-        self.finished.append((self.start, 0))
-        async with trio.open_nursery() as nursery:
+        async with AsyncExitStack() as stack, trio.open_nursery() as nursery:
+            if self.crews is not None:
+                stack.enter_context(self.crews)
+                await trio.to_thread.run_sync(self.crews.ready)
+            self.start = perf_counter()
+            self.finished.append((self.start, 0))
             send_loaded = [channel.sender for channel in self.loaded]
             meter = self._meter("load", [], send_loaded)
             nursery.start_soon(stages.load, first, rest, self.lanes, send_loaded, meter, steps, name="load")
@@ -193,7 +215,7 @@ class _Run:
                 stages.update,
                 receive_backwarded,
                 [channel.sender for channel in self.free],
-                self.gradients,
+                [rows.transpose(1, 0, 2) for rows in self.gradients],
                 versions,
                 trainer.optimizer,
                 trainer.clip,

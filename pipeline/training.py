@@ -19,7 +19,7 @@ from .display import Display
 from .fit import default_epochs
 from .reports import Report
 from .sources import open_source
-from .trainer import Trainer, default_executor
+from .trainer import Trainer
 
 __all__ = ["OPTIMIZERS", "Run", "Settings", "checkpoint_path", "prepare_folder", "save", "train_text"]
 
@@ -138,14 +138,11 @@ async def _train(settings: Settings, display: Display, run: Run) -> None:
             executor=settings.executor,
         )
         run.text, run.trainer = TextModel(model, source.vocabulary), trainer
-        executor = settings.executor
-        if executor == "auto":
-            size = settings.seq_len, settings.batch_size
-            executor = default_executor(model, *size, settings.shards, settings.delay)
+        executor, _ = trainer.where(settings.seq_len, settings.batch_size)
         display.say(
             f"{settings.cell} {settings.layers}×{settings.hidden}, {model.layout.size:,} parameters, "
             f"{len(source.vocabulary)} symbols; {settings.batch_size} lanes × {settings.seq_len} steps; "
-            f"delay {settings.delay}, {executor} executor, {trainer.blas_threads} BLAS threads"
+            f"delay {settings.delay}, {executor} executor, {trainer.ranks} ranks"
         )
         await trainer.run(source, steps=settings.steps, on_report=on_report)
         run.leftover = source.leftover
@@ -161,6 +158,11 @@ def save(run: Run, settings: Settings, folder: str | os.PathLike[str]) -> Path |
     if run.text is None or run.trainer is None or run.trainer.step == 0:
         return None
     path = checkpoint_path(folder)
-    about = {**asdict(settings), "step": run.trainer.step, "blas_threads": run.trainer.blas_threads}
+    about = {
+        **asdict(settings),
+        "step": run.trainer.step,
+        "ranks": run.trainer.ranks,
+        "blas_threads": run.trainer.blas_threads,
+    }
     run.text.save(path, about)
     return path

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import ExitStack
 
+import numpy as np
 import trio
 
 from ...core.optimizers import Optimizer
@@ -34,9 +35,10 @@ async def update(
 ) -> None:
     """Apply every batch, give its workspaces back, and call `applied`.
 
-    `gradients` holds for each shard the gradients of its workspaces ``(workspaces, size)``. Receiving from the
+    `gradients` holds for each shard the gradients of its workspaces ``(workspaces, ranks, size)``. Receiving from the
     shards in turn is what fixes the order of the sum.
     """
+    scratch = np.empty_like(gradients[0][0, 0])
     with ExitStack() as stack:
         for receiver in receive_backwarded:
             stack.enter_context(receiver)
@@ -48,10 +50,11 @@ async def update(
             number, version = messages[0].number, planned_version(versions.latest, delay)
             if any(message.number != versions.latest or message.version != version for message in messages):
                 raise RuntimeError(f"expected batch {versions.latest} with version {version}, got {messages}")
-            parts = [rows[message.workspace] for rows, message in zip(gradients, messages, strict=True)]
+            taken = zip(gradients, messages, strict=True)
+            parts = [part for workspaces, message in taken for part in workspaces[message.workspace]]
             with meter.computing():
                 next_parameters = versions.parameters(number + 1)
-                norm = apply(versions.parameters(number), parts, optimizer, clip, next_parameters)
+                norm = apply(versions.parameters(number), parts, optimizer, clip, next_parameters, scratch)
             versions.publish()
             meter.items += 1
             tokens = messages[0].tokens

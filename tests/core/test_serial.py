@@ -51,6 +51,22 @@ def test_shards_add_up_to_the_full_gradient(make_batches: Callable[..., list[Seq
         np.testing.assert_allclose(losses, results[0][1], rtol=1e-9)
 
 
+@pytest.mark.parametrize("vocabulary", [6, 40])  # folded into the first layer, and looked up
+@pytest.mark.parametrize("layers", [1, 2, 3])
+def test_ranks_add_up_to_the_full_gradient(
+    layers: int, vocabulary: int, make_batches: Callable[..., list[SequenceBatch]]
+) -> None:
+    results = []
+    for ranks in (1, 2, 3):
+        model = SequenceModel(vocabulary, embedding_size=5, hidden_size=7, num_layers=layers, dtype="float64", seed=1)
+        batches = make_batches(20, 9, 5, vocabulary)
+        losses = [step.loss for step in train(model, Adam(0.01), batches, clip=0.5, shards=2, ranks=ranks)]
+        results.append((model.parameters, losses))
+    for parameters, losses in results[1:]:
+        np.testing.assert_allclose(parameters, results[0][0], atol=1e-10)
+        np.testing.assert_allclose(losses, results[0][1], rtol=1e-10)
+
+
 def test_shard_lanes() -> None:
     assert shard_lanes(7, 3) == [slice(0, 3), slice(3, 5), slice(5, 7)]
     with pytest.raises(ValueError, match="shards: expected 1 to 4"):

@@ -50,8 +50,8 @@ def test_json_is_one_object_a_line(text_file: Path, tmp_path: Path) -> None:
 
 def test_the_same_command_gives_the_same_weights(text_file: Path, tmp_path: Path) -> None:
     weights = []
-    for name, executor in (("a", "inline"), ("b", "thread")):
-        recurrio("train", text_file, *SMALL, "--steps", 20, "--executor", executor, "--out", tmp_path / name)
+    for name, executor in (("a", "inline"), ("b", "process")):
+        recurrio("train", text_file, "--hidden", 128, "--steps", 5, "--executor", executor, "--out", tmp_path / name)
         weights.append(TextModel.load(tmp_path / name / "model.safetensors").model.parameters.tobytes())
     assert weights[0] == weights[1]
 
@@ -111,12 +111,12 @@ def test_bad_input_gets_one_line_and_the_right_code(case: str, tmp_path: Path, m
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-@pytest.mark.parametrize("executor", ["inline", "thread"])
+@pytest.mark.parametrize("executor", ["inline", "thread", "process"])
 def test_a_signal_writes_the_weights(
     executor: str, number: signal.Signals, code: int, text_file: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "out"
-    words = [*COMMAND, "train", str(text_file), *SMALL, "--steps", "1000000", "--executor", executor, "--out", str(out)]
+    words = [*COMMAND, "train", str(text_file), "--steps", "1000000", "--executor", executor, "--out", str(out)]
     with subprocess.Popen([*words, "--json"], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         assert process.stdout is not None
         process.stdout.readline()

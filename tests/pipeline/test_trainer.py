@@ -14,6 +14,7 @@ from recurrio.core.serial import Step, train
 from recurrio.core.shard import Shard
 from recurrio.pipeline import Report, Trainer
 from recurrio.pipeline.places import InlinePlace
+from recurrio.pipeline.trainer import EXECUTORS
 
 Batches = Callable[..., list[SequenceBatch]]
 VOCABULARY = 9
@@ -49,6 +50,35 @@ async def test_same_bits_as_the_serial_loop(
         assert all(channel.peak <= channel.capacity for channel in report.channels)
 
 
+@pytest.mark.parametrize("executor", ["inline", "thread", "process"])
+@pytest.mark.parametrize(("shards", "delay"), [(1, 0), (1, 2), (2, 1)])
+@pytest.mark.parametrize("ranks", [2, 3])
+async def test_same_bits_with_several_ranks(
+    ranks: int, shards: int, delay: int, executor: str, make_batches: Batches
+) -> None:
+    batches = make_batches(30, 6, 5, VOCABULARY)
+    expected, steps = run_serial(batches, shards=shards, delay=delay, ranks=ranks)
+    model, losses = make_model(), []
+    trainer = Trainer(model, Adam(0.01), clip=0.5, shards=shards, delay=delay, ranks=ranks, executor=executor)
+    await trainer.run(batches, on_report=lambda report: losses.append(report.loss))
+    assert np.array_equal(model.parameters, expected)
+    assert losses == [step.loss for step in steps]
+
+
+async def test_the_default_configuration_of_a_large_model(make_batches: Batches) -> None:
+    batches = make_batches(5, 32, 32, 60)
+
+    async def run(**options: object) -> np.ndarray:
+        model = SequenceModel(60, embedding_size=64, hidden_size=128, seed=1)
+        await Trainer(model, Adagrad(0.05), clip=1.0, **options).run(batches)
+        return model.parameters
+
+    model = SequenceModel(60, embedding_size=64, hidden_size=128, seed=1)
+    list(train(model, Adagrad(0.05), batches, clip=1.0, ranks=2))
+    for executor in EXECUTORS * 3:
+        assert np.array_equal(await run(executor=executor), model.parameters), executor
+
+
 @pytest.mark.parametrize("delay", [0, 1])
 @pytest.mark.parametrize("executor", ["inline", "thread"])
 async def test_ten_runs_at_a_size_that_uses_several_blas_threads(
@@ -58,7 +88,9 @@ async def test_ten_runs_at_a_size_that_uses_several_blas_threads(
 
     async def run(executor: str) -> np.ndarray:
         model = SequenceModel(60, embedding_size=64, hidden_size=128, seed=1)
-        await Trainer(model, Adagrad(0.05), clip=1.0, delay=delay, executor=executor, blas_threads=2).run(batches)
+        await Trainer(model, Adagrad(0.05), clip=1.0, delay=delay, executor=executor, ranks=1, blas_threads=2).run(
+            batches
+        )
         return model.parameters
 
     first = await run("inline")
@@ -184,7 +216,17 @@ async def test_where_the_time_goes(make_batches: Batches) -> None:
 
 @pytest.mark.parametrize(
     ("argument", "value"),
-    [("delay", -1), ("shards", 0), ("capacity", 1.5), ("clip", 0.0), ("clip", float("nan")), ("executor", "gpu")],
+    [
+        ("delay", -1),
+        ("shards", 0),
+        ("ranks", 0),
+        ("ranks", 9),
+        ("blas_threads", 0),
+        ("capacity", 1.5),
+        ("clip", 0.0),
+        ("clip", float("nan")),
+        ("executor", "gpu"),
+    ],
 )
 def test_nonsense_configuration_raises(argument: str, value: object) -> None:
     with pytest.raises(ValueError, match=argument):
