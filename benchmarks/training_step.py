@@ -68,8 +68,8 @@ def recurrio_steps(batches: list[SequenceBatch], **options: object) -> list[floa
 
 def main() -> None:
     """Run the rounds and print the table."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=20)
+    parser = argparse.ArgumentParser(description="A training step beside PyTorch.")
+    parser.add_argument("--rounds", type=int, default=30, metavar="N", help="(%(default)s)")
     rounds = parser.parse_args().rounds
     tokens = np.random.default_rng(0).integers(0, V, (WARM + COUNTED, 2, T, B), np.int32)
     batches = [SequenceBatch(*pair) for pair in tokens]
