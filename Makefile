@@ -30,7 +30,7 @@ $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/.demo: $(BIN)/python $(TREE)
-	$(PIP) install ".[cli]"
+	$(PIP) install -e ".[cli]" --config-settings editable_mode=strict
 	@touch $@
 
 $(VENV)/.dev: $(BIN)/python $(TREE)

@@ -89,6 +89,7 @@ class Crew:
         arena: Arena,
         fd: int,
         memory: Array,
+        blas_threads: int,
     ) -> None:
         ranks, workspaces = gradients.shape[:2]
         plan = Plan(
@@ -108,7 +109,7 @@ class Crew:
         self._member = Member(model, steps, lanes, parameters, gradients[0], Rank(0, ranks), arena)
         self._arrived = 0
         self._one_at_a_time = threading.Lock()  # forward and backward may come from two threads
-        threads = dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+        threads = dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"), str(blas_threads))
         path = os.pathsep.join(entry or os.getcwd() for entry in sys.path)
         self._workers = [
             subprocess.Popen(
@@ -206,7 +207,15 @@ class Crews:
     """
 
     def __init__(
-        self, model: SequenceModel, steps: int, lanes: list[int], ranks: int, slots: int, workspaces: int
+        self,
+        model: SequenceModel,
+        steps: int,
+        lanes: list[int],
+        *,
+        ranks: int,
+        slots: int,
+        workspaces: int,
+        blas_threads: int = 1,
     ) -> None:
         vectors = slots + len(lanes) * ranks * workspaces
         size = vectors * (model.layout.size * model.dtype.itemsize + ALIGNMENT)
@@ -221,7 +230,7 @@ class Crews:
             self.parameters = arena.zeros((slots, model.layout.size), model.dtype)
             self.gradients = [arena.zeros((ranks, workspaces, model.layout.size), model.dtype) for _ in lanes]
             self.crews = [
-                Crew(model, steps, count, self.parameters, gradients, arena, self._fd, memory)
+                Crew(model, steps, count, self.parameters, gradients, arena, self._fd, memory, blas_threads)
                 for count, gradients in zip(lanes, self.gradients, strict=True)
             ]
         except BaseException:

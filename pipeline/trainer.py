@@ -153,7 +153,15 @@ class _Run:
         computers: Sequence[Shard | Crew]
         self.crews: Crews | None = None
         if executor == "process":
-            self.crews = Crews(model, steps, widths, trainer.ranks, slots, credits)
+            self.crews = Crews(
+                model,
+                steps,
+                widths,
+                ranks=trainer.ranks,
+                slots=slots,
+                workspaces=credits,
+                blas_threads=trainer.blas_threads,
+            )
             parameters, self.gradients, computers = self.crews.parameters, self.crews.gradients, self.crews.crews
         else:
             parameters = np.zeros((slots, size), model.dtype)
