@@ -28,7 +28,7 @@ from .ranks import Arena, Pass, Rank
 __all__ = ["LSTMSequence", "LSTMState"]
 
 GATES = 4
-CACHE_BYTES = 1 << 18  # what one sweep over the derivative factors may touch: half of a small L2 cache
+CACHE_BYTES = 1 << 20  # what one sweep over the derivative factors may touch: about a second-level cache
 
 
 class LSTMState(NamedTuple):
