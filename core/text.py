@@ -78,7 +78,8 @@ class TextModel:
             if temperature == 0:
                 token = np.argmax(logits)
             else:
-                chances = np.exp((logits - logits.max()) / temperature)
+                with np.errstate(over="ignore"):  # so cold that all but the likeliest are out of reach
+                    chances = np.exp((logits - logits.max()) / temperature)
                 token = rng.choice(len(chances), p=chances / chances.sum())
             if isinstance(self.vocabulary, CharVocabulary):
                 yield self.vocabulary.decode([token])

@@ -16,7 +16,8 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
-from time import perf_counter
+from contextlib import suppress
+from time import perf_counter, sleep
 from types import TracebackType
 from typing import NamedTuple
 
@@ -31,6 +32,7 @@ from ..core.shard import Member, arena_bytes
 __all__ = ["Crew", "Crews", "WorkerError", "supported", "worker"]
 
 PATIENCE = 0.002  # seconds
+SUSPENDED = 20_000  # looks, some ten milliseconds: the other rank is not computing at all
 LOOKS = 200  # at the counters, before the processor is offered to somebody else
 START = "from recurrio.pipeline.crew import worker; worker()"
 TOKEN = np.dtype(np.int32)
@@ -111,18 +113,19 @@ class Crew:
         self._one_at_a_time = threading.Lock()  # forward and backward may come from two threads
         threads = dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"), str(blas_threads))
         path = os.pathsep.join(entry or os.getcwd() for entry in sys.path)
-        self._workers = [
-            subprocess.Popen(
-                [sys.executable, "-P", "-c", START, str(rank), json.dumps(plan)],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                bufsize=0,
-                pass_fds=[fd],
-                env={**os.environ, **threads, "PYTHONPATH": path},
-                start_new_session=True,  # Ctrl-C is for the trainer, which then closes the pipe
+        self._workers: list[subprocess.Popen[bytes]] = []
+        for rank in range(1, ranks):
+            self._workers.append(
+                subprocess.Popen(
+                    [sys.executable, "-P", "-c", START, str(rank), json.dumps(plan)],
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                    bufsize=0,
+                    pass_fds=[fd],
+                    env={**os.environ, **threads, "PYTHONPATH": path},
+                    start_new_session=True,  # Ctrl-C is for the trainer, which then closes the pipe
+                )
             )
-            for rank in range(1, ranks)
-        ]
 
     def ready(self) -> None:
         """Wait until all workers have started. Raises WorkerError where one cannot."""
@@ -198,6 +201,8 @@ def _run(
                     os.sched_yield()
                     if looks % 1000 == 0:
                         check()
+                        if looks > SUSPENDED:
+                            sleep(0.001)
 
 
 class Crews:
@@ -223,17 +228,20 @@ class Crews:
             size += arena_bytes(model, steps, count, ranks, workspaces)
             size += (3 + ranks) * ALIGNMENT + 2 * steps * count * TOKEN.itemsize
         self._fd = os.memfd_create("recurrio")
+        self.crews: list[Crew] = []
         try:
             os.truncate(self._fd, size)
             memory = _map(self._fd, size)
             arena = Arena(memory)
             self.parameters = arena.zeros((slots, model.layout.size), model.dtype)
             self.gradients = [arena.zeros((ranks, workspaces, model.layout.size), model.dtype) for _ in lanes]
-            self.crews = [
-                Crew(model, steps, count, self.parameters, gradients, arena, self._fd, memory, blas_threads)
-                for count, gradients in zip(lanes, self.gradients, strict=True)
-            ]
+            for count, gradients in zip(lanes, self.gradients, strict=True):
+                self.crews.append(
+                    Crew(model, steps, count, self.parameters, gradients, arena, self._fd, memory, blas_threads)
+                )
         except BaseException:
+            for crew in self.crews:
+                crew.close()
             os.close(self._fd)
             raise
 
@@ -271,7 +279,8 @@ def worker() -> None:
         if os.getppid() != parent:
             os._exit(1)
 
-    os.write(replies, b"r")
+    with suppress(BrokenPipeError):  # the trainer has gone already; the pipe of the jobs will tell
+        os.write(replies, b"r")
     number = arrived = 0
     while True:
         number += 1

@@ -159,7 +159,7 @@ def open_display(*, as_json: bool) -> Display:
     """The display for standard output as it is: JSON if wanted, live on a terminal where rich is installed."""
     if as_json:
         return JsonDisplay()
-    if sys.stdout.isatty():
+    if sys.stdout is not None and sys.stdout.isatty():
         try:
             return LiveDisplay()
         except ImportError:

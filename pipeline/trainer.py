@@ -20,7 +20,6 @@ from time import perf_counter
 from typing import Any
 
 import numpy as np
-import threadpoolctl
 import trio
 
 from ..core.batch import SequenceBatch, shard_lanes
@@ -28,6 +27,7 @@ from ..core.model import SequenceModel
 from ..core.optimizers import Optimizer
 from ..core.shard import Shard
 from . import stages
+from .blas import blas_threads
 from .channels import Channel
 from .crew import Crew, Crews, supported
 from .messages import Backwarded, Forwarded, Loaded
@@ -57,7 +57,8 @@ class Trainer:
     `ranks` is the number of workers that share the hidden units of a shard, None for `default_ranks`. `executor`
     says where all that computes: ``"inline"`` in the event loop, ``"thread"`` in worker threads, ``"process"`` with
     the ranks of a shard at once, in processes; ``"auto"`` is one of them, by `Trainer.where`. `capacity` is the room
-    of each channel, in batches, and `blas_threads` the number of threads of one product.
+    of each channel, in batches, and `blas_threads` the number of threads of one product, which trainers that run at
+    once must agree on.
 
     Shards, ranks, delay and BLAS threads are part of what the weights are a function of; the executor, the capacity
     and the timing are not. After a run, whole or cut short, ``model.parameters`` are those after the batches
@@ -123,18 +124,20 @@ class Trainer:
         All batches have the shape ``(T, B)`` of the first. `on_report` is called after each. The hidden state
         starts from zero. A stage that fails ends all of them, and its error is what is raised here.
         """
+        if steps is not None and steps < 0:
+            raise ValueError(f"steps: expected at least 0, or None, got {steps}")
         async with aclosing(_iterate(batches)) as source:
             first = None if steps == 0 else await anext(source, None)
             if first is None:
                 return 0
             run = _Run(self, first, on_report or (lambda report: None))
-            limits = threadpoolctl.threadpool_limits(self.blas_threads, user_api="blas")
             try:
-                await run.stages(first, source, steps)
+                with blas_threads(self.blas_threads):
+                    await run.stages(first, source, steps)
             except BaseExceptionGroup as group:
-                raise _root_cause(group) from None
+                error = _root_cause(group)
+                raise error from error.__cause__
             finally:
-                limits.restore_original_limits()
                 run.versions.copy_latest(self.model.parameters)
                 self.step += run.versions.latest
             return run.versions.latest
@@ -190,18 +193,28 @@ class _Run:
     async def stages(self, first: SequenceBatch, rest: AsyncIterator[SequenceBatch], steps: int | None) -> None:
         """Run the four stages to the end of the batches, or of `steps` of them."""
         trainer, versions = self.trainer, self.versions
-        for channel in self.free:
-            for workspace in range(channel.capacity):
-                await channel.sender.send(workspace)
         async with AsyncExitStack() as stack, trio.open_nursery() as nursery:
             if self.crews is not None:
                 stack.enter_context(self.crews)
                 await trio.to_thread.run_sync(self.crews.ready)
+            for channel in self.free:
+                for workspace in range(channel.capacity):
+                    await channel.sender.send(workspace)
             self.start = perf_counter()
             self.finished.append((self.start, 0))
             send_loaded = [channel.sender for channel in self.loaded]
             meter = self._meter("load", [], send_loaded)
-            nursery.start_soon(stages.load, first, rest, self.lanes, send_loaded, meter, steps, name="load")
+            nursery.start_soon(
+                stages.load,
+                first,
+                rest,
+                self.lanes,
+                send_loaded,
+                meter,
+                trainer.model.vocabulary_size,
+                steps,
+                name="load",
+            )
             for shard, place in enumerate(self.places):
                 receive, free, send = (
                     self.loaded[shard].receiver,

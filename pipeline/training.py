@@ -87,8 +87,9 @@ async def train_text(settings: Settings, display: Display, seconds: float = math
     """
     run = Run()
     async with trio.open_nursery() as nursery:
-        await nursery.start(_watch_signals, run, nursery.cancel_scope)
-        with trio.move_on_after(seconds):
+        training = trio.CancelScope()  # of its own: the watcher goes on until the last pass has ended
+        await nursery.start(_watch_signals, run, training)
+        with training, trio.move_on_after(seconds):
             try:
                 await _train(settings, display, run)
             except Exception as error:  # the caller saves what was applied before it shows the error

@@ -85,6 +85,7 @@ class TextFile:
         seen = np.zeros(0x110000, bool)
         decoder, self.symbols, place = Utf8Decoder(self.name), 0, 0
         while data := os.pread(self.fd, BLOCK, place):
+            trio.from_thread.check_cancelled()
             self._index.append((self.symbols, place))
             # A block ends where a character does, so that its start is a place to decode from.
             whole = len(data) - _unfinished(data) or len(data)

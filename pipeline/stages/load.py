@@ -21,11 +21,12 @@ async def load(
     lanes: list[slice],
     send_loaded: list[Sender[Loaded]],
     meter: StageMeter,
+    vocabulary_size: int,
     limit: int | None,
 ) -> None:
     """Send each shard its slice of `first` and of the `rest`, until they end or `limit` batches have gone out.
 
-    Raises ValueError where a batch has another shape than the first.
+    Raises ValueError where a batch has another shape than the first, or anything but tokens ``0…V−1``.
     """
     with ExitStack() as stack:
         for sender in send_loaded:
@@ -36,6 +37,11 @@ async def load(
             if batch.inputs.shape != shape or batch.targets.shape != shape:
                 shapes = f"inputs {batch.inputs.shape} and targets {batch.targets.shape}"
                 raise ValueError(f"batch {number}: expected inputs and targets of shape {shape}, got {shapes}")
+            for name, tokens in (("inputs", batch.inputs), ("targets", batch.targets)):
+                low, high = tokens.min(), tokens.max()
+                if tokens.dtype.kind not in "iu" or low < 0 or high >= vocabulary_size:
+                    expected = f"{name} to be whole numbers from 0 to {vocabulary_size - 1}"
+                    raise ValueError(f"batch {number}: expected {expected}, got {low} to {high}, {tokens.dtype}")
             for shard, (part, sender) in enumerate(zip(lanes, send_loaded, strict=True)):
                 inputs, targets = (np.ascontiguousarray(array[:, part]) for array in batch[:2])
                 message = SequenceBatch(inputs, targets, batch.reset)

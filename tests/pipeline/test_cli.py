@@ -127,6 +127,19 @@ def test_a_signal_writes_the_weights(
     TextModel.load(out / "model.safetensors")
 
 
+def test_a_second_signal_ends_it_at_once(text_file: Path, tmp_path: Path) -> None:
+    words = [*COMMAND, "train", str(text_file), "--hidden", "512", "--steps", "1000000", "--executor", "thread"]
+    with subprocess.Popen([*words, "--out", str(tmp_path)], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        process.stdout.readline()  # a pass of some hundred milliseconds is under way
+        process.send_signal(signal.SIGINT)
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert errors == b""
+
+
 def test_a_signal_while_waiting_for_input(tmp_path: Path) -> None:
     words = [*COMMAND, "train", "-", "--out", str(tmp_path / "out")]
     with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import gc
+import os
 import random
 from collections.abc import AsyncIterator, Callable
 
 import numpy as np
 import pytest
+import threadpoolctl
 import trio
 
 from recurrio.core import Adagrad, Adam, NonFiniteError, SequenceBatch, SequenceModel
 from recurrio.core.serial import Step, train
 from recurrio.core.shard import Shard
 from recurrio.pipeline import Report, Trainer
+from recurrio.pipeline.blas import blas_threads
 from recurrio.pipeline.places import InlinePlace
 from recurrio.pipeline.trainer import EXECUTORS
 
@@ -236,3 +240,56 @@ def test_nonsense_configuration_raises(argument: str, value: object) -> None:
 async def test_more_shards_than_lanes_raises(make_batches: Batches) -> None:
     with pytest.raises(ValueError, match="shards: expected 1 to 4"):
         await Trainer(make_model(), Adam(0.01), shards=5).run(make_batches(1, 6, 4, VOCABULARY))
+
+
+@pytest.mark.parametrize("executor", ["inline", "thread", "process"])
+@pytest.mark.parametrize("wrong", [-1, VOCABULARY, 0.5])
+@pytest.mark.parametrize("which", [0, 1])
+async def test_what_is_no_token_is_refused(which: int, wrong: float, executor: str, make_batches: Batches) -> None:
+    batches = make_batches(3, 6, 4, VOCABULARY)
+    arrays = [batches[2].inputs, batches[2].targets]
+    arrays[which] = arrays[which].astype(type(wrong))
+    arrays[which][3, 1] = wrong
+    batches[2] = SequenceBatch(*arrays)
+    trainer = Trainer(make_model(), Adam(0.01), ranks=2, executor=executor)
+    with pytest.raises(ValueError, match=r"batch 2: expected (inputs|targets) to be whole numbers from 0 to 8"):
+        await trainer.run(batches)
+    assert trainer.step <= 2
+
+
+async def test_the_cause_of_an_error_is_kept() -> None:
+    async def source() -> AsyncIterator[SequenceBatch]:
+        yield SequenceBatch(np.zeros((6, 4), np.int32), np.zeros((6, 4), np.int32))
+        raise RuntimeError("no data") from OSError("the line is dead")
+
+    with pytest.raises(RuntimeError, match="no data") as caught:
+        await Trainer(make_model(), Adam(0.01)).run(source())
+    assert isinstance(caught.value.__cause__, OSError)
+
+
+async def test_trainers_side_by_side_agree_on_blas_threads(make_batches: Batches) -> None:
+    batches = make_batches(20, 6, 4, VOCABULARY)
+    expected, _ = run_serial(batches)
+    before = threadpoolctl.threadpool_info()
+    models = [make_model(), make_model()]
+    async with trio.open_nursery() as nursery:
+        for model, steps in zip(models, (5, 20), strict=True):
+            nursery.start_soon(Trainer(model, Adam(0.01), clip=0.5, blas_threads=1).run, batches[:steps])
+    assert np.array_equal(models[1].parameters, expected)
+    assert threadpoolctl.threadpool_info() == before
+
+    with blas_threads(1), pytest.raises(ValueError, match="blas_threads: expected 1"):
+        await Trainer(make_model(), Adam(0.01), blas_threads=2).run(batches)
+
+
+async def test_a_run_cancelled_before_its_first_step_leaves_nothing_behind(make_batches: Batches) -> None:
+    def descriptors() -> int:
+        gc.collect()  # a mapping of memory holds a descriptor, and goes with its last array
+        return len(os.listdir("/proc/self/fd")) if os.path.isdir("/proc/self/fd") else 0
+
+    batches, before = make_batches(2, 6, 4, VOCABULARY), descriptors()
+    for _ in range(3):
+        with trio.CancelScope() as scope:
+            scope.cancel()
+            await Trainer(make_model(), Adam(0.01), ranks=2, executor="process").run(batches)
+    assert descriptors() == before
