@@ -62,7 +62,7 @@ class LSTMSequence:
         self.units = rank.share(H)
         U = self.units.stop - self.units.start
         own = slice(I + self.units.start, I + self.units.stop)
-        self._ranks, self._rank, self.input_size, self.hidden_size = rank.count, rank.index, I, H
+        self._ranks, self.input_size, self.hidden_size = rank.count, I, H
 
         # Columns t·B … of `stacked` are [x_t; h_t; 1; 1]; h_{t+1} is written straight into its place.
         stacked = arena.zeros((K, T + 1, B), dtype)

@@ -53,6 +53,6 @@ def load_weights(path: str | os.PathLike[str]) -> tuple[dict[str, Array], dict[s
         pass
     try:
         with safetensors.safe_open(path, framework="numpy") as file:
-            return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118
+            return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118 (no dict)
     except (safetensors.SafetensorError, TypeError, AttributeError) as error:  # the last two: no such NumPy dtype
         raise WeightsError(f"{os.fspath(path)}: not a safetensors file ({error})") from error

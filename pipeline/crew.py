@@ -266,7 +266,7 @@ def worker() -> None:
     rank, plan = int(sys.argv[1]), Plan(*json.loads(sys.argv[2]))
     replies = os.dup(1)
     os.dup2(2, 1)  # whatever else prints goes to standard error
-    model = SequenceModel(**plan.model, seed=None)  # type: ignore[arg-type]
+    model = SequenceModel(**plan.model, seed=None)  # type: ignore[arg-type]  # it went through JSON
     memory, size = _map(plan.fd, plan.size), model.layout.size
     parameters = Arena(memory, plan.parameters).zeros((plan.slots, size), model.dtype)
     gradients = Arena(memory, plan.gradients).zeros((plan.ranks, plan.workspaces, size), model.dtype)[rank]
