@@ -130,16 +130,16 @@ class Trainer:
             first = None if steps == 0 else await anext(source, None)
             if first is None:
                 return 0
-            run = _Run(self, first, on_report or (lambda report: None))
-            try:
-                with blas_threads(self.blas_threads):
+            with blas_threads(self.blas_threads):  # before the run, which may start processes
+                run = _Run(self, first, on_report or (lambda report: None))
+                try:
                     await run.stages(first, source, steps)
-            except BaseExceptionGroup as group:
-                error = _root_cause(group)
-                raise error from error.__cause__
-            finally:
-                run.versions.copy_latest(self.model.parameters)
-                self.step += run.versions.latest
+                except BaseExceptionGroup as group:
+                    error = _root_cause(group)
+                    raise error from error.__cause__
+                finally:
+                    run.versions.copy_latest(self.model.parameters)
+                    self.step += run.versions.latest
             return run.versions.latest
 
 

@@ -15,6 +15,7 @@ import pytest
 
 from recurrio.core import Adam, SequenceBatch, SequenceModel
 from recurrio.pipeline import Report, Trainer, crew
+from recurrio.pipeline.blas import blas_threads
 from recurrio.pipeline.crew import Crew, WorkerError
 
 pytestmark = pytest.mark.skipif(not crew.supported(), reason="worker processes take Linux on x86-64")
@@ -65,6 +66,13 @@ async def test_a_worker_that_cannot_start_is_an_error(
     monkeypatch.setattr(crew, "START", "raise SystemExit(3)")
     trainer = Trainer(SequenceModel(9, hidden_size=8), Adam(0.01), ranks=2, executor="process")
     with pytest.raises(WorkerError, match=r"could not start \(exit code 3\)"):
+        await trainer.run(make_batches(2, 6, 4, 9))
+    assert workers_of(os.getpid()) == []
+
+
+async def test_a_run_that_is_refused_starts_no_worker(make_batches: Callable[..., list[SequenceBatch]]) -> None:
+    trainer = Trainer(SequenceModel(9, hidden_size=8), Adam(0.01), ranks=2, executor="process", blas_threads=2)
+    with blas_threads(1), pytest.raises(ValueError, match="blas_threads: expected 1"):
         await trainer.run(make_batches(2, 6, 4, 9))
     assert workers_of(os.getpid()) == []
 
