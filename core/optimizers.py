@@ -1,4 +1,10 @@
-"""Optimizers and clipping on the flat parameter vector, by torch's definitions."""
+"""Optimizers on the flat parameter vector, by torch's definitions.
+
+In the equations, ``p`` is the parameters, ``g`` the gradient, and every slot starts as 0 unless it is said otherwise.
+The state of an optimizer is its slots, which are attributes, None before the first step, and a count of `steps` where
+the equations need one.
+`lr` may be set between any two steps.
+"""
 
 from __future__ import annotations
 
@@ -7,9 +13,10 @@ from typing import Protocol
 
 import numpy as np
 
+from .errors import ArgumentError, check_number
 from .parameters import Array
 
-__all__ = ["Adagrad", "Adam", "Optimizer", "clip_norm"]
+__all__ = ["SGD", "Adagrad", "Adam", "AdamW", "Optimizer", "RMSprop"]
 
 
 class Optimizer(Protocol):
@@ -22,73 +29,240 @@ class Optimizer(Protocol):
         ...
 
 
-def clip_norm(gradient: Array, max_norm: float | None) -> float:
-    """Scale `gradient` in place so that its 2-norm is at most `max_norm`; return the norm before.
+def _check_above_0(**arguments: float) -> None:
+    for argument, value in arguments.items():
+        check_number(argument, value, 0, open_low=True)
 
-    As in ``torch.nn.utils.clip_grad_norm_``: the factor is ``min(1, max_norm / (norm + 1e-6))``. With `max_norm`
-    None the gradient stays. A norm that is not finite is returned as it is, and nothing is scaled.
+
+def _check_from_0(**arguments: float) -> None:
+    for argument, value in arguments.items():
+        check_number(argument, value, 0)
+
+
+def _is_decay_rate(value: float) -> bool:
+    return isinstance(value, int | float | np.number) and bool(0 <= value < 1)
+
+
+def _slot(slot: Array | None, parameters: Array, value: float = 0) -> Array:
+    """The `slot`, made like `parameters` and filled with `value` where it is None."""
+    return np.full_like(parameters, value) if slot is None else slot
+
+
+def _add_decay(parameters: Array, gradient: Array, weight_decay: float, out: Array | None) -> Array:
+    """``g + weight_decay · p``, written into `out`, which is made where it is None."""
+    out = np.multiply(parameters, weight_decay, out=out)
+    return np.add(gradient, out, out=out)
+
+
+class SGD:
+    """Gradient descent, with momentum where it is asked for::
+
+        g ← g + weight_decay · p
+        v ← momentum · v + (1 − dampening) · g, and v ← g at the first step
+        p ← p − lr · v; with nesterov, p ← p − lr · (g + momentum · v); without momentum, p ← p − lr · g
+
+    Arguments: `lr` above 0; `momentum` and `weight_decay` from 0; `dampening` in [0, 1]. `nesterov` needs a momentum
+    and no dampening.
+    Source: Sutskever et al., "On the importance of initialization and momentum in deep learning" (2013);
+    ``torch.optim.SGD``.
     """
-    norm = math.sqrt(np.dot(gradient, gradient))
-    if max_norm is not None and math.isfinite(norm) and (factor := max_norm / (norm + 1e-6)) < 1:
-        np.multiply(gradient, factor, out=gradient)
-    return norm
 
-
-def _positive(name: str, value: float) -> None:
-    if not (math.isfinite(value) and value > 0):
-        raise ValueError(f"{name}: expected a finite number above 0, got {value!r}")
-
-
-class Adagrad:
-    """``s ← s + g²;  p ← p − lr · g / (√s + eps)``, with s = 0 at first.
-
-    Source: Duchi, Hazan and Singer, "Adaptive subgradient methods" (2011); ``torch.optim.Adagrad``.
-    """
-
-    def __init__(self, lr: float = 0.01, eps: float = 1e-10) -> None:
-        _positive("lr", lr)
-        _positive("eps", eps)
-        self.lr, self.eps = lr, eps
-        self._sum: Array | None = None
+    def __init__(
+        self,
+        lr: float = 1e-3,
+        momentum: float = 0,
+        dampening: float = 0,
+        weight_decay: float = 0,
+        nesterov: bool = False,
+    ) -> None:
+        _check_above_0(lr=lr)
+        _check_from_0(momentum=momentum, weight_decay=weight_decay)
+        check_number("dampening", dampening, 0, 1)
+        if nesterov and (momentum == 0 or dampening != 0):
+            got = f"momentum {momentum!r} and dampening {dampening!r}"
+            raise ArgumentError("nesterov", "a momentum above 0 and a dampening of 0 with it", got)
+        self.lr, self.momentum, self.dampening = lr, momentum, dampening
+        self.weight_decay, self.nesterov = weight_decay, nesterov
+        self.velocity: Array | None = None
+        self._scratch: Array | None = None
+        self._decayed: Array | None = None
 
     def step(self, parameters: Array, gradient: Array, out: Array) -> None:
         """See `Optimizer`."""
-        if self._sum is None:
-            self._sum, self._scratch = np.zeros_like(parameters), np.empty_like(parameters)
-        total, scratch = self._sum, self._scratch
+        scratch = self._scratch = _slot(self._scratch, parameters)
+        if self.weight_decay:
+            gradient = self._decayed = _add_decay(parameters, gradient, self.weight_decay, self._decayed)
+        if self.momentum:
+            gradient = self._accelerated(gradient, scratch)
+        np.multiply(gradient, self.lr, scratch)
+        np.subtract(parameters, scratch, out)
+
+    def _accelerated(self, gradient: Array, scratch: Array) -> Array:
+        """The direction that the velocity gives; the velocity itself, or in `scratch`."""
+        if self.velocity is None:
+            self.velocity = gradient.copy()
+        else:
+            np.multiply(gradient, 1 - self.dampening, scratch)
+            np.multiply(self.velocity, self.momentum, self.velocity)
+            np.add(self.velocity, scratch, self.velocity)
+        if not self.nesterov:
+            return self.velocity
+        np.multiply(self.velocity, self.momentum, scratch)
+        return np.add(gradient, scratch, scratch)
+
+
+class RMSprop:
+    """The gradient over a moving root mean square of it::
+
+        g ← g + weight_decay · p
+        s ← alpha · s + (1 − alpha) · g²
+        d = g / (√s + eps); centered, m ← m + (1 − alpha) · (g − m) and d = g / (√(s − m²) + eps)
+        p ← p − lr · d; with momentum, v ← momentum · v + d and p ← p − lr · v
+
+    Arguments: `lr` and `eps` above 0; `alpha` in [0, 1); `weight_decay` and `momentum` from 0.
+    Source: Tieleman and Hinton, "Lecture 6.5: rmsprop" (2012), and, centered, Graves, "Generating sequences with
+    recurrent neural networks" (2013); ``torch.optim.RMSprop``.
+    """
+
+    def __init__(
+        self,
+        lr: float = 0.01,
+        alpha: float = 0.99,
+        eps: float = 1e-8,
+        weight_decay: float = 0,
+        momentum: float = 0,
+        centered: bool = False,
+    ) -> None:
+        _check_above_0(lr=lr, eps=eps)
+        _check_from_0(weight_decay=weight_decay, momentum=momentum)
+        if not _is_decay_rate(alpha):
+            raise ArgumentError("alpha", "a number in [0, 1)", repr(alpha))
+        self.lr, self.alpha, self.eps = lr, alpha, eps
+        self.weight_decay, self.momentum, self.centered = weight_decay, momentum, centered
+        self.square: Array | None = None
+        self.mean: Array | None = None
+        self.velocity: Array | None = None
+        self._scratch: Array | None = None
+        self._decayed: Array | None = None
+
+    def step(self, parameters: Array, gradient: Array, out: Array) -> None:
+        """See `Optimizer`."""
+        square = self.square = _slot(self.square, parameters)
+        scratch = self._scratch = _slot(self._scratch, parameters)
+        if self.weight_decay:
+            gradient = self._decayed = _add_decay(parameters, gradient, self.weight_decay, self._decayed)
+        np.multiply(gradient, gradient, scratch)
+        np.multiply(scratch, 1 - self.alpha, scratch)
+        np.multiply(square, self.alpha, square)
+        np.add(square, scratch, square)
+        if self.centered:
+            mean = self.mean = _slot(self.mean, parameters)
+            np.subtract(gradient, mean, scratch)
+            np.multiply(scratch, 1 - self.alpha, scratch)
+            np.add(mean, scratch, mean)
+            np.multiply(mean, mean, scratch)
+            np.subtract(square, scratch, scratch)
+            np.sqrt(scratch, scratch)
+        else:
+            np.sqrt(square, scratch)
+        np.add(scratch, self.eps, scratch)
+        direction = np.divide(gradient, scratch, scratch)
+        if self.momentum:
+            velocity = self.velocity = _slot(self.velocity, parameters)
+            np.multiply(velocity, self.momentum, velocity)
+            direction = np.add(velocity, scratch, velocity)
+        np.multiply(direction, self.lr, scratch)
+        np.subtract(parameters, scratch, out)
+
+
+class Adagrad:
+    """The gradient over the root of the sum of all its squares::
+
+        g ← g + weight_decay · p
+        s ← s + g², with s = initial_accumulator_value at first
+        p ← p − lr / (1 + (n − 1) · lr_decay) · g / (√s + eps) at step n from 1
+
+    Arguments: `lr` and `eps` above 0; `lr_decay`, `weight_decay` and `initial_accumulator_value` from 0.
+    Source: Duchi, Hazan and Singer, "Adaptive subgradient methods" (2011); ``torch.optim.Adagrad``.
+    """
+
+    def __init__(
+        self,
+        lr: float = 0.01,
+        eps: float = 1e-10,
+        *,
+        lr_decay: float = 0,
+        weight_decay: float = 0,
+        initial_accumulator_value: float = 0,
+    ) -> None:
+        _check_above_0(lr=lr, eps=eps)
+        _check_from_0(lr_decay=lr_decay, weight_decay=weight_decay, initial_accumulator_value=initial_accumulator_value)
+        self.lr, self.eps, self.lr_decay, self.weight_decay = lr, eps, lr_decay, weight_decay
+        self.initial_accumulator_value = initial_accumulator_value
+        self.steps = 0
+        self.sum: Array | None = None
+        self._scratch: Array | None = None
+        self._decayed: Array | None = None
+
+    def step(self, parameters: Array, gradient: Array, out: Array) -> None:
+        """See `Optimizer`."""
+        total = self.sum = _slot(self.sum, parameters, self.initial_accumulator_value)
+        scratch = self._scratch = _slot(self._scratch, parameters)
+        if self.weight_decay:
+            gradient = self._decayed = _add_decay(parameters, gradient, self.weight_decay, self._decayed)
+        self.steps += 1
         np.multiply(gradient, gradient, scratch)
         np.add(total, scratch, total)
         np.sqrt(total, scratch)
         np.add(scratch, self.eps, scratch)
         np.divide(gradient, scratch, scratch)
-        np.multiply(scratch, self.lr, scratch)
+        np.multiply(scratch, self.lr / (1 + (self.steps - 1) * self.lr_decay), scratch)
         np.subtract(parameters, scratch, out)
 
 
 class Adam:
-    """Adam with bias correction: ``p ← p − lr · m̂ / (√v̂ + eps)``.
+    """A moving mean of the gradient over a moving root mean square of it, both corrected for their start at 0::
 
-    ``m ← β₁m + (1−β₁)g``, ``v ← β₂v + (1−β₂)g²``, ``m̂ = m / (1−β₁ⁿ)``, ``v̂ = v / (1−β₂ⁿ)`` at step n from 1.
+        g ← g + weight_decay · p
+        m ← β₁m + (1 − β₁)g        m̂ = m / (1 − β₁ⁿ) at step n from 1
+        v ← β₂v + (1 − β₂)g²       v̂ = v / (1 − β₂ⁿ)
+        p ← p − lr · m̂ / (√v̂ + eps)
+
+    Arguments: `lr` and `eps` above 0; `betas`, which are β₁ and β₂, in [0, 1); `weight_decay` from 0.
     Source: Kingma and Ba, "Adam" (2015); ``torch.optim.Adam``.
     """
 
-    def __init__(self, lr: float = 1e-3, betas: tuple[float, float] = (0.9, 0.999), eps: float = 1e-8) -> None:
-        _positive("lr", lr)
-        _positive("eps", eps)
-        if not all(0 <= beta < 1 for beta in betas):
-            raise ValueError(f"betas: expected two numbers in [0, 1), got {betas!r}")
-        self.lr, self.betas, self.eps = lr, betas, eps
-        self._steps = 0
-        self._mean: Array | None = None
+    def __init__(
+        self,
+        lr: float = 1e-3,
+        betas: tuple[float, float] = (0.9, 0.999),
+        eps: float = 1e-8,
+        weight_decay: float = 0,
+    ) -> None:
+        _check_above_0(lr=lr, eps=eps)
+        _check_from_0(weight_decay=weight_decay)
+        if not (isinstance(betas, tuple | list) and len(betas) == 2 and all(map(_is_decay_rate, betas))):
+            raise ArgumentError("betas", "two numbers in [0, 1)", repr(betas))
+        self.lr, self.betas, self.eps, self.weight_decay = lr, betas, eps, weight_decay
+        self.steps = 0
+        self.mean: Array | None = None
+        self.square: Array | None = None
+        self._scratch: Array | None = None
+        self._decayed: Array | None = None
 
     def step(self, parameters: Array, gradient: Array, out: Array) -> None:
         """See `Optimizer`."""
-        if self._mean is None:
-            self._mean, self._square = np.zeros_like(parameters), np.zeros_like(parameters)
-            self._scratch = np.empty_like(parameters)
-        mean, square, scratch = self._mean, self._square, self._scratch
+        if self.weight_decay:
+            gradient = self._decayed = _add_decay(parameters, gradient, self.weight_decay, self._decayed)
+        self._descend(parameters, gradient, out)
+
+    def _descend(self, parameters: Array, gradient: Array, out: Array) -> None:
+        """The step without weight decay."""
+        mean = self.mean = _slot(self.mean, parameters)
+        square = self.square = _slot(self.square, parameters)
+        scratch = self._scratch = _slot(self._scratch, parameters)
         beta_1, beta_2 = self.betas
-        self._steps += 1
+        self.steps += 1
         np.multiply(gradient, 1 - beta_1, scratch)
         np.multiply(mean, beta_1, mean)
         np.add(mean, scratch, mean)
@@ -97,8 +271,30 @@ class Adam:
         np.multiply(square, beta_2, square)
         np.add(square, scratch, square)
         np.sqrt(square, scratch)
-        np.multiply(scratch, 1 / math.sqrt(1 - beta_2**self._steps), scratch)
+        np.multiply(scratch, 1 / math.sqrt(1 - beta_2**self.steps), scratch)
         np.add(scratch, self.eps, scratch)
         np.divide(mean, scratch, scratch)
-        np.multiply(scratch, self.lr / (1 - beta_1**self._steps), scratch)
+        np.multiply(scratch, self.lr / (1 - beta_1**self.steps), scratch)
         np.subtract(parameters, scratch, out)
+
+
+class AdamW(Adam):
+    """Adam with the weight decay beside the gradient: ``p ← (1 − lr · weight_decay) · p``, then Adam's step without it.
+
+    Arguments: those of `Adam`.
+    Source: Loshchilov and Hutter, "Decoupled weight decay regularization" (2019); ``torch.optim.AdamW``.
+    """
+
+    def __init__(
+        self,
+        lr: float = 1e-3,
+        betas: tuple[float, float] = (0.9, 0.999),
+        eps: float = 1e-8,
+        weight_decay: float = 0.01,
+    ) -> None:
+        super().__init__(lr, betas, eps, weight_decay)
+
+    def step(self, parameters: Array, gradient: Array, out: Array) -> None:
+        """See `Optimizer`."""
+        np.multiply(parameters, 1 - self.lr * self.weight_decay, out)
+        self._descend(out, gradient, out)
