@@ -5,6 +5,7 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import NamedTuple
 
+from .errors import ArgumentError
 from .parameters import Array
 
 __all__ = ["SequenceBatch", "shard_lanes"]
@@ -13,23 +14,37 @@ __all__ = ["SequenceBatch", "shard_lanes"]
 class SequenceBatch(NamedTuple):
     """`T` time steps of `B` lanes.
 
-    ``inputs`` and ``targets`` are tokens ``(T, B)``, integers in ``0…V−1``. ``reset`` says that no lane goes on
-    from the batch before: the hidden state starts from zero.
+    ``inputs`` are tokens ``(T, B)``, integers in ``0…V−1``, or features ``(T, B, I)``. ``targets`` are classes
+    ``(S, B)`` or numbers ``(S, B, F)``, with S = T for one output a step, and S = 1 for one output a sequence.
+    ``reset`` says where the hidden state starts from zero: True for all lanes before the first step, or
+    ``(T, B)`` bool for each lane before each step. ``lengths`` ``(B,)`` are the steps of each lane that exist; None is
+    all of them.
     """
 
     inputs: Array
     targets: Array
-    reset: bool = False
+    reset: bool | Array = False
+    lengths: Array | None = None
+
+    @property
+    def tokens(self) -> int:
+        """T·B, the time steps of all lanes."""
+        return int(self.inputs.shape[0] * self.inputs.shape[1])
 
     def lanes(self, lanes: slice) -> SequenceBatch:
         """The same steps of some lanes."""
-        return SequenceBatch(self.inputs[:, lanes], self.targets[:, lanes], self.reset)
+        return SequenceBatch(
+            self.inputs[:, lanes],
+            self.targets[:, lanes],
+            self.reset if isinstance(self.reset, bool) else self.reset[:, lanes],
+            None if self.lengths is None else self.lengths[lanes],
+        )
 
 
 def shard_lanes(lanes: int, shards: int) -> list[slice]:
     """`lanes` split into `shards` neighbouring slices, the first ones longer by one where it does not divide."""
     if not 1 <= shards <= lanes:
-        raise ValueError(f"shards: expected 1 to {lanes} (the lanes of a batch), got {shards}")
+        raise ArgumentError("shards", f"1 to {lanes} (the lanes of a batch)", shards)
     size, longer = divmod(lanes, shards)
     starts = [shard * size + min(shard, longer) for shard in range(shards + 1)]
     return [slice(start, stop) for start, stop in pairwise(starts)]

@@ -1,7 +1,7 @@
-"""Embedding in front of a recurrent layer: a row of a table ``E`` ``(V, I)`` for every token.
+"""Embedding: a row of a table ``E`` ``(V, I)`` for every token.
 
-The layer's input product is ``W_x·E[token]``, with ``W_x`` the first `I` columns of its matrix ``W`` ``(R, K)``.
-There are two ways to compute it, and `open_embedding` takes the one with fewer operations:
+In front of a recurrent layer the input product is ``W_x·E[token]``, with ``W_x`` the first `I` columns of its matrix
+``W`` ``(R, K)``. There are two ways to compute it, and `open_embedding` takes the one with fewer operations:
 
 - `Lookup` gathers rows of ``E`` into the layer's input, and adds the input's gradient up by token.
 - `Folded` makes the table part of the layer: ``W_x·E[token]`` is a column of ``W_x·Eᵀ`` ``(R, V)``, so a gather
@@ -13,82 +13,182 @@ A rank writes the gradient of its rows of ``W``, and of the table the part that 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 
-from .lstm import LSTMSequence, LSTMState
-from .parameters import Array
-from .ranks import Pass, Rank
+from .errors import ArgumentError, check_count
+from .initializers import TorchRandom
+from .masks import Masks
+from .module import Module
+from .parameters import Array, Layout
+from .ranks import Arena, Pass, Rank
+from .sequence import State, Weights
+from .stack import Stack, StackWorkspace
 
-__all__ = ["Folded", "Lookup", "open_embedding"]
+__all__ = ["Embedding", "Folded", "Lookup", "add_by_token", "check_tokens", "open_embedding"]
+
+
+def check_tokens(name: str, tokens: Array, vocabulary_size: int, present: Array | None = None) -> None:
+    """Raise ArgumentError unless `tokens` are whole numbers below `vocabulary_size`, wherever `present` is True."""
+    if tokens.dtype.kind not in "iu":
+        raise ArgumentError(name, "whole numbers", f"{tokens.dtype} {tokens.shape}")
+    counted = tokens if present is None else tokens[present]
+    if counted.size and (counted.min() < 0 or counted.max() >= vocabulary_size):
+        raise ArgumentError(
+            name, f"tokens from 0 to {vocabulary_size - 1}", f"tokens from {counted.min()} to {counted.max()}"
+        )
+
+
+def add_by_token(tokens: Array, rows: Array, table: Array, scratch: Array) -> None:
+    """Add up the `rows` ``(N, I)`` of the same of the `tokens` ``(N,)`` into `table` ``(V, I)``, in a fixed order."""
+    order = np.argsort(tokens, kind="stable")
+    by_token = tokens[order]
+    starts = np.flatnonzero(np.diff(by_token, prepend=-1))
+    np.take(rows, order, axis=0, out=scratch, mode="clip")
+    table.fill(0)
+    table[by_token[starts]] = np.add.reduceat(scratch, starts, axis=0)
+
+
+class Embedding(Module):
+    """A row of a table for every token, as ``torch.nn.Embedding``.
+
+    The parameters are torch's N(0, 1) for the `seed`, or with None zeros; `dtype` is ``"float32"`` or ``"float64"``.
+    """
+
+    def __init__(
+        self, num_embeddings: int, embedding_dim: int, *, dtype: str = "float32", seed: int | None = 0
+    ) -> None:
+        check_count("num_embeddings", num_embeddings)
+        check_count("embedding_dim", embedding_dim)
+        if dtype not in ("float32", "float64"):
+            raise ArgumentError("dtype", "'float32' or 'float64'", repr(dtype))
+        self.num_embeddings, self.embedding_dim, self.dtype = num_embeddings, embedding_dim, np.dtype(dtype)
+        self.layout = Layout()
+        self.layout.add("weight", num_embeddings, embedding_dim)
+        self.parameters = np.zeros(self.layout.size, self.dtype)
+        if seed is not None:
+            self.initialise(TorchRandom(seed))
+
+    def initialise(self, random: TorchRandom) -> None:
+        """Draw the table as torch does."""
+        self.load_state_dict({"weight": random.normal((self.num_embeddings, self.embedding_dim), self.dtype)})
+
+    def _to_torch(self, views: dict[str, Array]) -> dict[str, Array]:
+        return {"weight": views["weight"].copy()}
+
+    def _from_torch(self, views: dict[str, Array], named: Mapping[str, Array]) -> None:
+        views["weight"][...] = named["weight"]
+
+    def __call__(self, tokens: Array) -> Array:
+        """The rows; see `forward`."""
+        return self.forward(tokens)[0]
+
+    def forward(self, tokens: Array) -> tuple[Array, Array]:
+        """The rows ``(…, I)`` for `tokens` ``(…)`` in ``0…V−1``, and the tape for `backward`. Raises ArgumentError."""
+        tokens = np.asarray(tokens)
+        check_tokens("tokens", tokens, self.num_embeddings)
+        return self.layout.views(self.parameters)["weight"][tokens], tokens
+
+    def backward(self, tape: Array, d_rows: Array) -> dict[str, Array]:
+        """From the gradient `d_rows` ``(…, I)``: the gradient of the table, by name. Raises ArgumentError."""
+        if d_rows.shape != (*tape.shape, self.embedding_dim):
+            raise ArgumentError("d_rows", f"an array {(*tape.shape, self.embedding_dim)}", d_rows.shape)
+        rows = d_rows.reshape(-1, self.embedding_dim)
+        table = np.zeros((self.num_embeddings, self.embedding_dim), self.dtype)
+        if rows.size:
+            add_by_token(tape.reshape(-1), rows, table, np.empty_like(rows))
+        return {"weight": table}
 
 
 class Lookup:
     """Gathers rows for `T·B` tokens, and adds up their gradients in a fixed order."""
 
-    def __init__(self, steps: int, lanes: int, embedding_size: int, dtype: np.dtype, rank: Rank) -> None:
-        self.layer_inputs = embedding_size
-        self._share = rank.share(embedding_size)
-        self._rows = np.empty((steps * lanes, embedding_size), dtype)
-        self._rows_by_step = self._rows.reshape(steps, lanes, embedding_size).transpose(2, 0, 1)
-        self._d_inputs = np.empty((embedding_size, steps * lanes), dtype)
+    def __init__(self, stack: Stack, steps: int, lanes: int, rank: Rank, arena: Arena) -> None:
+        size = stack.sizes[0].input_size
+        self.workspace = StackWorkspace(stack, steps, lanes, rank, arena, input_gradient=True)
+        self._share = rank.share(size)
+        self._rows = np.empty((steps * lanes, size), stack.dtype)
+        self._rows_by_step = self._rows.reshape(steps, lanes, size).transpose(2, 0, 1)
         self._tokens = np.empty(steps * lanes, np.intp)
 
-    def forward(self, layer: LSTMSequence, table: Array, matrix: Array, tokens: Array, state: LSTMState) -> Pass[None]:
-        """Run `layer`, with parameters `matrix`, over the rows of `table` for `tokens` ``(T, B)``."""
+    def forward(
+        self,
+        table: Array,
+        weights: list[Weights],
+        tokens: Array,
+        state: list[State],
+        masks: Masks | None,
+        rng: np.random.Generator | None,
+    ) -> Pass[None]:
+        """Run the stack over the rows of `table` for `tokens` ``(T, B)``."""
         self._tokens[...] = tokens.reshape(-1)
+        if masks is not None:
+            self._tokens[masks.padding.reshape(-1)] = 0
         np.take(table, self._tokens, axis=0, out=self._rows, mode="clip")  # tokens are checked at the door
-        np.copyto(layer.inputs[self._share], self._rows_by_step[self._share])
-        yield from layer.forward(matrix, state)
+        self.workspace.write(self._share, self._rows_by_step[self._share])
+        yield from self.workspace.forward(weights, state, masks, rng=rng)
 
-    def backward(self, layer: LSTMSequence, table: Array, matrix: Array, d_table: Array, d_matrix: Array) -> Pass[None]:
-        """Run the layer's backward pass; write the gradients of its matrix and of the table."""
-        yield from layer.backward(d_matrix)
-        layer.backward_inputs(self._d_inputs)
-        order = np.argsort(self._tokens, kind="stable")
-        by_token = self._tokens[order]
-        starts = np.flatnonzero(np.diff(by_token, prepend=-1))
-        np.take(self._d_inputs.T, order, axis=0, out=self._rows, mode="clip")
-        d_table.fill(0)
-        d_table[by_token[starts]] = np.add.reduceat(self._rows, starts, axis=0)
+    def backward(self, d_table: Array, d_weights: list[Weights]) -> Pass[None]:
+        """Run the stack's backward pass; write the gradients of its weights and of the table."""
+        yield from self.workspace.backward(d_weights)
+        assert self.workspace.d_inputs is not None
+        add_by_token(self._tokens, self.workspace.d_inputs.T, d_table, self._rows)
 
 
 class Folded:
-    """Gives the layer the columns of ``W_x·Eᵀ`` for its tokens instead of inputs."""
+    """Gives the first layer the columns of ``W_x·Eᵀ`` for its tokens instead of inputs; a stack of one direction."""
 
-    layer_inputs = 0
-
-    def __init__(self, steps: int, lanes: int, vocabulary_size: int, embedding_size: int, dtype: np.dtype) -> None:
-        self._embedding_size = embedding_size
-        self._one_hot = np.empty((vocabulary_size, steps * lanes), dtype)
+    def __init__(self, stack: Stack, steps: int, lanes: int, vocabulary_size: int, rank: Rank, arena: Arena) -> None:
+        self.workspace = StackWorkspace(stack, steps, lanes, rank, arena, folded=True)
+        self._size = stack.sizes[0].input_size
+        self._one_hot = np.empty((vocabulary_size, steps * lanes), stack.dtype)
         self._columns = np.arange(steps * lanes)
         self._tokens = np.empty((steps, lanes), np.intp)
 
-    def forward(self, layer: LSTMSequence, table: Array, matrix: Array, tokens: Array, state: LSTMState) -> Pass[None]:
-        """Run `layer`, with parameters `matrix`, over the rows of `table` for `tokens` ``(T, B)``."""
-        I = self._embedding_size
+    def forward(
+        self,
+        table: Array,
+        weights: list[Weights],
+        tokens: Array,
+        state: list[State],
+        masks: Masks | None,
+        rng: np.random.Generator | None,
+    ) -> Pass[None]:
+        """Run the stack over the rows of `table` for `tokens` ``(T, B)``."""
+        I, (matrix, *others) = self._size, weights[0]
         self._tokens[...] = tokens
-        self._weights = layer.own_rows(matrix[:, :I]).reshape(-1, I)
-        yield from layer.forward(matrix[:, I:], state, self._weights @ table.T, self._tokens)
+        if masks is not None:
+            self._tokens[masks.padding] = 0
+        self._table = table
+        self._weights = self.workspace.kernels[0].buffers.own_rows(matrix[:, :I]).reshape(-1, I)
+        first = (matrix[:, I:], *others)
+        columns = self._weights @ table.T
+        yield from self.workspace.forward(
+            [first, *weights[1:]], state, masks, table=columns, tokens=self._tokens, rng=rng
+        )
 
-    def backward(self, layer: LSTMSequence, table: Array, matrix: Array, d_table: Array, d_matrix: Array) -> Pass[None]:
-        """Run the layer's backward pass; write the gradients of its matrix and of the table."""
-        I = self._embedding_size
-        yield from layer.backward(d_matrix[:, I:])
+    def backward(self, d_table: Array, d_weights: list[Weights]) -> Pass[None]:
+        """Run the stack's backward pass; write the gradients of its weights and of the table."""
+        I, (d_matrix, *others) = self._size, d_weights[0]
+        yield from self.workspace.backward([(d_matrix[:, I:], *others), *d_weights[1:]])
+        kernel = self.workspace.kernels[0]
         self._one_hot.fill(0)
         self._one_hot[self._tokens.reshape(-1), self._columns] = 1
-        by_token = layer.d_gates @ self._one_hot.T
-        own = layer.own_rows(d_matrix[:, :I])
-        np.copyto(own, (by_token @ table).reshape(own.shape))
+        by_token = kernel.d_inputs_from @ self._one_hot.T
+        own = kernel.buffers.own_rows(d_matrix[:, :I])
+        np.copyto(own, (by_token @ self._table).reshape(own.shape))
         np.matmul(by_token.T, self._weights, d_table)
 
 
 def open_embedding(
-    steps: int, lanes: int, vocabulary_size: int, embedding_size: int, dtype: np.dtype, rank: Rank
+    stack: Stack, steps: int, lanes: int, vocabulary_size: int, rank: Rank, arena: Arena
 ) -> Lookup | Folded:
     """The cheaper way for `T` steps of `B` lanes, by the sizes alone.
 
     Folding saves three products of `I` by `T·B` and costs one of `V` by `T·B`, the gather, and three of `I` by `V`.
     """
-    if vocabulary_size <= 2 * embedding_size and steps * lanes >= 4 * vocabulary_size:
-        return Folded(steps, lanes, vocabulary_size, embedding_size, dtype)
-    return Lookup(steps, lanes, embedding_size, dtype, rank)
+    size = stack.sizes[0].input_size
+    if stack.directions == 1 and vocabulary_size <= 2 * size and steps * lanes >= 4 * vocabulary_size:
+        return Folded(stack, steps, lanes, vocabulary_size, rank, arena)
+    return Lookup(stack, steps, lanes, rank, arena)

@@ -1,93 +1,85 @@
-"""The LSTM layer: equations, parameters, and the whole-sequence kernel.
+"""The LSTM cell: equations, one step, and the whole-sequence kernel.
 
 For one step, with ``x`` ``(I, B)``, ``h`` and ``c`` ``(H, B)``, ``σ`` the logistic sigmoid and ``⊙`` the
 element-wise product::
 
-    o = σ(W_o·[x; h; 1; 1])     i = σ(W_i·[x; h; 1; 1])
-    f = σ(W_f·[x; h; 1; 1])     g = tanh(W_g·[x; h; 1; 1])
+    o = σ(W_o·[x; 1; 1; h])     i = σ(W_i·[x; 1; 1; h])
+    f = σ(W_f·[x; 1; 1; h])     g = tanh(W_g·[x; 1; 1; h])
     c' = i ⊙ g + f ⊙ c          h' = o ⊙ tanh(c')
 
-The layer's parameters are one matrix ``W`` ``(4H, I+H+2)``. Its rows are the gates in the order **o, i, f, g**;
-its columns are ``[weight_ih | weight_hh | bias_ih | bias_hh]``. The two biases meet two rows of ones, so a step
-is one product and every gradient of the layer is one product. torch orders the gates i, f, g, o, which is this
-order rolled by one; `to_torch` and `from_torch` are the only places that know.
+and, with a projection to P units, ``h' = W_hr·(o ⊙ tanh(c'))``, so that ``h`` is ``(P, B)``.
 
-Source of the equations: Hochreiter and Schmidhuber, "Long short-term memory" (1997), with the forget gate of
-Gers et al. (2000), as in ``torch.nn.LSTM``.
+The parameters are one matrix ``W`` ``(4H, I+2+P)``, and ``W_hr`` ``(P, H)``. The rows of ``W`` are the gates in the
+order **o, i, f, g**; its columns are ``[weight_ih | bias_ih | bias_hh | weight_hh]``. A step is one product and the
+gradient of ``W`` is one product. torch orders the gates i, f, g, o, which is this order rolled by one.
+
+Source of the equations: Hochreiter and Schmidhuber, "Long short-term memory" (1997), with the forget gate of Gers et
+al. (2000) and the projection of Sak et al. (2014), as in ``torch.nn.LSTM``.
 """
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import numpy as np
 
+from .activations import sigmoid
+from .masks import Masks
 from .parameters import Array
 from .ranks import Arena, Pass, Rank
+from .sequence import Buffers, LayerSize, State, Weights, from_torch, matrix_columns, sweeps, to_torch
 
-__all__ = ["LSTMSequence", "LSTMState"]
-
-GATES = 4
-CACHE_BYTES = 1 << 20  # what one sweep over the derivative factors may touch: about a second-level cache
+__all__ = ["LSTMSequence", "lstm_step"]
 
 
-class LSTMState(NamedTuple):
-    """What a layer carries from one sequence batch to the next: two arrays ``(H, B)``, of a rank's units only."""
-
-    hidden: Array
-    cell: Array
+def lstm_step(weights: Weights, size: LayerSize, x: Array, state: State) -> State:
+    """One step for `x` ``(I, B)`` from `state`, ``h`` ``(P, B)`` and ``c`` ``(H, B)``: the next state."""
+    hidden, cell = state
+    ones = np.ones((2 * size.bias, x.shape[1]), x.dtype)
+    z = weights[0] @ np.concatenate((x, ones, hidden))
+    H = size.hidden_size
+    oif, g = sigmoid(z[: 3 * H]), np.tanh(z[3 * H :])
+    next_cell = oif[H : 2 * H] * g + oif[2 * H :] * cell
+    output = oif[:H] * np.tanh(next_cell)
+    return (weights[1] @ output if size.proj_size else output), next_cell
 
 
 class LSTMSequence:
     """The buffers of one layer for `T` steps of `B` lanes, and the forward and backward passes over them.
 
-    Every array and every per-step view is made here, once; the loops over time allocate nothing. What the other
-    layers see is feature-major over the whole sequence, and shared by the ranks:
-
-    - ``inputs`` ``(I, T, B)``: written by the caller before `forward`.
-    - ``outputs`` ``(H, T·B)``: ``h'`` of every step.
-    - ``outputs_and_one`` ``(H+1, T·B)``: the same above a row of ones, for a linear layer with a bias.
-    - ``d_outputs`` ``(H, T·B)``: written by the caller before `backward`.
-
-    A rank has ``U`` of the `H` units, ``units``, and of those all four gates:
-
-    - ``d_gates`` ``(4U, T·B)``: after `backward`, the gradient before the activations, of o, i, f, g.
+    Every array and every per-step view is made here, once; the loops over time allocate nothing. ``buffers`` is what
+    the other layers see. For this rank's units, ``first`` and ``last`` are the state before the first step, which the
+    caller writes, and after the last; ``d_state`` is, before `backward`, the gradient of ``last``, and after it that
+    of ``first``. ``d_inputs_from`` is the part of the gates' gradients that the inputs have a share in.
     """
 
-    def __init__(
-        self, steps: int, lanes: int, input_size: int, hidden_size: int, dtype: np.dtype, rank: Rank, arena: Arena
-    ) -> None:
-        T, B, I, H = steps, lanes, input_size, hidden_size
-        K = I + H + 2
-        self.units = rank.share(H)
-        U = self.units.stop - self.units.start
-        own = slice(I + self.units.start, I + self.units.stop)
-        self._ranks, self.input_size, self.hidden_size = rank.count, I, H
+    gates = 4
 
-        # Columns t·B … of `stacked` are [x_t; h_t; 1; 1]; h_{t+1} is written straight into its place.
-        stacked = arena.zeros((K, T + 1, B), dtype)
-        stacked[I + H :] = 1
-        flat = stacked.reshape(K, (T + 1) * B)
-        self.inputs = stacked[:I, :T]
-        self.outputs = flat[I : I + H, B:]
-        self.outputs_and_one = flat[I : I + H + 1, B:]
-        self._stacked = flat[:, : T * B]
-        self._hidden_first, self._hidden_last = stacked[own, 0], stacked[own, T]
+    def __init__(self, steps: int, lanes: int, size: LayerSize, dtype: np.dtype, rank: Rank, arena: Arena) -> None:
+        T, B, P = steps, lanes, size.output_size
+        self.buffers = buffers = Buffers(T, B, size, gates=4, rows=4, dtype=dtype, rank=rank, arena=arena)
+        U = buffers.units.stop - buffers.units.start
+        self.d_inputs_from = buffers.d_gates
 
         # gates[t] is o, i, f, g, c_t, one behind the other, so that what is used together is contiguous.
         gates = np.zeros((T + 1, 5 * U, B), dtype)
-        self._cell_first, self._cell_last = gates[0, 4 * U :], gates[T, 4 * U :]
+        cells = gates[:, 4 * U :]
         products = np.empty((2 * U, B), dtype)  # i ⊙ g and f ⊙ c
         cell_tanh = np.empty((T, U, B), dtype)  # tanh(c')
-        self._rows = np.empty((GATES, U, K), dtype)
-        self._packed = np.empty((4 * U, K), dtype)
+        self._states: list[State] = [(buffers.hidden[t], cells[t]) for t in range(T + 1)]
+        self.first, self.last = self._states[0], self._states[T]
+        self._projection = np.empty((size.proj_size, size.hidden_size), dtype)
+        # With a projection: o ⊙ tanh(c') and dh' of every step, for the gradient of W_hr.
+        raw, d_projected = (np.empty((units, T + 1, B), dtype) for units in ((U, P) if size.proj_size else (0, 0)))
+        self._raw, self._d_projected = (array.reshape(-1, (T + 1) * B)[:, : T * B] for array in (raw, d_projected))
+        self._raw_by_step, self._d_projected_by_step = raw.transpose(1, 0, 2), d_projected.transpose(1, 0, 2)
+
+        self._packed = np.empty_like(buffers.rows)
         self._sums = np.empty((4 * U, B), dtype)
         self._one = np.array(1, dtype)
         # σ(z) = 1 / (1 + exp(−z)): the minus is folded into the packed rows of o, i and f.
         self._signs = np.repeat(np.array([-1, 1], dtype), (3 * U, U))[:, None]
         self._forward_steps = [
             (
-                stacked[:, t],
+                buffers.by_step[t],
                 gates[t, : 4 * U],
                 gates[t, : 3 * U],
                 gates[t, 3 * U : 4 * U],
@@ -96,37 +88,30 @@ class LSTMSequence:
                 products,
                 products[:U],
                 products[U:],
-                gates[t + 1, 4 * U :],
+                cells[t + 1],
                 cell_tanh[t],
                 gates[t, :U],
-                stacked[own, t + 1],
+                self._raw_by_step[t] if size.proj_size else buffers.hidden[t + 1],
             )
             for t in range(T)
         ]
 
         # Backward goes over the steps in sweeps that fit in the cache: whole-array calls for the derivative
         # factors of a sweep, then step by step. A factor becomes the gradient of its gate in place.
-        d_gates = np.empty((4 * U, T + 1, B), dtype)  # a step too long, which keeps rows off a power of two
-        self.d_gates = d_gates.reshape(4 * U, (T + 1) * B)[:, : T * B]
-        self.d_outputs = arena.zeros((H, T * B), dtype)
-        d_gates_by_step = d_gates[:, :T].transpose(1, 0, 2)
-        d_outputs_by_step = self.d_outputs[self.units].reshape(U, T, B).transpose(1, 0, 2)
-        self._d_rows = np.empty((4 * U, K), dtype)
-        self._hidden_weights = np.empty((H, 4 * U), dtype)
-        self._d_hidden, self._d_cell = np.empty((U, B), dtype), np.empty((U, B), dtype)
+        self._hidden_weights = np.empty((P, 4 * U), dtype)
+        d_hidden = np.zeros((buffers.own.stop - buffers.own.start, B), dtype)
+        self.d_state: State = (d_hidden, np.zeros((U, B), dtype))
+        self._kept: State = (np.zeros_like(d_hidden), np.zeros((U, B), dtype))
+        self._d_raw = np.empty((U, B), dtype) if size.proj_size else d_hidden
         self._scratch = np.empty((U, B), dtype)
-        # Each rank's part of dh, for all units; the ranks add them up. Two of them, so that none is written
-        # before all have read it.
-        parts = arena.zeros((2, rank.count, H, B), dtype)
-        self._parts = [(parts[k, rank.index], [part[self.units] for part in parts[k]]) for k in range(2)]
-        sweep = min(T, max(1, CACHE_BYTES // (14 * U * B * dtype.itemsize)))
-        factors = np.empty((sweep, 4 * U, B), dtype)
-        cell_factors = np.empty((sweep, U, B), dtype)
-        d_outputs = np.empty((sweep, U, B), dtype)
+        cuts = sweeps(T, 14 * U * B * dtype.itemsize)
+        longest = cuts[0].stop - cuts[0].start
+        factors = np.empty((longest, 4 * U, B), dtype)
+        cell_factors = np.empty((longest, U, B), dtype)
+        d_outputs = np.empty((longest, len(d_hidden), B), dtype)
         self._sweeps = []
-        for stop in range(T, 0, -sweep):
-            start = max(0, stop - sweep)
-            n, now = stop - start, slice(start, stop)
+        for now in cuts:
+            n = now.stop - now.start
             views = (
                 gates[now, : 3 * U],
                 gates[now, :U],
@@ -139,79 +124,75 @@ class LSTMSequence:
                 factors[:n, U : 3 * U],
                 factors[:n, 3 * U :],
                 cell_factors[:n],
-                d_outputs_by_step[now],
+                buffers.d_outputs_by_step[now],
                 d_outputs[:n],
                 factors[:n],
-                d_gates_by_step[now],
+                buffers.d_gates_by_step[now],
             )
             by_step = [
                 (
+                    now.start + t,
                     d_outputs[t],
                     cell_factors[t],
                     factors[t, :U],
                     factors[t, U:].reshape(3, U, B),
-                    gates[start + t, 2 * U : 3 * U],
+                    gates[now.start + t, 2 * U : 3 * U],
                     factors[t],
-                    self._parts[(start + t) % 2],
+                    buffers.parts[(now.start + t) % 2],
                 )
                 for t in reversed(range(n))
             ]
             self._sweeps.append((views, by_step))
 
     @staticmethod
-    def matrix_shape(input_size: int, hidden_size: int) -> tuple[int, int]:
-        """The shape of a layer's parameter matrix."""
-        return GATES * hidden_size, input_size + hidden_size + 2
+    def shapes(size: LayerSize) -> dict[str, tuple[int, int]]:
+        """The shapes of a layer's parameters: its matrix, and its projection if it has one."""
+        shapes = {"matrix": (4 * size.hidden_size, matrix_columns(size))}
+        return shapes | ({"projection": (size.proj_size, size.hidden_size)} if size.proj_size else {})
 
     @staticmethod
-    def to_torch(matrix: Array, input_size: int) -> dict[str, Array]:
+    def state_sizes(size: LayerSize) -> tuple[int, ...]:
+        """The units of each part of the state."""
+        return size.output_size, size.hidden_size
+
+    @staticmethod
+    def to_torch(weights: Weights, size: LayerSize) -> dict[str, Array]:
         """A copy of a layer's parameters under torch's names, in torch's gate order (i, f, g, o)."""
-        hidden_size = matrix.shape[0] // GATES
-        rows = np.roll(matrix.reshape(GATES, hidden_size, -1), -1, axis=0).reshape(matrix.shape)
-        recurrent = input_size + hidden_size
-        return {
-            "weight_ih": np.ascontiguousarray(rows[:, :input_size]),
-            "weight_hh": np.ascontiguousarray(rows[:, input_size:recurrent]),
-            "bias_ih": np.ascontiguousarray(rows[:, recurrent]),
-            "bias_hh": np.ascontiguousarray(rows[:, recurrent + 1]),
-        }
+        named = to_torch(np.roll(weights[0], -size.hidden_size, axis=0), size)
+        return named | ({"weight_hr": weights[1].copy()} if size.proj_size else {})
 
     @staticmethod
-    def from_torch(matrix: Array, named: dict[str, Array]) -> None:
-        """Write parameters under torch's names and in torch's gate order into a layer's matrix."""
-        columns = (named["weight_ih"], named["weight_hh"], named["bias_ih"][:, None], named["bias_hh"][:, None])
-        rows = np.concatenate(columns, axis=1).reshape(GATES, matrix.shape[0] // GATES, -1)
-        matrix[...] = np.roll(rows, 1, axis=0).reshape(matrix.shape)
-
-    @staticmethod
-    def initial_state(lanes: int, units: int, dtype: np.dtype) -> LSTMState:
-        """A state of zeros."""
-        return LSTMState(np.zeros((units, lanes), dtype), np.zeros((units, lanes), dtype))
-
-    def own_rows(self, matrix: Array) -> Array:
-        """The rows of `matrix` ``(4H, …)`` that are this rank's, ``(4, U, …)``: a view."""
-        return matrix.reshape(GATES, self.hidden_size, -1)[:, self.units]
+    def from_torch(weights: Weights, size: LayerSize, named: dict[str, Array]) -> None:
+        """Write parameters under torch's names and in torch's gate order into a layer's."""
+        from_torch(weights[0], size, {name: np.roll(named[name], size.hidden_size, axis=0) for name in named})
+        if size.proj_size:
+            weights[1][...] = named["weight_hr"]
 
     def forward(
-        self, matrix: Array, state: LSTMState, table: Array | None = None, tokens: Array | None = None
+        self, weights: Weights, masks: Masks | None = None, table: Array | None = None, tokens: Array | None = None
     ) -> Pass[None]:
-        """Run the layer over ``inputs`` from `state`, and leave the state after the last step in `state`.
+        """Run the layer over the inputs from ``first`` to ``last``.
 
         A layer made for no inputs takes the place of ``W_x·x`` from `table` ``(4U, V)``: the column of the token,
         for `tokens` ``(T, B)``.
         """
-        np.copyto(self._rows, self.own_rows(matrix))
-        np.multiply(self._rows.reshape(self._packed.shape), self._signs, out=self._packed)
-        columns = None if table is None else table * self._signs
-        sums, together = self._sums, self._ranks > 1
-        self._hidden_first[...], self._cell_first[...] = state
+        buffers, signs = self.buffers, self._signs
+        buffers.load_rows(weights[0])
+        np.multiply(buffers.rows, signs, out=self._packed)
+        columns = None if table is None else table * signs
+        projection = None
+        if buffers.size.proj_size:
+            projection = self._projection
+            np.copyto(projection, weights[1])
+        sums, together, states, shown = self._sums, buffers.ranks > 1, self._states, buffers.shown
+        buffers.start(masks, self.first)
         yield
         packed, one = self._packed, self._one
         matmul, exp, add, reciprocal = np.matmul, np.exp, np.add, np.reciprocal
         tanh, multiply = np.tanh, np.multiply
         # exp(−z) = inf is σ(z) = 0, which is right; the caller silences overflow.
         for t, step in enumerate(self._forward_steps):
-            x, z, oif, g, i_f, g_c, ig_fc, ig, fc, cell, cell_tanh, o, hidden = step
+            x, z, oif, g, i_f, g_c, ig_fc, ig, fc, cell, cell_tanh, o, output = step
             if columns is None or tokens is None:
                 matmul(packed, x, z)
             else:
@@ -225,27 +206,31 @@ class LSTMSequence:
             multiply(i_f, g_c, ig_fc)
             add(ig, fc, cell)
             tanh(cell, cell_tanh)
-            multiply(o, cell_tanh, hidden)
+            multiply(o, cell_tanh, output)
+            if projection is not None:
+                matmul(projection, output, states[t + 1][0])
+            if masks is not None:
+                masks.hold(t, states[t], states[t + 1], shown[t])
             if together:
                 yield
-        state.hidden[...], state.cell[...] = self._hidden_last, self._cell_last
 
-    def backward(self, d_matrix: Array) -> Pass[None]:
-        """After `forward`: turn ``d_outputs`` into the gradient of this rank's rows of the layer's matrix.
+    def backward(self, d_weights: Weights) -> Pass[None]:
+        """After `forward`: turn the gradient of the outputs into that of this rank's rows of the parameters.
 
-        The gradient does not flow in from beyond the last step nor out to the step before the first
-        (truncated backpropagation through time)::
+        ::
 
             dc' += dh' ⊙ o ⊙ (1 − tanh²c')      dc = dc' ⊙ f      dh = W_hᵀ·[do; di; df; dg]
             do = dh' ⊙ o ⊙ (1 − o) ⊙ tanh(c')    di = dc' ⊙ i ⊙ (1 − i) ⊙ g
             df = dc' ⊙ f ⊙ (1 − f) ⊙ c           dg = dc' ⊙ (1 − g²) ⊙ i
+
+        and with a projection ``W_hrᵀ·dh'`` in the place of ``dh'``.
         """
-        I, H, rows = self.input_size, self.hidden_size, self._rows.reshape(self._packed.shape)
-        np.copyto(self._hidden_weights, rows[:, I : I + H].T)
-        weights, one, together = self._hidden_weights, self._one, self._ranks > 1
-        d_hidden, d_cell, scratch = self._d_hidden, self._d_cell, self._scratch
-        d_hidden.fill(0)
-        d_cell.fill(0)
+        buffers, masks, kept, d_state = self.buffers, self.buffers.masks, self._kept, self.d_state
+        projection = self._projection.T if buffers.size.proj_size else None
+        np.copyto(self._hidden_weights, buffers.rows[:, buffers.size.input_size + 2 :].T)
+        hidden_weights, one, together = self._hidden_weights, self._one, buffers.ranks > 1
+        (d_hidden, d_cell), d_raw, scratch = d_state, self._d_raw, self._scratch
+        buffers.start_backward()
         matmul, add, subtract, multiply = np.matmul, np.add, np.subtract, np.multiply
         for views, by_step in self._sweeps:
             (oif, o, i, g, g_c, cell_tanh, for_oif, for_o, for_if, for_g, for_cell, *copies) = views
@@ -261,26 +246,32 @@ class LSTMSequence:
             multiply(for_cell, o, for_cell)
             d_outputs_from, d_outputs_to, d_gates_from, d_gates_to = copies
             np.copyto(d_outputs_to, d_outputs_from)
-            for d_output, step_for_cell, d_o, d_ifg, f, d_z, (part, parts) in by_step:
+            for t, d_output, step_for_cell, d_o, d_ifg, f, d_z, (part, parts) in by_step:
+                if masks is not None:
+                    masks.take_back(t, d_state, kept)
                 add(d_output, d_hidden, d_hidden)
-                multiply(d_hidden, step_for_cell, scratch)
+                if projection is not None:
+                    np.copyto(self._d_projected_by_step[t], d_hidden)
+                    matmul(projection, d_hidden, d_raw)
+                multiply(d_raw, step_for_cell, scratch)
                 add(d_cell, scratch, d_cell)
-                multiply(d_o, d_hidden, d_o)
+                multiply(d_o, d_raw, d_o)
                 multiply(d_ifg, d_cell, d_ifg)
                 multiply(d_cell, f, d_cell)
                 if together:
-                    matmul(weights, d_z, part)
+                    matmul(hidden_weights, d_z, part)
                     yield
                     add(parts[0], parts[1], d_hidden)
                     for other in parts[2:]:
                         add(d_hidden, other, d_hidden)
                 else:
-                    matmul(weights, d_z, d_hidden)
+                    matmul(hidden_weights, d_z, d_hidden)
+                if masks is not None:
+                    masks.give_back(t, d_state, kept)
             np.copyto(d_gates_to, d_gates_from)
-        matmul(self.d_gates, self._stacked.T, self._d_rows)
-        np.copyto(self.own_rows(d_matrix), self._d_rows.reshape(self._rows.shape))
-
-    def backward_inputs(self, d_inputs: Array) -> None:
-        """After `backward`: write this rank's part of the gradient of ``inputs`` into `d_inputs` ``(I, T·B)``."""
-        rows = self._rows.reshape(self._packed.shape)
-        np.matmul(rows[:, : self.input_size].T, self.d_gates, d_inputs)
+        if masks is not None:
+            masks.finish(d_state)
+        matmul(buffers.d_gates, buffers.stacked.T, buffers.d_rows)
+        buffers.store_rows(d_weights[0])
+        if projection is not None:
+            matmul(self._d_projected, self._raw.T, d_weights[1])

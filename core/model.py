@@ -1,152 +1,141 @@
-"""The sequence model: embedding → recurrent stack → linear head → cross-entropy, on one flat parameter vector.
+"""The sequence model: embedding? → recurrent stack → linear head, on one flat parameter vector, and its loss.
 
-A model keeps no state between calls. What a batch needs is in its `Workspace`, what a lane carries is in its
-state, and the parameters are passed in, so that several batches, each with a version of its own, can be in
+A model keeps no state between calls. What a batch needs is in its workspace, what a lane carries is in its state,
+and the passes take the parameters as an argument, so that several batches, each with a version of its own, can be in
 flight at once.
 """
 
 from __future__ import annotations
 
-import math
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from . import linear
-from .embedding import open_embedding
-from .losses import CrossEntropy
-from .lstm import LSTMSequence, LSTMState
+from .batch import SequenceBatch
+from .embedding import Embedding
+from .errors import ArgumentError, check_array, check_count
+from .initializers import TorchRandom
+from .linear import Linear
+from .losses import CrossEntropyLoss, Loss, MSELoss, loss_from_config
+from .module import Module
+from .network import OUTPUTS, Network
 from .parameters import Array, Layout
-from .ranks import Arena, Pass, Rank, lockstep
+from .ranks import Arena, Rank, lockstep
+from .recurrent import StackParameters
+from .sequence import State
+from .stack import Stack
+from .workspace import Workspace
 
-__all__ = ["CELLS", "SequenceModel", "Workspace"]
-
-CELLS = {"lstm": LSTMSequence}
-State = list[LSTMState]
-
-
-class Workspace:
-    """All scratch of one batch in flight, `T` steps of `B` lanes, for one rank. Made once, reused.
-
-    `gradient` ``(size,)`` is the vector that the backward pass writes: the whole gradient is the sum over the
-    ranks. What the ranks share comes from `arena`.
-    """
-
-    def __init__(self, model: SequenceModel, steps: int, lanes: int, gradient: Array, rank: Rank, arena: Arena) -> None:
-        dtype, sizes = model.dtype, model.input_sizes
-        self.columns = rank.share(steps * lanes)
-        self.embedding = open_embedding(steps, lanes, model.vocabulary_size, sizes[0], dtype, rank)
-        sizes = [self.embedding.layer_inputs, *sizes[1:]]
-        self.layers = [model.cell_type(steps, lanes, size, model.hidden_size, dtype, rank, arena) for size in sizes]
-        # Each rank's part of the gradient of a layer's inputs, on its way to the layer below.
-        self.d_inputs = arena.zeros((rank.count, model.hidden_size if sizes[1:] else 0, steps * lanes), dtype)
-        self.d_inputs_own = self.d_inputs[rank.index]
-        self.loss = CrossEntropy(model.vocabulary_size, self.columns.stop - self.columns.start, dtype)
-        self.losses = arena.zeros((rank.count,), np.dtype(np.float64))
-        self.rank = rank
-        gradient.fill(0)
-        self.gradient = gradient
-        self.gradient_views = model.layout.views(gradient)
+__all__ = ["SequenceModel"]
 
 
-class SequenceModel:
-    """Next-token model of `num_layers` recurrent layers.
+class SequenceModel(Module):
+    """A recurrent network for sequences of tokens or of features.
 
-    Arguments: `vocabulary_size` V, `embedding_size` I and `hidden_size` H, all at least 1; `cell`, a name in
-    `CELLS`; `dtype` float32 or float64; `seed` of the initial parameters, which are drawn as torch does: embedding
-    N(0, 1), recurrent layers and head uniform in ±1/√H; with None they are zeros, to be loaded.
+    - `vocabulary_size` V: the inputs are tokens, embedded in `embedding_size` features; or
+    - `input_size` I: the inputs are features.
+    - `hidden_size`, `num_layers`, `cell`, `bias`, `dropout`, `bidirectional`, `proj_size`, `dtype`: the recurrent
+      stack, see `recurrio.core.RNN`; `cell` is a name in `recurrio.core.cells.CELLS`.
+    - `output_size` O of the head; V where it is not given, for next-token prediction.
+    - `output`: one output a step, ``"steps"``, or one a sequence, of the ``"last"`` state or of the ``"mean"`` of the
+      outputs over the steps.
+    - `loss`: by default cross-entropy for tokens, mean squared error for features.
+    - `seed` of the initial parameters, which are those of torch's ``Embedding``, ``LSTM`` (or another) and ``Linear``
+      made in that order; with None they are zeros, to be loaded.
 
-    ``parameters`` is the flat vector ``(size,)``; the passes take it as an argument, so any version will do.
+    ``parameters`` is the flat vector ``(size,)``; ``config`` makes the same model again. Raises ArgumentError.
     """
 
     def __init__(
         self,
-        vocabulary_size: int,
+        vocabulary_size: int | None = None,
         *,
+        input_size: int | None = None,
         embedding_size: int = 64,
-        hidden_size: int = 128,
+        hidden_size: int | Sequence[int] = 128,
         num_layers: int = 1,
         cell: str = "lstm",
+        bias: bool = True,
+        dropout: float = 0.0,
+        bidirectional: bool = False,
+        proj_size: int = 0,
+        output_size: int | None = None,
+        output: str = "steps",
+        loss: Loss | Mapping[str, Any] | None = None,
         dtype: str = "float32",
         seed: int | None = 0,
     ) -> None:
-        counts = {
+        if (vocabulary_size is None) == (input_size is None):
+            raise ArgumentError("vocabulary_size", "either it or input_size", (vocabulary_size, input_size))
+        if vocabulary_size is not None:
+            check_count("vocabulary_size", vocabulary_size)
+            check_count("embedding_size", embedding_size)
+        if output_size is None:
+            output_size = vocabulary_size
+        if output_size is None:
+            raise ArgumentError("output_size", "a whole number of at least 1 where the inputs are features", None)
+        check_count("output_size", output_size)
+        if output not in OUTPUTS:
+            raise ArgumentError("output", f"one of {', '.join(OUTPUTS)}", repr(output))
+        if loss is None:
+            loss = CrossEntropyLoss() if vocabulary_size is not None else MSELoss()
+        elif isinstance(loss, Mapping):
+            loss = loss_from_config(loss)
+        features = embedding_size if input_size is None else input_size
+        sizes = (features, hidden_size, num_layers)
+        stack = Stack(cell, *sizes, bias, dropout, bidirectional, proj_size, dtype)
+        self.config: dict[str, Any] = {
             "vocabulary_size": vocabulary_size,
+            "input_size": input_size,
             "embedding_size": embedding_size,
-            "hidden_size": hidden_size,
+            "hidden_size": hidden_size if isinstance(hidden_size, int) else list(hidden_size),
             "num_layers": num_layers,
+            "cell": cell,
+            "bias": bias,
+            "dropout": dropout,
+            "bidirectional": bidirectional,
+            "proj_size": proj_size,
+            "output_size": output_size,
+            "output": output,
+            "loss": loss.config,
+            "dtype": dtype,
         }
-        for name, count in counts.items():
-            if type(count) is not int or count < 1:
-                raise ValueError(f"{name}: expected a whole number of at least 1, got {count!r}")
-        if cell not in CELLS:
-            raise ValueError(f"cell: expected one of {', '.join(CELLS)}, got {cell!r}")
-        if dtype not in ("float32", "float64"):
-            raise ValueError(f"dtype: expected 'float32' or 'float64', got {dtype!r}")
-        self.config: dict[str, Any] = {**counts, "cell": cell, "dtype": dtype}
+        self.dtype, self.layout = stack.dtype, Layout()
+        self.network = Network(stack, vocabulary_size, output_size, output, loss, self.layout)
         self.vocabulary_size, self.embedding_size = vocabulary_size, embedding_size
-        self.hidden_size, self.num_layers = hidden_size, num_layers
-        self.cell_type, self.dtype = CELLS[cell], np.dtype(dtype)
-        self.input_sizes = [embedding_size] + [hidden_size] * (num_layers - 1)
 
-        self.layout = Layout()
-        self.layout.add("embedding", vocabulary_size, embedding_size)
-        for layer, size in enumerate(self.input_sizes):
-            self.layout.add(f"rnn.{layer}", *self.cell_type.matrix_shape(size, hidden_size))
-        self.layout.add("head", *linear.matrix_shape(hidden_size, vocabulary_size))
+        # The layers as users know them, on slices of the one vector.
+        self._layers: dict[str, Module] = {}
+        if vocabulary_size is not None:
+            self._layers["embedding"] = Embedding(vocabulary_size, embedding_size, dtype=dtype, seed=None)
+        self._layers["rnn"] = StackParameters(stack, None)
+        self._layers["head"] = Linear(stack.output_size, output_size, dtype=dtype, seed=None)
+        for name, layer in self._layers.items():
+            self.layout.extend(layer.layout, f"{name}.")
         self.parameters = np.zeros(self.layout.size, self.dtype)
+        start = 0
+        for layer in self._layers.values():
+            layer.parameters = self.parameters[start : start + layer.layout.size]
+            start += layer.layout.size
         if seed is not None:
-            self._initialise(np.random.Generator(np.random.Philox(seed)))
+            self.initialise(TorchRandom(seed))
 
-    def _initialise(self, rng: np.random.Generator) -> None:
-        bound = 1 / math.sqrt(self.hidden_size)
-        self.load_state_dict(
-            {
-                name: np.asarray(
-                    rng.standard_normal(array.shape)
-                    if name.startswith("embedding")
-                    else rng.uniform(-bound, bound, array.shape)
-                )
-                for name, array in self.state_dict().items()
-            }
-        )
+    def initialise(self, random: TorchRandom) -> None:
+        """Draw the parameters of the layers in their order."""
+        for layer in self._layers.values():
+            layer.initialise(random)
 
-    def state_dict(self, parameters: Array | None = None) -> dict[str, Array]:
-        """A copy of `parameters` (the model's own by default) under torch's names and in torch's shapes."""
-        views = self.layout.views(self.parameters if parameters is None else parameters)
-        named = {"embedding.weight": views["embedding"].copy()}
-        for layer, size in enumerate(self.input_sizes):
-            arrays = self.cell_type.to_torch(views[f"rnn.{layer}"], size)
-            named |= {f"rnn.{name}_l{layer}": array for name, array in arrays.items()}
-        return named | {f"head.{name}": array for name, array in linear.to_torch(views["head"]).items()}
+    def _to_torch(self, views: dict[str, Array]) -> dict[str, Array]:
+        return {
+            f"{name}.{key}": array
+            for name, layer in self._layers.items()
+            for key, array in layer._to_torch(_below(views, name)).items()
+        }
 
-    def load_state_dict(self, named: dict[str, Array]) -> None:
-        """Set ``parameters`` from arrays under torch's names.
-
-        Raises ValueError, and changes nothing, where a name is missing or unexpected or a shape is wrong; the
-        message lists all of them.
-        """
-        expected = self.state_dict()
-        problems = [f"missing {name}" for name in expected if name not in named]
-        problems += [f"unexpected {name}" for name in named if name not in expected]
-        problems += [
-            f"{name}: expected shape {expected[name].shape}, got {array.shape}"
-            for name, array in named.items()
-            if name in expected and array.shape != expected[name].shape
-        ]
-        if problems:
-            raise ValueError("state dict does not fit the model: " + "; ".join(problems))
-        views = self.layout.views(self.parameters)
-        views["embedding"][...] = named["embedding.weight"]
-        for layer in range(self.num_layers):
-            suffix = f"_l{layer}"
-            arrays = {
-                name.removeprefix("rnn.").removesuffix(suffix): array
-                for name, array in named.items()
-                if name.startswith("rnn.") and name.endswith(suffix)
-            }
-            self.cell_type.from_torch(views[f"rnn.{layer}"], arrays)
-        linear.from_torch(views["head"], {"weight": named["head.weight"], "bias": named["head.bias"]})
+    def _from_torch(self, views: dict[str, Array], named: Mapping[str, Array]) -> None:
+        for name, layer in self._layers.items():
+            layer._from_torch(_below(views, name), _below(named, name))
 
     def workspace(
         self,
@@ -158,71 +147,77 @@ class SequenceModel:
     ) -> Workspace:
         """Buffers for batches of `steps` × `lanes`; `gradient` ``(size,)`` is made where it is not given."""
         gradient = np.zeros_like(self.parameters) if gradient is None else gradient
-        return Workspace(self, steps, lanes, gradient, rank, arena or Arena())
+        return Workspace(self.network, steps, lanes, gradient, rank, arena or Arena())
 
-    def initial_state(self, lanes: int, rank: Rank = Rank()) -> State:  # noqa: B008 (it cannot change)
-        """A state of zeros for `lanes` lanes and the units of `rank`: a pair of arrays ``(H, B)`` for each layer."""
-        units = rank.share(self.hidden_size)
-        size = units.stop - units.start
-        return [self.cell_type.initial_state(lanes, size, self.dtype) for _ in self.input_sizes]
+    def initial_state(self, lanes: int, rank: Rank = Rank()) -> list[State]:  # noqa: B008 (it cannot change)
+        """A state of zeros; see `recurrio.core.stack.Stack.initial_state`."""
+        return self.network.stack.initial_state(lanes, rank)
 
-    @np.errstate(over="ignore", invalid="ignore")  # what is not finite comes out so; the update refuses it
-    def logits(self, parameters: Array, workspace: Workspace, inputs: Array, state: State) -> Array:
-        """The logits ``(V, T·B)`` for tokens `inputs` ``(T, B)``, a buffer of `workspace`. Moves `state` on."""
-        return lockstep([self._logits(parameters, workspace, inputs, state)])[0]
+    def __call__(
+        self,
+        inputs: Array,
+        state: list[State] | None = None,
+        lengths: Array | None = None,
+        reset: bool | Array = False,
+    ) -> tuple[Array, list[State]]:
+        """The outputs ``(S, B, O)`` for tokens ``(T, B)`` or features ``(T, B, I)``, and the state after them.
 
-    def _logits(self, parameters: Array, workspace: Workspace, inputs: Array, state: State) -> Pass[Array]:
-        views = self.layout.views(parameters)
-        layers = workspace.layers
-        yield from workspace.embedding.forward(layers[0], views["embedding"], views["rnn.0"], inputs, state[0])
-        for index in range(1, len(layers)):
-            layer, below = layers[index], layers[index - 1]
-            own = below.outputs[below.units].reshape(-1, *layer.inputs.shape[1:])
-            np.copyto(layer.inputs[below.units], own)
-            yield from layer.forward(views[f"rnn.{index}"], state[index])
-        outputs = layers[-1].outputs_and_one[:, workspace.columns]
-        linear.forward(views["head"], outputs, workspace.loss.logits)
-        return workspace.loss.logits
-
-    @np.errstate(over="ignore", invalid="ignore")
-    def forward(self, parameters: Array, workspace: Workspace, inputs: Array, targets: Array, state: State) -> float:
-        """The summed loss of `targets` ``(T, B)`` given `inputs` ``(T, B)``, in nats. Moves `state` on."""
-        return lockstep([self.forward_pass(parameters, workspace, inputs, targets, state)])[0]
-
-    def forward_pass(
-        self, parameters: Array, workspace: Workspace, inputs: Array, targets: Array, state: State
-    ) -> Pass[float]:
-        """`forward`, of one rank: every rank returns the loss of all."""
-        yield from self._logits(parameters, workspace, inputs, state)
-        workspace.losses[workspace.rank.index] = workspace.loss.forward(targets.reshape(-1)[workspace.columns])
-        yield
-        return float(sum(workspace.losses))
-
-    @np.errstate(over="ignore", invalid="ignore")
-    def backward(self, parameters: Array, workspace: Workspace, scale: float) -> Array:
-        """The gradient vector of `scale` times the summed loss, after `forward`; it belongs to `workspace`.
-
-        `parameters` must be what `forward` got.
+        S is T, or 1 where the model has one output a sequence. `state` is one that a call has returned; None is
+        zeros. `lengths` and `reset` are as in `SequenceBatch`. Raises ArgumentError.
         """
-        lockstep([self.backward_pass(parameters, workspace, scale)])
-        return workspace.gradient
+        self.network.check_inputs(inputs, lengths, reset)
+        steps, lanes = inputs.shape[:2]
+        after = self._copy(state, lanes, fresh=reset is True)
+        batch = SequenceBatch(inputs, inputs, reset, lengths)
+        with np.errstate(over="ignore", invalid="ignore"):
+            (outputs,) = lockstep([self.workspace(steps, lanes).outputs(self.parameters, batch, after)])
+        return np.ascontiguousarray(outputs.T).reshape(-1, lanes, self.network.output_size), after
 
-    def backward_pass(self, parameters: Array, workspace: Workspace, scale: float) -> Pass[None]:
-        """`backward`, of one rank: the gradients of the ranks add up to the whole."""
-        views, d_views = self.layout.views(parameters), workspace.gradient_views
-        layers, columns = workspace.layers, workspace.columns
-        d_logits = workspace.loss.backward(scale)
-        outputs, d_outputs = layers[-1].outputs_and_one[:, columns], layers[-1].d_outputs[:, columns]
-        linear.backward(views["head"], outputs, d_logits, d_views["head"], d_outputs)
-        yield
-        for index in range(len(layers) - 1, 0, -1):
-            layer, below = layers[index], layers[index - 1]
-            yield from layer.backward(d_views[f"rnn.{index}"])
-            layer.backward_inputs(workspace.d_inputs_own)
-            yield
-            np.sum(workspace.d_inputs[:, below.units], axis=0, out=below.d_outputs[below.units])
-            yield
-        yield from workspace.embedding.backward(
-            layers[0], views["embedding"], views["rnn.0"], d_views["embedding"], d_views["rnn.0"]
-        )
-        yield
+    def gradient(
+        self, batch: SequenceBatch, state: list[State] | None = None, *, rng: np.random.Generator | None = None
+    ) -> tuple[float, Array, list[State]]:
+        """The loss of `batch`, its gradient as a vector ``(size,)``, and the state after it.
+
+        Outputs drop out between layers only where an `rng` is given. Raises ArgumentError.
+        """
+        self.network.check(batch)
+        steps, lanes = batch.inputs.shape[:2]
+        after = self._copy(state, lanes, fresh=batch.reset is True)
+        workspace, total = self.workspace(steps, lanes), self.network.total(batch)
+        with np.errstate(over="ignore", invalid="ignore"):
+            (loss,) = lockstep([workspace.forward(self.parameters, batch, after, rng)])
+            lockstep([workspace.backward(1 / total)])
+        return loss / total, workspace.gradient, after
+
+    def step(self, inputs: Array, state: list[State] | None = None) -> tuple[Array, list[State]]:
+        """One step, for streaming: tokens ``(B,)`` or features ``(B, I)`` to outputs ``(B, O)``, and the state after.
+
+        Models of one direction with one output a step. Raises ArgumentError.
+        """
+        network, views = self.network, self.layout.views(self.parameters)
+        if network.output != "steps" or network.stack.directions == 2:
+            raise ArgumentError("model", "one direction and one output a step", network.output)
+        network.check_inputs(inputs[None], None, False)
+        columns = views["embedding.weight"][inputs].T if network.vocabulary_size is not None else inputs.T
+        carried = self.initial_state(len(inputs)) if state is None else list(state)
+        cell, weights = network.stack.cell, network.stack.weights(views, "rnn.")
+        for index, size in enumerate(network.stack.sizes):
+            carried[index] = cell.step(weights[index], size, columns, carried[index], **cell.options)
+            columns = carried[index][0]
+        head = views["head.matrix"]
+        return (head[:, 1:] @ columns + head[:, :1]).T, carried
+
+    def _copy(self, state: list[State] | None, lanes: int, *, fresh: bool) -> list[State]:
+        """A copy of `state` that a pass may move on."""
+        after = self.initial_state(lanes)
+        if state is not None and not fresh:
+            for part, before in zip(after, state, strict=True):
+                for array, old in zip(part, before, strict=True):
+                    check_array("state", old, array.shape, self.dtype)
+                    np.copyto(array, old)
+        return after
+
+
+def _below(named: Mapping[str, Array], name: str) -> dict[str, Array]:
+    """The entries of the layer `name`, under their own names."""
+    return {key.removeprefix(f"{name}."): array for key, array in named.items() if key.startswith(f"{name}.")}

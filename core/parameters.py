@@ -33,6 +33,11 @@ class Layout:
         self._blocks[name] = (self.size, shape)
         self.size += math.prod(shape)
 
+    def extend(self, other: Layout, prefix: str) -> None:
+        """Append the blocks of `other`, with `prefix` before their names."""
+        for name, (_, shape) in other._blocks.items():
+            self.add(f"{prefix}{name}", *shape)
+
     def views(self, flat: Array) -> dict[str, Array]:
         """The blocks of `flat` ``(size,)`` by name, as views: writing to one writes to `flat`."""
         if flat.shape != (self.size,):

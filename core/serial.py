@@ -14,9 +14,11 @@ import numpy as np
 import threadpoolctl
 
 from .batch import SequenceBatch, shard_lanes
+from .clipping import clip_norm
 from .model import SequenceModel
-from .optimizers import Optimizer, clip_norm
+from .optimizers import Optimizer
 from .parameters import Array
+from .schedules import Schedule
 from .shard import Shard
 
 __all__ = ["NonFiniteError", "Step", "planned_version", "train", "update"]
@@ -75,36 +77,46 @@ def train(
     batches: Iterable[SequenceBatch],
     *,
     clip: float | None = None,
+    schedule: Schedule | None = None,
     shards: int = 1,
     ranks: int = 1,
     delay: int = 0,
     blas_threads: int = 1,
+    seed: int = 0,
 ) -> Iterator[Step]:
     """Train ``model.parameters`` in place on `batches`, and yield a `Step` for each.
 
     All batches have the shape ``(T, B)`` of the first. `shards` and `ranks` cut the computation up as the pipeline
     does: see `recurrio.core.shard` and `recurrio.core.ranks`. `blas_threads` is the number of threads of one product.
+    `schedule` sets ``optimizer.lr`` before each update; `seed` is that of the dropout.
+
+    Raises ArgumentError where a batch is not one for the model, NonFiniteError as `update` does.
     """
     versions = np.tile(model.parameters, (delay + 1, 1))  # version v is in row v % (delay + 1)
     blas = threadpoolctl.ThreadpoolController()
     scratch = np.empty_like(model.parameters)
     lanes: list[slice] = []
+    mean_loss: float | None = None
     for number, batch in enumerate(batches):
+        model.network.check(batch)
         if not lanes:
-            steps, width = batch.inputs.shape
+            steps, width = batch.inputs.shape[:2]
             lanes = shard_lanes(width, shards)
             gradients = np.zeros((shards, ranks, 1, model.layout.size), model.dtype)
             parts = [
-                Shard(model, steps, part.stop - part.start, versions, rows)
-                for part, rows in zip(lanes, gradients, strict=True)
+                Shard(model, steps, part.stop - part.start, versions, rows, (seed, index))
+                for index, (part, rows) in enumerate(zip(lanes, gradients, strict=True))
             ]
         version = planned_version(number, delay)
-        slot, loss = version % (delay + 1), 0.0
+        slot, loss, total = version % (delay + 1), 0.0, model.network.total(batch)
         with blas.limit(limits=blas_threads, user_api="blas"):
             for part, shard in zip(lanes, parts, strict=True):
                 loss += shard.forward(0, slot, batch.lanes(part))
-                shard.backward(0, slot, 1 / batch.inputs.size)
+                shard.backward(0, 1 / total)
+            if schedule is not None:
+                optimizer.lr = schedule.lr(number, mean_loss)
             vectors = list(gradients.reshape(-1, model.layout.size))
             grad_norm = update(versions[number % (delay + 1)], vectors, optimizer, clip, model.parameters, scratch)
         versions[(number + 1) % (delay + 1)] = model.parameters
-        yield Step(number + 1, version, loss / batch.inputs.size, grad_norm)
+        mean_loss = loss / total
+        yield Step(number + 1, version, mean_loss, grad_norm)

@@ -64,15 +64,15 @@ class TextModel:
             raise ValueError(f"length: expected at least 0, got {length}")
         if not (np.isfinite(temperature) and temperature >= 0):
             raise ValueError(f"temperature: expected a finite number of at least 0, got {temperature}")
-        model, workspace = self.model, self.model.workspace(1, 1)
-        state = model.initial_state(1)
+        model, state = self.model, None
         tokens = self.vocabulary.encode(prompt or "\n")
         for token in tokens[:-1]:
-            model.logits(model.parameters, workspace, np.array([[token]]), state)
+            _, state = model.step(np.array([token]), state)
         token = tokens[-1]
         pending = b""
         for remaining in reversed(range(length)):
-            logits = model.logits(model.parameters, workspace, np.array([[token]]), state)[:, 0].astype(float)
+            outputs, state = model.step(np.array([token]), state)
+            logits = outputs[0].astype(float)
             if isinstance(self.vocabulary, CharVocabulary):
                 logits[0] = -np.inf  # never write the stand-in for unknown characters
             if temperature == 0:

@@ -17,7 +17,7 @@ from typing import NoReturn
 import numpy as np
 import trio
 
-from ..core.model import CELLS
+from ..core.cells import CELLS
 from ..core.serial import NonFiniteError
 from ..core.text import TextModel
 from ..core.weights import WeightsError

@@ -9,6 +9,7 @@ its pipe wakes it; an idle trainer costs nothing. A worker ends when its pipe do
 from __future__ import annotations
 
 import json
+import math
 import mmap
 import os
 import platform
@@ -25,6 +26,7 @@ import numpy as np
 
 from ..core.batch import SequenceBatch
 from ..core.model import SequenceModel
+from ..core.network import Network
 from ..core.parameters import Array
 from ..core.ranks import ALIGNMENT, Arena, Pass, Rank
 from ..core.shard import Member, arena_bytes
@@ -35,7 +37,6 @@ PATIENCE = 0.002  # seconds
 SUSPENDED = 20_000  # looks, some ten milliseconds: the other rank is not computing at all
 LOOKS = 200  # at the counters, before the processor is offered to somebody else
 START = "from recurrio.pipeline.crew import worker; worker()"
-TOKEN = np.dtype(np.int32)
 
 
 def supported() -> bool:
@@ -65,17 +66,34 @@ class Plan(NamedTuple):
     ranks: int
     slots: int
     workspaces: int
+    seed: tuple[int, ...]
 
 
 class _Post:
     """The arrays that a crew shares besides those of the computation, in the order of the arena."""
 
-    def __init__(self, arena: Arena, plan: Plan) -> None:
+    def __init__(self, arena: Arena, plan: Plan, network: Network) -> None:
         integer = np.dtype(np.int64)
         self.counters = arena.zeros((plan.ranks, 8), integer).data.cast("B").cast("q")
-        self.job = arena.zeros((5,), integer)  # number, forward?, workspace, slot, reset
+        self.job = arena.zeros((7,), integer)  # number, forward?, workspace, slot, reset all?, reset some?, lengths?
         self.scale = arena.zeros((1,), np.dtype(np.float64))
-        self.tokens = arena.zeros((2, plan.steps, plan.lanes), TOKEN)
+        self.batch = {name: arena.zeros(*array) for name, array in network.arrays(plan.steps, plan.lanes).items()}
+
+    def write(self, batch: SequenceBatch) -> tuple[bool, bool, bool]:
+        """Put `batch` into the shared memory; what there is of it beside inputs and targets, for the job."""
+        self.batch["inputs"][...], self.batch["targets"][...] = batch.inputs, batch.targets
+        some = not isinstance(batch.reset, bool)
+        if some:
+            self.batch["reset"][...] = batch.reset
+        if batch.lengths is not None:
+            self.batch["lengths"][...] = batch.lengths
+        return batch.reset is True, some, batch.lengths is not None
+
+    def read(self, reset_all: bool, reset_some: bool, with_lengths: bool) -> SequenceBatch:
+        """The batch that `write` has put there."""
+        reset = self.batch["reset"] if reset_some else reset_all
+        lengths = self.batch["lengths"] if with_lengths else None
+        return SequenceBatch(self.batch["inputs"], self.batch["targets"], reset, lengths)
 
 
 class Crew:
@@ -92,6 +110,7 @@ class Crew:
         fd: int,
         memory: Array,
         blas_threads: int,
+        seed: tuple[int, ...] = (),
     ) -> None:
         ranks, workspaces = gradients.shape[:2]
         plan = Plan(
@@ -106,9 +125,10 @@ class Crew:
             ranks=ranks,
             slots=len(parameters),
             workspaces=workspaces,
+            seed=seed,
         )
-        self._post = _Post(arena, plan)
-        self._member = Member(model, steps, lanes, parameters, gradients[0], Rank(0, ranks), arena)
+        self._post = _Post(arena, plan, model.network)
+        self._member = Member(model, steps, lanes, parameters, gradients[0], Rank(0, ranks), arena, seed)
         self._arrived = 0
         self._one_at_a_time = threading.Lock()  # forward and backward may come from two threads
         threads = dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"), str(blas_threads))
@@ -147,20 +167,19 @@ class Crew:
     def forward(self, workspace: int, slot: int, batch: SequenceBatch) -> float:
         """See `recurrio.core.shard.Member.forward`."""
         with self._one_at_a_time:
-            self._post.tokens[0], self._post.tokens[1] = batch.inputs, batch.targets
-            self._send(True, workspace, slot, batch.reset, 0.0)
+            self._send(True, workspace, slot, *self._post.write(batch))
             return self._run(self._member.forward(workspace, slot, batch))
 
-    def backward(self, workspace: int, slot: int, scale: float) -> None:
+    def backward(self, workspace: int, scale: float) -> None:
         """See `recurrio.core.shard.Member.backward`."""
         with self._one_at_a_time:
-            self._send(False, workspace, slot, False, scale)
-            self._run(self._member.backward(workspace, slot, scale))
+            self._post.scale[0] = scale
+            self._send(False, workspace, 0, False, False, False)
+            self._run(self._member.backward(workspace, scale))
 
-    def _send(self, forward: bool, workspace: int, slot: int, reset: bool, scale: float) -> None:
+    def _send(self, forward: bool, workspace: int, slot: int, *batch: bool) -> None:
         post = self._post
-        post.scale[0] = scale
-        post.job[1:] = forward, workspace, slot, reset
+        post.job[1:] = forward, workspace, slot, *batch
         post.job[0] += 1  # last: it is what the workers look at
         for worker in self._workers:
             assert worker.stdin is not None
@@ -221,12 +240,15 @@ class Crews:
         slots: int,
         workspaces: int,
         blas_threads: int = 1,
+        seed: int = 0,
     ) -> None:
         vectors = slots + len(lanes) * ranks * workspaces
         size = vectors * (model.layout.size * model.dtype.itemsize + ALIGNMENT)
         for count in lanes:
             size += arena_bytes(model, steps, count, ranks, workspaces)
-            size += (3 + ranks) * ALIGNMENT + 2 * steps * count * TOKEN.itemsize
+            size += (3 + ranks) * ALIGNMENT
+            for shape, dtype in model.network.arrays(steps, count).values():
+                size += math.prod(shape) * dtype.itemsize + ALIGNMENT
         self._fd = os.memfd_create("recurrio")
         self.crews: list[Crew] = []
         try:
@@ -235,10 +257,9 @@ class Crews:
             arena = Arena(memory)
             self.parameters = arena.zeros((slots, model.layout.size), model.dtype)
             self.gradients = [arena.zeros((ranks, workspaces, model.layout.size), model.dtype) for _ in lanes]
-            for count, gradients in zip(lanes, self.gradients, strict=True):
-                self.crews.append(
-                    Crew(model, steps, count, self.parameters, gradients, arena, self._fd, memory, blas_threads)
-                )
+            for index, (count, gradients) in enumerate(zip(lanes, self.gradients, strict=True)):
+                about = (arena, self._fd, memory, blas_threads, (seed, index))
+                self.crews.append(Crew(model, steps, count, self.parameters, gradients, *about))
         except BaseException:
             for crew in self.crews:
                 crew.close()
@@ -271,8 +292,8 @@ def worker() -> None:
     parameters = Arena(memory, plan.parameters).zeros((plan.slots, size), model.dtype)
     gradients = Arena(memory, plan.gradients).zeros((plan.ranks, plan.workspaces, size), model.dtype)[rank]
     arena = Arena(memory, plan.crew)
-    post = _Post(arena, plan)
-    member = Member(model, plan.steps, plan.lanes, parameters, gradients, Rank(rank, plan.ranks), arena)
+    post = _Post(arena, plan, model.network)
+    member = Member(model, plan.steps, plan.lanes, parameters, gradients, Rank(rank, plan.ranks), arena, plan.seed)
     parent = os.getppid()
 
     def check() -> None:
@@ -289,11 +310,10 @@ def worker() -> None:
             os.sched_yield()
         if not os.read(0, 1):
             return
-        forward, workspace, slot, reset = (int(value) for value in post.job[1:])
+        forward, workspace, slot, *about = (int(value) for value in post.job[1:])
         one: Pass[float] | Pass[None]
         if forward:
-            batch = SequenceBatch(post.tokens[0], post.tokens[1], bool(reset))
-            one = member.forward(workspace, slot, batch)
+            one = member.forward(workspace, slot, post.read(*map(bool, about)))
         else:
-            one = member.backward(workspace, slot, float(post.scale[0]))
+            one = member.backward(workspace, float(post.scale[0]))
         _, arrived = _run(one, post, rank, arrived, check)

@@ -15,7 +15,8 @@ class Loaded(NamedTuple):
     number: int
     shard: int
     batch: SequenceBatch
-    tokens: int  # of the whole batch: gradients are divided by it, so that those of the shards add up
+    tokens: int  # time steps × lanes of the whole batch
+    total: float  # what its loss and gradients are divided by, so that those of the shards add up
 
 
 class Forwarded(NamedTuple):
@@ -26,6 +27,7 @@ class Forwarded(NamedTuple):
     version: int
     workspace: int
     tokens: int
+    total: float
     loss: float  # summed over the lanes of the shard, in nats
 
 
@@ -37,4 +39,5 @@ class Backwarded(NamedTuple):
     version: int
     workspace: int
     tokens: int
+    total: float
     loss: float

@@ -23,7 +23,7 @@ class Computer(Protocol):
         """Run the forward pass and return the summed loss."""
         ...
 
-    def backward(self, workspace: int, slot: int, scale: float) -> None:
+    def backward(self, workspace: int, scale: float) -> None:
         """Run the backward pass of the workspace."""
         ...
 
@@ -35,7 +35,7 @@ class Place(Protocol):
         """Run the forward pass and return the summed loss."""
         ...
 
-    async def backward(self, workspace: int, slot: int, scale: float) -> None:
+    async def backward(self, workspace: int, scale: float) -> None:
         """Run the backward pass; when it returns, the gradient is complete."""
         ...
 
@@ -51,10 +51,10 @@ class InlinePlace:
         await trio.lowlevel.checkpoint()
         return self._shard.forward(workspace, slot, batch)
 
-    async def backward(self, workspace: int, slot: int, scale: float) -> None:
+    async def backward(self, workspace: int, scale: float) -> None:
         """See `Place`."""
         await trio.lowlevel.checkpoint()
-        self._shard.backward(workspace, slot, scale)
+        self._shard.backward(workspace, scale)
 
 
 class ThreadPlace:
@@ -72,8 +72,8 @@ class ThreadPlace:
             self._shard.forward, workspace, slot, batch, abandon_on_cancel=False, limiter=self._limiter
         )
 
-    async def backward(self, workspace: int, slot: int, scale: float) -> None:
+    async def backward(self, workspace: int, scale: float) -> None:
         """See `Place`."""
         await trio.to_thread.run_sync(
-            self._shard.backward, workspace, slot, scale, abandon_on_cancel=False, limiter=self._limiter
+            self._shard.backward, workspace, scale, abandon_on_cancel=False, limiter=self._limiter
         )

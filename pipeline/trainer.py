@@ -23,8 +23,10 @@ import numpy as np
 import trio
 
 from ..core.batch import SequenceBatch, shard_lanes
+from ..core.errors import ArgumentError
 from ..core.model import SequenceModel
 from ..core.optimizers import Optimizer
+from ..core.schedules import Schedule
 from ..core.shard import Shard
 from . import stages
 from .blas import blas_threads
@@ -46,13 +48,14 @@ def default_ranks(model: SequenceModel, shards: int) -> int:
 
     Two, where the units of one shard are enough to share; one where there are several shards.
     """
-    return 2 if shards == 1 and model.hidden_size >= 128 else 1
+    return 2 if shards == 1 and model.network.stack.most_ranks >= 128 else 1
 
 
 class Trainer:
     """Trains `model` with `optimizer`, in trio stages linked by channels.
 
-    `clip` is the largest gradient norm (None: any). `delay` is how many versions old the parameters of a batch
+    `clip` is the largest gradient norm (None: any); `schedule` sets ``optimizer.lr`` before each update; `seed` is
+    that of the dropout. `delay` is how many versions old the parameters of a batch
     are, by plan; 0 is ordinary sequential training. `shards` is the number of slices the lanes are split into;
     `ranks` is the number of workers that share the hidden units of a shard, None for `default_ranks`. `executor`
     says where all that computes: ``"inline"`` in the event loop, ``"thread"`` in worker threads, ``"process"`` with
@@ -71,12 +74,14 @@ class Trainer:
         optimizer: Optimizer,
         *,
         clip: float | None = None,
+        schedule: Schedule | None = None,
         delay: int = 0,
         shards: int = 1,
         ranks: int | None = None,
         executor: str = "auto",
         capacity: int = 1,
         blas_threads: int = 1,
+        seed: int = 0,
     ) -> None:
         ranks = default_ranks(model, shards) if ranks is None else ranks
         counts = (("delay", delay, 0), ("shards", shards, 1), ("ranks", ranks, 1), ("capacity", capacity, 0))
@@ -87,13 +92,13 @@ class Trainer:
             raise ValueError(f"clip: expected a finite number above 0, or None, got {clip!r}")
         if executor not in EXECUTORS:
             raise ValueError(f"executor: expected one of {', '.join(EXECUTORS)}, got {executor!r}")
-        if ranks > model.hidden_size:
-            raise ValueError(f"ranks: expected at most {model.hidden_size} (the hidden units), got {ranks}")
+        if ranks > model.network.stack.most_ranks:
+            raise ArgumentError("ranks", f"at most {model.network.stack.most_ranks} for this model", ranks)
         if executor == "process" and not supported():
             raise ValueError("executor: 'process' takes Linux on x86-64; use 'auto'")
         self.model, self.optimizer, self.clip = model, optimizer, clip
         self.delay, self.shards, self.ranks, self.capacity = delay, shards, ranks, capacity
-        self.executor, self.blas_threads = executor, blas_threads
+        self.executor, self.blas_threads, self.schedule, self.seed = executor, blas_threads, schedule, seed
         self.step = 0
 
     def where(self, steps: int, lanes: int) -> tuple[str, bool]:
@@ -149,7 +154,7 @@ class _Run:
     def __init__(self, trainer: Trainer, first: SequenceBatch, on_report: Callable[[Report], None]) -> None:
         model, credits = trainer.model, trainer.delay + 1
         self.trainer, self.on_report = trainer, on_report
-        steps, lanes = first.inputs.shape
+        steps, lanes = first.inputs.shape[:2]
         self.lanes = shard_lanes(lanes, trainer.shards)
         widths, size, slots = [part.stop - part.start for part in self.lanes], model.layout.size, trainer.delay + 2
         executor, inline = trainer.where(steps, lanes)
@@ -164,14 +169,15 @@ class _Run:
                 slots=slots,
                 workspaces=credits,
                 blas_threads=trainer.blas_threads,
+                seed=trainer.seed,
             )
             parameters, self.gradients, computers = self.crews.parameters, self.crews.gradients, self.crews.crews
         else:
             parameters = np.zeros((slots, size), model.dtype)
             self.gradients = [np.zeros((trainer.ranks, credits, size), model.dtype) for _ in widths]
             computers = [
-                Shard(model, steps, width, parameters, gradients)
-                for width, gradients in zip(widths, self.gradients, strict=True)
+                Shard(model, steps, width, parameters, gradients, (trainer.seed, index))
+                for index, (width, gradients) in enumerate(zip(widths, self.gradients, strict=True))
             ]
         parameters[0] = model.parameters
         self.versions = VersionStore(parameters)
@@ -211,7 +217,7 @@ class _Run:
                 self.lanes,
                 send_loaded,
                 meter,
-                trainer.model.vocabulary_size,
+                trainer.model.network,
                 steps,
                 name="load",
             )
@@ -240,6 +246,7 @@ class _Run:
                 versions,
                 trainer.optimizer,
                 trainer.clip,
+                trainer.schedule,
                 trainer.delay,
                 meter,
                 self._applied,

@@ -20,8 +20,8 @@ async def backward(
 ) -> None:
     """Compute the backward pass of each batch that comes, and pass its gradient on."""
     with receive_forwarded, send_backwarded:
-        async for number, shard, version, workspace, tokens, loss in receive_forwarded:
+        async for number, shard, version, workspace, tokens, total, loss in receive_forwarded:
             with meter.computing():
-                await place.backward(workspace, versions.slot(version), 1 / tokens)
+                await place.backward(workspace, 1 / total)
             meter.items += 1
-            await send_backwarded.send(Backwarded(number, shard, version, workspace, tokens, loss))
+            await send_backwarded.send(Backwarded(number, shard, version, workspace, tokens, total, loss))

@@ -23,7 +23,7 @@ async def forward(
 ) -> None:
     """Compute the forward pass of each batch with version ``max(0, number − delay)``, in a free workspace."""
     with receive_loaded, send_forwarded:
-        async for number, shard, batch, tokens in receive_loaded:
+        async for number, shard, batch, tokens, total in receive_loaded:
             workspace = await receive_free.receive()
             version = planned_version(number, delay)
             with meter.waiting():
@@ -31,4 +31,4 @@ async def forward(
             with meter.computing():
                 loss = await place.forward(workspace, slot, batch)
             meter.items += 1
-            await send_forwarded.send(Forwarded(number, shard, version, workspace, tokens, loss))
+            await send_forwarded.send(Forwarded(number, shard, version, workspace, tokens, total, loss))

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import ExitStack
 
-import numpy as np
-
 from ...core.batch import SequenceBatch
+from ...core.errors import ArgumentError
+from ...core.network import Network
 from ..channels import Sender
 from ..messages import Loaded
 from ..reports import StageMeter
@@ -21,12 +21,12 @@ async def load(
     lanes: list[slice],
     send_loaded: list[Sender[Loaded]],
     meter: StageMeter,
-    vocabulary_size: int,
+    network: Network,
     limit: int | None,
 ) -> None:
     """Send each shard its slice of `first` and of the `rest`, until they end or `limit` batches have gone out.
 
-    Raises ValueError where a batch has another shape than the first, or anything but tokens ``0…V−1``.
+    Raises ArgumentError where a batch has another shape than the first, or does not fit the model.
     """
     with ExitStack() as stack:
         for sender in send_loaded:
@@ -34,18 +34,15 @@ async def load(
         shape, number = first.inputs.shape, 0
         batch: SequenceBatch | None = first
         while batch is not None:
-            if batch.inputs.shape != shape or batch.targets.shape != shape:
-                shapes = f"inputs {batch.inputs.shape} and targets {batch.targets.shape}"
-                raise ValueError(f"batch {number}: expected inputs and targets of shape {shape}, got {shapes}")
-            for name, tokens in (("inputs", batch.inputs), ("targets", batch.targets)):
-                low, high = tokens.min(), tokens.max()
-                if tokens.dtype.kind not in "iu" or low < 0 or high >= vocabulary_size:
-                    expected = f"{name} to be whole numbers from 0 to {vocabulary_size - 1}"
-                    raise ValueError(f"batch {number}: expected {expected}, got {low} to {high}, {tokens.dtype}")
+            if batch.inputs.shape != shape:
+                raise ArgumentError(f"batch {number}: inputs", f"the shape {shape} of the first", batch.inputs.shape)
+            try:
+                network.check(batch)
+            except ArgumentError as error:
+                raise ArgumentError(f"batch {number}: {error.argument}", error.expected, error.got) from None
+            total = network.total(batch)
             for shard, (part, sender) in enumerate(zip(lanes, send_loaded, strict=True)):
-                inputs, targets = (np.ascontiguousarray(array[:, part]) for array in batch[:2])
-                message = SequenceBatch(inputs, targets, batch.reset)
-                await sender.send(Loaded(number, shard, message, batch.inputs.size))
+                await sender.send(Loaded(number, shard, batch.lanes(part), batch.tokens, total))
             meter.items += 1
             number += 1
             if number == limit:

@@ -10,6 +10,7 @@ import trio
 
 from ...core.optimizers import Optimizer
 from ...core.parameters import Array
+from ...core.schedules import Schedule
 from ...core.serial import planned_version
 from ...core.serial import update as apply
 from ..channels import Receiver, Sender
@@ -29,6 +30,7 @@ async def update(
     versions: VersionStore,
     optimizer: Optimizer,
     clip: float | None,
+    schedule: Schedule | None,
     delay: int,
     meter: StageMeter,
     applied: Applied,
@@ -39,6 +41,7 @@ async def update(
     shards in turn is what fixes the order of the sum.
     """
     scratch = np.empty_like(gradients[0][0, 0])
+    loss: float | None = None
     with ExitStack() as stack:
         for receiver in receive_backwarded:
             stack.enter_context(receiver)
@@ -52,12 +55,14 @@ async def update(
                 raise RuntimeError(f"expected batch {versions.latest} with version {version}, got {messages}")
             taken = zip(gradients, messages, strict=True)
             parts = [part for workspaces, message in taken for part in workspaces[message.workspace]]
+            if schedule is not None:
+                optimizer.lr = schedule.lr(number, loss)
+            loss = sum(message.loss for message in messages) / messages[0].total
             with meter.computing():
                 next_parameters = versions.parameters(number + 1)
                 norm = apply(versions.parameters(number), parts, optimizer, clip, next_parameters, scratch)
             versions.publish()
             meter.items += 1
-            tokens = messages[0].tokens
-            applied(number + 1, version, sum(message.loss for message in messages) / tokens, norm, tokens)
+            applied(number + 1, version, loss, norm, messages[0].tokens)
             for sender, message in zip(send_free, messages, strict=True):
                 await sender.send(message.workspace)

@@ -1,75 +1,218 @@
-"""The model's gradient against directional derivatives in float64, and against a planted error."""
+"""Every gradient against directional derivatives in float64, and planted errors that the check catches."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import numpy as np
 import pytest
 
-from recurrio.core import SequenceModel
+from recurrio.core import (
+    GRU,
+    LSTM,
+    RNN,
+    ArgumentError,
+    BCEWithLogitsLoss,
+    CrossEntropyLoss,
+    Embedding,
+    HuberLoss,
+    Linear,
+    MSELoss,
+    SequenceBatch,
+    SequenceModel,
+)
+from recurrio.core.gradcheck import directional_error
+from recurrio.core.gru import GRUSequence
 from recurrio.core.lstm import LSTMSequence
+from recurrio.core.rnn import RNNSequence
 
-STEPS, LANES = 7, 3
+T, B, I, H = 7, 3, 4, 5
+LIMIT = 1e-6
 
-
-def directional_error(model: SequenceModel, block: str, vocabulary: int, *, seed: int = 0) -> float:
-    """Relative error of the gradient along a random direction within one block of the parameters."""
-    rng = np.random.default_rng(seed)
-    inputs, targets = rng.integers(0, vocabulary, (2, STEPS, LANES))
-    start = [rng.standard_normal((2, model.hidden_size, LANES)) * 0.5 for _ in range(model.num_layers)]
-    workspace = model.workspace(STEPS, LANES)
-
-    def loss(parameters: np.ndarray) -> float:
-        state = model.initial_state(LANES)
-        for layer, (hidden, cell) in zip(state, start, strict=True):
-            layer.hidden[...], layer.cell[...] = hidden, cell
-        return model.forward(parameters, workspace, inputs, targets, state)
-
-    direction = np.zeros_like(model.parameters)
-    view = model.layout.views(direction)[block]
-    view[...] = rng.standard_normal(view.shape)
-    h = 1e-3  # the five-point rule: its error is of order h⁴, and rounding is divided by h
-
-    def ahead(steps: int) -> float:
-        return loss(model.parameters + steps * h * direction)
-
-    numeric = (8 * (ahead(1) - ahead(-1)) - (ahead(2) - ahead(-2))) / (12 * h)
-    loss(model.parameters)
-    analytic = float(model.backward(model.parameters, workspace, 1.0) @ direction)
-    return abs(numeric - analytic) / max(abs(numeric), abs(analytic))
-
-
-# A vocabulary that the embedding folds (at most twice its size), and one that it looks up.
-@pytest.mark.parametrize("vocabulary", [5, 30])
-@pytest.mark.parametrize("layers", [1, 2, 3])
-def test_every_block(vocabulary: int, layers: int) -> None:
-    model = SequenceModel(vocabulary, embedding_size=4, hidden_size=6, num_layers=layers, dtype="float64", seed=layers)
-    for block in model.layout.views(model.parameters):
-        assert directional_error(model, block, vocabulary) < 1e-6, block
+LAYERS: dict[str, Callable[..., Any]] = {
+    "rnn": RNN,
+    "relu": lambda *sizes, **options: RNN(*sizes, nonlinearity="relu", **options),
+    "sigmoid": lambda *sizes, **options: RNN(*sizes, nonlinearity="sigmoid", **options),
+    "lstm": LSTM,
+    "lstm projected": lambda *sizes, **options: LSTM(*sizes, proj_size=2, **options),
+    "gru": GRU,
+}
+OPTIONS = {
+    "plain": {},
+    "deep": {"num_layers": 3},
+    "no bias": {"num_layers": 2, "bias": False},
+    "two directions": {"num_layers": 2, "bidirectional": True},
+    "batch first": {"batch_first": True},
+    "widths": {"hidden_size": [5, 3, 4], "num_layers": 3},
+    "dropout": {"num_layers": 2, "dropout": 0.4},
+}
+MASKS = {
+    "whole": {},
+    "lengths": {"lengths": np.array([3, 7, 0])},
+    "reset": {"reset": np.random.default_rng(5).random((T, B)) < 0.3},
+    "both": {"lengths": np.array([7, 5, 2]), "reset": np.random.default_rng(6).random((T, B)) < 0.3},
+}
 
 
+def flat_parts(state: Any) -> list[np.ndarray]:  # noqa: ANN401 (an array, a list or a pair of them)
+    return [state] if isinstance(state, np.ndarray) else [array for part in state for array in flat_parts(part)]
+
+
+@pytest.mark.parametrize("masks", MASKS)
+@pytest.mark.parametrize("options", OPTIONS)
+@pytest.mark.parametrize("cell", LAYERS)
+def test_every_gradient_of_a_layer(cell: str, options: str, masks: str) -> None:
+    layer = LAYERS[cell](I, **{"hidden_size": H, **OPTIONS[options]}, dtype="float64", seed=1)
+    rng = np.random.default_rng(2)
+    arguments = dict(MASKS[masks])
+    if layer.batch_first and "reset" in arguments:
+        arguments["reset"] = arguments["reset"].T
+    x = rng.standard_normal((B, T, I) if layer.batch_first else (T, B, I))
+    _, state, _ = layer.forward(x)
+    starts = flat_parts(state)
+    for start in starts:
+        start[...] = rng.standard_normal(start.shape)
+    output, after, _ = layer.forward(x, state, **arguments)
+    d_output = rng.standard_normal(output.shape)
+    d_after = [rng.standard_normal(part.shape) for part in flat_parts(after)]
+
+    def run() -> tuple[float, Any]:
+        output, after, tape = layer.forward(x, state, **arguments, rng=np.random.default_rng(3))
+        parts = zip(flat_parts(after), d_after, strict=True)
+        return float((output * d_output).sum() + sum((part * d_part).sum() for part, d_part in parts)), tape
+
+    _, tape = run()
+    d_state = type(after)(*_shaped(after, d_after)) if isinstance(after, tuple) else _shaped(after, d_after)
+    d_x, d_start, gradients = layer.backward(tape, d_output, d_state)
+    flat = layer.flatten(gradients)
+    checked = [(x, d_x), *zip(starts, flat_parts(d_start), strict=True)]
+    views, d_views = layer.layout.views(layer.parameters), layer.layout.views(flat)
+    checked += [(views[name], d_views[name]) for name in views]
+    step = 1e-6 if cell == "relu" else 1e-3  # so small that no unit passes its bend
+    for array, gradient in checked:
+        assert directional_error(lambda: run()[0], array, gradient, rng=rng, step=step) < LIMIT
+
+
+def _shaped(like: Any, parts: list[np.ndarray]) -> Any:  # noqa: ANN401
+    """`parts` in the structure of `like`."""
+    remaining = iter(parts)
+
+    def build(value: Any) -> Any:  # noqa: ANN401
+        return next(remaining) if isinstance(value, np.ndarray) else [build(part) for part in value]
+
+    return build(like)
+
+
+MODELS = {
+    "folded": {"vocabulary_size": 6},
+    "looked up": {"vocabulary_size": 40},
+    "features": {"input_size": 3, "output_size": 2},
+}
+LOSSES = {
+    "cross-entropy": CrossEntropyLoss(),
+    "summed": CrossEntropyLoss(reduction="sum"),
+    "weighted": CrossEntropyLoss(weight=(0.5, 2.0, 1.0, 0.1, 3.0, 1.0), ignore_index=2, label_smoothing=0.1),
+    "squares": MSELoss(),
+    "huber": HuberLoss(delta=0.7),
+    "binary": BCEWithLogitsLoss(),
+}
+
+
+def make_batch(model: SequenceModel, masks: str) -> SequenceBatch:
+    rng = np.random.default_rng(0)
+    network, masked = model.network, MASKS[masks]
+    shape = (T if network.output == "steps" else 1, B)
+    if model.vocabulary_size is None:
+        inputs = rng.standard_normal((T, B, network.stack.sizes[0].input_size))
+    else:
+        inputs = rng.integers(0, model.vocabulary_size, (T, B))
+    if isinstance(network.loss, CrossEntropyLoss):
+        targets = rng.integers(0, network.output_size, shape)
+    else:
+        targets = rng.random((*shape, network.output_size)) * 2 - 0.5
+    return SequenceBatch(inputs, targets, masked.get("reset", False), masked.get("lengths"))
+
+
+def worst_of_model(model: SequenceModel, batch: SequenceBatch) -> float:
+    rng = np.random.default_rng(7)
+    state = model.initial_state(B)
+    for part in state:
+        for array in part:
+            array[...] = rng.standard_normal(array.shape) * 0.5
+
+    def run() -> tuple[float, np.ndarray, object]:
+        return model.gradient(batch, state, rng=np.random.default_rng(3))
+
+    views, d_views = model.layout.views(model.parameters), model.layout.views(run()[1])
+    return max(directional_error(lambda: run()[0], views[name], d_views[name], rng=rng) for name in views)
+
+
+@pytest.mark.parametrize("masks", ["whole", "both"])
+@pytest.mark.parametrize("output", ["steps", "last", "mean"])
+@pytest.mark.parametrize("options", [{}, {"num_layers": 2, "bidirectional": True, "dropout": 0.3}, {"bias": False}])
+@pytest.mark.parametrize("kind", MODELS)
+@pytest.mark.parametrize("cell", ["gru", "lstm", "rnn", "rnn_sigmoid"])
+def test_every_gradient_of_a_model(cell: str, kind: str, options: dict[str, Any], output: str, masks: str) -> None:
+    model = SequenceModel(
+        **MODELS[kind], cell=cell, embedding_size=4, hidden_size=5, output=output, **options, dtype="float64", seed=1
+    )
+    assert worst_of_model(model, make_batch(model, masks)) < LIMIT
+
+
+@pytest.mark.parametrize("masks", MASKS)
+@pytest.mark.parametrize("loss", LOSSES)
+def test_every_loss(loss: str, masks: str) -> None:
+    model = SequenceModel(input_size=3, hidden_size=5, output_size=6, loss=LOSSES[loss], dtype="float64", seed=1)
+    assert worst_of_model(model, make_batch(model, masks)) < LIMIT
+
+
+def test_linear_and_embedding() -> None:
+    rng = np.random.default_rng(0)
+    linear, table = Linear(4, 3, dtype="float64"), Embedding(6, 4, dtype="float64")
+    tokens, d_y = rng.integers(0, 6, (5, 2)), rng.standard_normal((5, 2, 3))
+
+    def run() -> tuple[float, Any, Any]:
+        rows, table_tape = table.forward(tokens)
+        y, linear_tape = linear.forward(rows)
+        return float((y * d_y).sum()), table_tape, linear_tape
+
+    _, table_tape, linear_tape = run()
+    d_rows, d_linear = linear.backward(linear_tape, d_y)
+    d_table = table.backward(table_tape, d_rows)
+    for layer, gradients in ((linear, d_linear), (table, d_table)):
+        flat = layer.flatten(gradients)
+        assert directional_error(lambda: run()[0], layer.parameters, flat, rng=rng) < LIMIT
+
+
+@pytest.mark.parametrize(("cell", "kernel"), [("rnn", RNNSequence), ("lstm", LSTMSequence), ("gru", GRUSequence)])
+def test_a_planted_error_is_caught(cell: str, kernel: type[Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    right = kernel.backward
+
+    def wrong(self: Any, d_weights: tuple[np.ndarray, ...]) -> Iterator[None]:  # noqa: ANN401
+        yield from right(self, d_weights)
+        d_weights[0][0, 0] *= 1.01
+
+    monkeypatch.setattr(kernel, "backward", wrong)
+    model = SequenceModel(input_size=3, hidden_size=5, output_size=2, cell=cell, dtype="float64")
+    assert worst_of_model(model, make_batch(model, "whole")) > LIMIT
+
+
+@pytest.mark.parametrize("cell", ["rnn", "lstm", "gru"])
 @pytest.mark.parametrize("sweep_bytes", [1, 1 << 12, 1 << 30])
-def test_any_sweep_length_gives_the_same_gradient(sweep_bytes: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_any_sweep_length_gives_the_same_gradient(cell: str, sweep_bytes: int, monkeypatch: pytest.MonkeyPatch) -> None:
     def gradient() -> np.ndarray:
-        model = SequenceModel(9, embedding_size=4, hidden_size=6, seed=1)
-        workspace = model.workspace(STEPS, LANES)
-        tokens = np.random.default_rng(0).integers(0, 9, (STEPS, LANES))
-        model.forward(model.parameters, workspace, tokens, tokens, model.initial_state(LANES))
-        return model.backward(model.parameters, workspace, 1.0)
+        model = SequenceModel(9, embedding_size=4, hidden_size=6, cell=cell, seed=1)
+        return model.gradient(make_batch(model, "both"))[1]
 
     expected = gradient()
-    monkeypatch.setattr("recurrio.core.lstm.CACHE_BYTES", sweep_bytes)
+    monkeypatch.setattr("recurrio.core.sequence.CACHE_BYTES", sweep_bytes)
     assert np.array_equal(gradient(), expected)
 
 
-def test_a_planted_error_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
-    right = LSTMSequence.backward
-
-    def wrong(self: LSTMSequence, d_matrix: np.ndarray) -> Iterator[None]:
-        yield from right(self, d_matrix)
-        d_matrix[0, 0] *= 1.01
-
-    monkeypatch.setattr(LSTMSequence, "backward", wrong)
-    model = SequenceModel(30, embedding_size=4, hidden_size=6, dtype="float64")
-    assert directional_error(model, "rnn.0", 30) > 1e-6
+def test_what_cannot_be_checked_raises() -> None:
+    rng = np.random.default_rng(0)
+    with pytest.raises(ArgumentError, match="array: expected float64, got float32"):
+        directional_error(lambda: 0.0, np.zeros(3, np.float32), np.zeros(3), rng=rng)
+    with pytest.raises(ArgumentError, match=r"gradient: expected the shape \(3,\)"):
+        directional_error(lambda: 0.0, np.zeros(3), np.zeros(4), rng=rng)

@@ -1,11 +1,24 @@
-"""The model: configuration, state dict, state carried from batch to batch."""
+"""The model: configuration, layers on one vector, state, single steps, and what it refuses."""
 
 from __future__ import annotations
+
+import json
+from typing import Any
 
 import numpy as np
 import pytest
 
-from recurrio.core import SequenceModel
+from recurrio.core import (
+    LSTM,
+    ArgumentError,
+    CrossEntropyLoss,
+    Embedding,
+    HuberLoss,
+    Linear,
+    MSELoss,
+    SequenceBatch,
+    SequenceModel,
+)
 from recurrio.core.embedding import Folded, Lookup
 
 
@@ -43,59 +56,195 @@ def test_load_state_dict_names_every_problem_and_changes_nothing() -> None:
     assert np.array_equal(model.parameters, before)
 
 
+CONFIGURATIONS: list[dict[str, Any]] = [
+    {"vocabulary_size": 9},
+    {"vocabulary_size": 9, "cell": "gru", "output": "last", "output_size": 3, "bidirectional": True, "num_layers": 2},
+    {"input_size": 4, "output_size": 2, "hidden_size": [5, 3], "num_layers": 2, "cell": "rnn_relu", "bias": False},
+    {"input_size": 4, "output_size": 1, "proj_size": 2, "hidden_size": 5, "loss": HuberLoss(delta=2.0), "dropout": 0.1},
+    {"vocabulary_size": 3, "loss": CrossEntropyLoss(weight=(1, 2, 3), label_smoothing=0.1), "dtype": "float64"},
+]
+
+
+@pytest.mark.parametrize("options", CONFIGURATIONS)
+def test_the_configuration_goes_through_json(options: dict[str, Any]) -> None:
+    model = SequenceModel(**options, seed=1)
+    again = SequenceModel(**json.loads(json.dumps(model.config)), seed=1)
+    assert again.config == model.config
+    assert again.network.loss == model.network.loss
+    assert np.array_equal(again.parameters, model.parameters)
+
+
 @pytest.mark.parametrize(
     ("argument", "value"),
-    [("hidden_size", 0), ("num_layers", -1), ("embedding_size", 2.5), ("cell", "tree"), ("dtype", "int8")],
+    [
+        ("hidden_size", 0),
+        ("num_layers", -1),
+        ("embedding_size", 2.5),
+        ("cell", "tree"),
+        ("dtype", "int8"),
+        ("output", "first"),
+        ("output_size", 0),
+        ("dropout", -1),
+        ("vocabulary_size", None),
+        ("input_size", 3),
+        ("loss", {"loss": "hinge"}),
+    ],
 )
 def test_nonsense_configuration_raises(argument: str, value: object) -> None:
-    with pytest.raises(ValueError, match=argument):
-        SequenceModel(5, **{argument: value})
+    with pytest.raises(ArgumentError, match=argument if argument != "input_size" else "vocabulary_size"):
+        SequenceModel(**{"vocabulary_size": 5, argument: value})
+
+
+def test_features_need_an_output_size() -> None:
+    with pytest.raises(ArgumentError, match="output_size"):
+        SequenceModel(input_size=3)
+
+
+def batch_for(model: SequenceModel, steps: int, lanes: int, seed: int = 0) -> SequenceBatch:
+    return SequenceBatch(*np.random.default_rng(seed).integers(0, model.vocabulary_size, (2, steps, lanes)))
+
+
+@pytest.mark.parametrize("output", ["steps", "last", "mean"])
+@pytest.mark.parametrize("bidirectional", [False, True])
+def test_the_outputs_are_those_of_its_layers(bidirectional: bool, output: str) -> None:
+    model = SequenceModel(
+        7, embedding_size=4, hidden_size=6, num_layers=2, bidirectional=bidirectional, output=output, dtype="float64"
+    )
+    tokens, lengths = np.random.default_rng(0).integers(0, 7, (5, 3)), np.array([5, 2, 4])
+    outputs, _ = model(tokens, None, lengths)
+    directions = 2 if bidirectional else 1
+    layers = {
+        "embedding": Embedding(7, 4, dtype="float64"),
+        "rnn": LSTM(4, 6, 2, bidirectional=bidirectional, dtype="float64"),
+        "head": Linear(6 * directions, 7, dtype="float64"),
+    }
+    for name, layer in layers.items():
+        named = model.state_dict().items()
+        layer.load_state_dict({key.removeprefix(f"{name}."): array for key, array in named if key.startswith(name)})
+    hidden, state = layers["rnn"](layers["embedding"](tokens), None, lengths)
+    if output == "last":
+        hidden = np.concatenate(list(state.hidden[-directions:]), axis=1)[None]
+    elif output == "mean":
+        hidden = hidden.sum(axis=0, keepdims=True) / lengths[:, None]
+    expected = layers["head"](np.ascontiguousarray(hidden))
+    if output == "steps":  # the head gives its bias where there is no step
+        expected[np.arange(5)[:, None] >= lengths] = outputs[np.arange(5)[:, None] >= lengths]
+    np.testing.assert_allclose(outputs, expected, rtol=1e-10)
 
 
 def test_two_batches_in_flight_do_not_touch_each_other() -> None:
     model = SequenceModel(7, embedding_size=4, hidden_size=6, seed=1)
-    first, second = np.random.default_rng(0).integers(0, 7, (2, 5, 3))
-
-    def alone(tokens: np.ndarray) -> np.ndarray:
-        workspace = model.workspace(5, 3)
-        model.forward(model.parameters, workspace, tokens, tokens, model.initial_state(3))
-        return model.backward(model.parameters, workspace, 1.0)
-
-    one, two = model.workspace(5, 3), model.workspace(5, 3)
-    model.forward(model.parameters, one, first, first, model.initial_state(3))
-    model.forward(model.parameters, two, second, second, model.initial_state(3))
-    assert np.array_equal(model.backward(model.parameters, one, 1.0), alone(first))
-    assert np.array_equal(model.backward(model.parameters, two, 1.0), alone(second))
+    batches = [batch_for(model, 5, 3, seed) for seed in (0, 1)]
+    alone = [model.gradient(batch)[1].copy() for batch in batches]
+    spaces = [model.workspace(5, 3) for _ in batches]
+    for space, batch in zip(spaces, batches, strict=True):
+        list(space.forward(model.parameters, batch, model.initial_state(3)))
+    for space, expected in zip(spaces, alone, strict=True):
+        list(space.backward(1 / 15))
+        assert np.array_equal(space.gradient, expected)
 
 
 @pytest.mark.parametrize("layers", [1, 2])
 def test_a_sequence_cut_in_two_with_the_state_carried_equals_one_pass(layers: int) -> None:
     model = SequenceModel(7, embedding_size=4, hidden_size=6, num_layers=layers, dtype="float64", seed=1)
-    tokens = np.random.default_rng(0).integers(0, 7, (10, 3))
-    whole = model.logits(model.parameters, model.workspace(10, 3), tokens, model.initial_state(3))
-    state, workspace = model.initial_state(3), model.workspace(5, 3)
-    halves = [model.logits(model.parameters, workspace, half, state).copy() for half in (tokens[:5], tokens[5:])]
-    np.testing.assert_allclose(np.concatenate(halves, axis=1), whole, rtol=1e-12)
+    tokens = batch_for(model, 10, 3).inputs
+    whole, _ = model(tokens)
+    first, state = model(tokens[:5])
+    kept = [[array.copy() for array in part] for part in state]
+    second, _ = model(tokens[5:], state)
+    np.testing.assert_allclose(np.concatenate((first, second)), whole, rtol=1e-10, atol=1e-14)
+    assert all(
+        np.array_equal(a, b) for one, two in zip(state, kept, strict=True) for a, b in zip(one, two, strict=True)
+    )
+
+
+@pytest.mark.parametrize("cell", ["rnn", "rnn_relu", "rnn_sigmoid", "lstm", "gru"])
+def test_single_steps_equal_one_pass(cell: str) -> None:
+    model = SequenceModel(7, embedding_size=4, hidden_size=6, num_layers=2, cell=cell, dtype="float64", seed=1)
+    tokens, state = batch_for(model, 6, 3).inputs, None
+    whole, _ = model(tokens)
+    for row, expected in zip(tokens, whole, strict=True):
+        outputs, state = model.step(row, state)
+        np.testing.assert_allclose(outputs, expected, rtol=1e-9, atol=1e-12)
 
 
 def test_looking_up_and_folding_agree() -> None:
     # 4 lanes of 2 steps are too few tokens to fold for, 4 of 20 are enough.
-    model = SequenceModel(8, embedding_size=4, hidden_size=6, dtype="float64", seed=1)
-    short, long = model.workspace(2, 4), model.workspace(20, 4)
-    assert isinstance(short.embedding, Lookup)
-    assert isinstance(long.embedding, Folded)
-    tokens = np.random.default_rng(0).integers(0, 8, (20, 4))
-    by_folding = model.logits(model.parameters, long, tokens, model.initial_state(4)).reshape(8, 20, 4)
-    state = model.initial_state(4)
+    model = SequenceModel(8, embedding_size=4, hidden_size=6, num_layers=2, dtype="float64", seed=1)
+    assert isinstance(model.workspace(2, 4)._embedding, Lookup)
+    assert isinstance(model.workspace(20, 4)._embedding, Folded)
+    tokens, state = np.random.default_rng(0).integers(0, 8, (20, 4)), None
+    by_folding, _ = model(tokens)
     for step in range(0, 20, 2):
-        by_lookup = model.logits(model.parameters, short, tokens[step : step + 2], state).reshape(8, 2, 4)
-        np.testing.assert_allclose(by_lookup, by_folding[:, step : step + 2], rtol=1e-10, atol=1e-12)
+        by_lookup, state = model(tokens[step : step + 2], state)
+        np.testing.assert_allclose(by_lookup, by_folding[step : step + 2], rtol=1e-10, atol=1e-12)
 
 
 def test_extreme_activations_are_finite_and_silent() -> None:
-    model = SequenceModel(5, embedding_size=4, hidden_size=6)
-    model.parameters *= 1e4
-    tokens = np.random.default_rng(0).integers(0, 5, (6, 3))
-    workspace = model.workspace(6, 3)
-    assert np.isfinite(model.forward(model.parameters, workspace, tokens, tokens, model.initial_state(3)))
-    assert np.isfinite(model.backward(model.parameters, workspace, 1.0)).all()
+    for cell in ("rnn", "rnn_sigmoid", "lstm", "gru"):
+        model = SequenceModel(5, embedding_size=4, hidden_size=6, cell=cell)
+        model.parameters *= 1e4
+        loss, gradient, _ = model.gradient(batch_for(model, 6, 3))
+        assert np.isfinite(loss)
+        assert np.isfinite(gradient).all()
+
+
+def test_what_stands_in_the_padding_never_matters() -> None:
+    lengths = np.array([4, 0, 2])
+    padding = np.arange(4)[:, None] >= lengths
+    for vocabulary in (6, 40):
+        model = SequenceModel(vocabulary, embedding_size=4, hidden_size=6)
+        batch = batch_for(model, 4, 3)._replace(lengths=lengths)
+        junk = batch._replace(inputs=batch.inputs.copy(), targets=batch.targets.copy())
+        junk.inputs[padding], junk.targets[padding] = -5, 10**6
+        (loss, gradient, _), (other_loss, other, _) = model.gradient(batch), model.gradient(junk)
+        assert loss == other_loss
+        assert np.array_equal(gradient, other)
+    model = SequenceModel(input_size=2, output_size=2, hidden_size=6, dtype="float64")
+    x = np.random.default_rng(0).standard_normal((4, 3, 2))
+    junk_x = np.where(padding[:, :, None], np.nan, x)
+    one, other = (model.gradient(SequenceBatch(array, array, False, lengths)) for array in (x, junk_x))
+    assert one[0] == other[0]
+    assert np.array_equal(one[1], other[1])
+
+
+def test_a_batch_that_counts_nothing_has_no_gradient() -> None:
+    model = SequenceModel(6, embedding_size=4, hidden_size=5)
+    loss, gradient, _ = model.gradient(batch_for(model, 4, 3)._replace(lengths=np.zeros(3, int)))
+    assert loss == 0
+    assert not gradient.any()
+
+
+TOKENS = np.zeros((4, 3), int)
+WRONG: dict[str, tuple[dict[str, Any], str]] = {
+    "rank": ({"inputs": TOKENS[0]}, r"inputs: expected an array \(T, B\), got int64 \(3,\)"),
+    "dtype": ({"inputs": TOKENS * 1.0}, r"inputs: expected whole numbers, got float64 \(4, 3\)"),
+    "vocabulary": ({"inputs": TOKENS + 6}, "inputs: expected tokens from 0 to 5, got tokens from 6 to 6"),
+    "targets": ({"targets": TOKENS + 6}, r"targets: expected classes in 0…5, or -100 to ignore, got 6 at \(0, 0\)"),
+    "target shape": ({"targets": TOKENS[:3]}, r"targets: expected an array \(4, 3\), got int64 \(3, 3\)"),
+    "lengths": ({"lengths": np.array([5, 0, 0])}, r"lengths: expected whole numbers from 0 to 4 \(T\), got"),
+    "reset": ({"reset": np.zeros((3, 4), bool)}, r"reset: expected a bool array \(4, 3\), got bool \(3, 4\)"),
+    "empty": ({"inputs": TOKENS[:, :0], "targets": TOKENS[:, :0]}, "inputs: expected at least one step and one lane"),
+}
+
+
+@pytest.mark.parametrize("wrong", WRONG)
+def test_a_wrong_batch_is_named(wrong: str) -> None:
+    arrays, message = WRONG[wrong]
+    with pytest.raises(ArgumentError, match=message):
+        SequenceModel(6).gradient(SequenceBatch(TOKENS, TOKENS)._replace(**arrays))
+
+
+def test_wrong_features_states_and_steps_are_named() -> None:
+    model = SequenceModel(input_size=3, output_size=2, hidden_size=4, loss=MSELoss())
+    x = np.zeros((5, 2, 3), np.float32)
+    with pytest.raises(ArgumentError, match=r"inputs: expected a float32 array \(T, B, 3\), got float32 \(5, 2, 2\)"):
+        model(x[:, :, :2])
+    with pytest.raises(ArgumentError, match=r"targets: expected a float32 array \(5, 2, 2\), got float32 \(5, 2, 3\)"):
+        model.gradient(SequenceBatch(x, x))
+    with pytest.raises(ArgumentError, match=r"state: expected a float32 array \(4, 2\), got float32 \(4, 3\)"):
+        model(x, model.initial_state(3))
+    with pytest.raises(ArgumentError, match=r"inputs: expected a float32 array \(T, B, 3\)"):
+        model.step(x[0, :, :2])
+    with pytest.raises(ArgumentError, match="model: expected one direction and one output a step"):
+        SequenceModel(5, output="mean").step(np.zeros(2, int))

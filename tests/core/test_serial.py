@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from recurrio.core import Adam, NonFiniteError, SequenceBatch, SequenceModel, shard_lanes
-from recurrio.core.optimizers import Adagrad, clip_norm
+from recurrio.core.clipping import clip_norm
+from recurrio.core.optimizers import Adagrad
 from recurrio.core.serial import train
 
 
@@ -27,13 +28,11 @@ def test_batch_k_uses_version_k_minus_delay(delay: int, make_batches: Callable[.
     model = SequenceModel(6, embedding_size=3, hidden_size=4, dtype="float64", seed=1)
     reference = SequenceModel(6, embedding_size=3, hidden_size=4, dtype="float64", seed=1)
 
-    versions, state, workspace = [reference.parameters.copy()], reference.initial_state(2), reference.workspace(5, 2)
+    versions, state = [reference.parameters.copy()], None
     for number, batch in enumerate(batches):
-        if batch.reset:
-            state = reference.initial_state(2)
-        used = versions[max(0, number - delay)]
-        reference.forward(used, workspace, batch.inputs, batch.targets, state)
-        versions.append(versions[-1] - 0.5 * reference.backward(used, workspace, 1 / batch.inputs.size))
+        reference.parameters[...] = versions[max(0, number - delay)]
+        _, gradient, state = reference.gradient(batch, state)
+        versions.append(versions[-1] - 0.5 * gradient)
 
     steps = list(train(model, Plain(), batches, delay=delay))
     assert [step.version for step in steps] == [max(0, number - delay) for number in range(8)]
