@@ -10,14 +10,17 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
+from contextlib import ExitStack
 from statistics import median
 from time import perf_counter
 
 import numpy as np
 import threadpoolctl
 import torch
+from layer_team import LayerMember
 
 from recurrio.core import GRU, LSTM, RNN
+from recurrio.pipeline.team import SharedMemory, Team
 
 SIZES = [(32, 1, 16, 32), (32, 8, 16, 32), (64, 16, 32, 64), (64, 32, 64, 128), (64, 32, 128, 256), (64, 64, 256, 512)]
 CELLS = {"RNN": (RNN, torch.nn.RNN), "LSTM": (LSTM, torch.nn.LSTM), "GRU": (GRU, torch.nn.GRU)}
@@ -58,6 +61,32 @@ def recurrio_pass(cell: str, size: tuple[int, int, int, int], threads: int) -> C
     return run
 
 
+def team_pass(cell: str, size: tuple[int, int, int, int], stack: ExitStack) -> Callable[[], None]:
+    """The same with two ranks, one here and one in a process; checked against the layer."""
+    T, B, I, H = size
+    memory = SharedMemory(1 << 30)  # untouched pages cost nothing
+    stack.callback(memory.close)
+    arguments = {"cell": cell.lower(), "size": size}
+    team = stack.enter_context(Team(LayerMember, arguments, memory, ranks=2))
+    team.ready()
+    member, layer = team.member, CELLS[cell][0](I, H)
+    rng = np.random.default_rng(0)
+    member.parameters[...] = layer.parameters
+    member.x[...], member.d_output[...] = (rng.standard_normal((T, B, units)) for units in (I, H))
+    team.run("run")
+    output, _, tape = layer.forward(member.x)
+    d_x, _, gradients = layer.backward(tape, member.d_output)
+    checked = ((member.output, output), (member.d_x, d_x), (member.gradients[0], layer.flatten(gradients)))
+    for ours, expected in checked:
+        np.testing.assert_allclose(ours, expected, rtol=0, atol=1e-4 * np.abs(expected).max())
+
+    def run() -> None:
+        with BLAS.limit(limits=1, user_api="blas"):
+            team.run("run")
+
+    return run
+
+
 def seconds(run: Callable[[], None], duration: float) -> float:
     """The median of as many runs as fit in `duration`, at least three."""
     run()
@@ -78,13 +107,17 @@ def main() -> None:
     parser.add_argument("--size", type=int, choices=range(len(SIZES)), action="append", help="only this row (all)")
     options = parser.parse_args()
     print(f"forward and backward, float32, ms; {options.rounds} rounds; ratio: median (quartiles) of ours to PyTorch's")
-    print(f"{'':5} {'T':>3} {'B':>3} {'I':>4} {'H':>4} {'torch 1':>8} {'torch 2':>8} {'ours 1':>8} {'ours 2':>8}  ratio")
+    print(
+        f"{'':5} {'T':>3} {'B':>3} {'I':>4} {'H':>4} {'torch 1':>8} {'torch 2':>8} {'ours 1':>8} {'blas 2':>8} {'ranks 2':>8}  ratio"
+    )
     for cell in options.cell or CELLS:
         for index in options.size or range(len(SIZES)):
             size = SIZES[index]
             makers = [(torch_pass, 1), (torch_pass, 2), (recurrio_pass, 1), (recurrio_pass, 2)]
-            runs = [make(cell, size, threads) for make, threads in makers]
-            rounds = np.array([[1e3 * seconds(run, 0.1) for run in runs] for _ in range(options.rounds)])
+            with ExitStack() as stack:
+                runs = [make(cell, size, threads) for make, threads in makers]
+                runs.append(team_pass(cell, size, stack))
+                rounds = np.array([[1e3 * seconds(run, 0.1) for run in runs] for _ in range(options.rounds)])
             ratios = rounds[:, 2:].min(axis=1) / rounds[:, :2].min(axis=1)
             low, middle, high = np.percentile(ratios, (25, 50, 75))
             row = " ".join(f"{value:8.2f}" for value in np.median(rounds, axis=0))

@@ -38,14 +38,13 @@ def check_array(argument: str, value: object, shape: tuple[int | str, ...], dtyp
 
     A letter in `shape` stands for any length; the same letter twice for the same length.
     """
+    if isinstance(value, np.ndarray) and value.ndim == len(shape) and (dtype is None or value.dtype == dtype):
+        lengths: dict[str, int] = {}
+        for length, actual in zip(shape, value.shape, strict=True):
+            if (lengths.setdefault(length, actual) if isinstance(length, str) else length) != actual:
+                break
+        else:
+            return
     wanted = f"({', '.join(map(str, shape))}{',' if len(shape) == 1 else ''})"
-    expected = f"an array {wanted}" if dtype is None else f"a {dtype} array {wanted}"
-    if not isinstance(value, np.ndarray):
-        raise ArgumentError(argument, expected, type(value).__name__)
-    lengths: dict[str, int] = {}
-    fits = value.ndim == len(shape) and all(
-        lengths.setdefault(length, actual) == actual if isinstance(length, str) else length == actual
-        for length, actual in zip(shape, value.shape, strict=False)
-    )
-    if not fits or (dtype is not None and value.dtype != dtype):
-        raise ArgumentError(argument, expected, f"{value.dtype} {value.shape}")
+    got = f"{value.dtype} {value.shape}" if isinstance(value, np.ndarray) else type(value).__name__
+    raise ArgumentError(argument, f"an array {wanted}" if dtype is None else f"a {dtype} array {wanted}", got)

@@ -78,13 +78,13 @@ class GRUSequence:
         ]
 
         # Backward goes over the steps in sweeps that fit in the cache: whole-array calls for the derivative
-        # factors of a sweep, then step by step. A factor becomes the gradient of its gate in place.
+        # factors of a sweep, then step by step. A factor becomes a gradient in place: of n, r, z, s and h, which is z.
         self._hidden_weights = np.empty((H, 3 * U), dtype)
         self.d_state: State = (np.zeros((U, B), dtype),)
         self._kept: State = (np.zeros((U, B), dtype),)
-        cuts = sweeps(T, 13 * U * B * dtype.itemsize)
+        cuts = sweeps(T, 14 * U * B * dtype.itemsize)
         longest = cuts[0].stop - cuts[0].start
-        factors = np.empty((longest, 4 * U, B), dtype)
+        factors = np.empty((longest, 5 * U, B), dtype)
         scratch, d_outputs = np.empty((longest, U, B), dtype), np.empty((longest, U, B), dtype)
         self._sweeps = []
         for now in cuts:
@@ -97,17 +97,18 @@ class GRUSequence:
                 factors[:n, :U],
                 factors[:n, U : 2 * U],
                 factors[:n, 2 * U : 3 * U],
-                factors[:n, 3 * U :],
+                factors[:n, 3 * U : 4 * U],
+                factors[:n, 4 * U :],
                 scratch[:n],
             )
-            copies = (buffers.d_outputs_by_step[now], d_outputs[:n], factors[:n], buffers.d_gates_by_step[now])
+            copies = (buffers.d_outputs_by_step[now], d_outputs[:n], factors[:n, : 4 * U], buffers.d_gates_by_step[now])
             by_step = [
                 (
                     now.start + t,
                     d_outputs[t],
-                    factors[t].reshape(4, U, B),
-                    gates[now.start + t, 2 * U : 3 * U],
-                    factors[t, U:],
+                    factors[t].reshape(5, U, B),
+                    factors[t, 4 * U :],
+                    factors[t, U : 4 * U],
                     buffers.parts[(now.start + t) % 2],
                 )
                 for t in reversed(range(n))
@@ -127,7 +128,7 @@ class GRUSequence:
     @staticmethod
     def to_torch(weights: Weights, size: LayerSize) -> dict[str, Array]:
         """A copy of a layer's parameters under torch's names, in torch's gate order (r, z, n)."""
-        return to_torch(np.roll(weights[0], -size.hidden_size, axis=0), size)
+        return to_torch(np.concatenate((weights[0][size.hidden_size :], weights[0][: size.hidden_size])), size)
 
     @staticmethod
     def from_torch(weights: Weights, size: LayerSize, named: dict[str, Array]) -> None:
@@ -193,11 +194,12 @@ class GRUSequence:
         hidden_weights, one, together = self._hidden_weights, self._one, buffers.ranks > 1
         np.copyto(hidden_weights[:, : 2 * U], buffers.rows[U:, split + 1 :].T)
         np.copyto(hidden_weights[:, 2 * U :], buffers.rows[:U, split + 1 :].T)
-        (d_hidden,), through = d_state, self._scratch
+        (d_hidden,) = d_state
         buffers.start_backward()
         matmul, add, subtract, multiply = np.matmul, np.add, np.subtract, np.multiply
         for now, views, copies, by_step in self._sweeps:
-            n, r, z, s, for_n, for_r, for_z, for_s, scratch = views
+            n, r, z, s, for_n, for_r, for_z, for_s, for_h, scratch = views
+            np.copyto(for_h, z)
             subtract(one, z, scratch)
             multiply(n, n, for_n)
             subtract(one, for_n, for_n)
@@ -211,12 +213,11 @@ class GRUSequence:
             multiply(for_r, for_s, for_r)
             d_outputs_from, d_outputs_to, d_gates_from, d_gates_to = copies
             np.copyto(d_outputs_to, d_outputs_from)
-            for t, d_output, d_nrzs, z_step, d_rzs, (part, parts) in by_step:
+            for t, d_output, d_nrzsh, through, d_rzs, (part, parts) in by_step:
                 if masks is not None:
                     masks.take_back(t, d_state, kept)
                 add(d_output, d_hidden, d_hidden)
-                multiply(d_nrzs, d_hidden, d_nrzs)
-                multiply(d_hidden, z_step, through)
+                multiply(d_nrzsh, d_hidden, d_nrzsh)
                 if together:
                     matmul(hidden_weights, d_rzs, part)
                     yield

@@ -97,17 +97,16 @@ class LSTMSequence:
         ]
 
         # Backward goes over the steps in sweeps that fit in the cache: whole-array calls for the derivative
-        # factors of a sweep, then step by step. A factor becomes the gradient of its gate in place.
+        # factors of a sweep, then step by step. A factor becomes a gradient in place: those of dh' are the factors
+        # of tanh(c') and o, those of dc' the factors of i, f, g and c, which is f.
         self._hidden_weights = np.empty((P, 4 * U), dtype)
         d_hidden = np.zeros((buffers.own.stop - buffers.own.start, B), dtype)
         self.d_state: State = (d_hidden, np.zeros((U, B), dtype))
         self._kept: State = (np.zeros_like(d_hidden), np.zeros((U, B), dtype))
         self._d_raw = np.empty((U, B), dtype) if size.proj_size else d_hidden
-        self._scratch = np.empty((U, B), dtype)
-        cuts = sweeps(T, 14 * U * B * dtype.itemsize)
+        cuts = sweeps(T, 16 * U * B * dtype.itemsize)
         longest = cuts[0].stop - cuts[0].start
-        factors = np.empty((longest, 4 * U, B), dtype)
-        cell_factors = np.empty((longest, U, B), dtype)
+        factors = np.empty((longest, 6 * U, B), dtype)
         d_outputs = np.empty((longest, len(d_hidden), B), dtype)
         self._sweeps = []
         for now in cuts:
@@ -116,28 +115,30 @@ class LSTMSequence:
                 gates[now, : 3 * U],
                 gates[now, :U],
                 gates[now, U : 2 * U],
+                gates[now, 2 * U : 3 * U],
                 gates[now, 3 * U : 4 * U],
                 gates[now, 3 * U :],
                 cell_tanh[now],
-                factors[:n, : 3 * U],
+                factors[:n, U : 4 * U],
+                factors[:n, U : 2 * U],
+                factors[:n, 2 * U : 4 * U],
+                factors[:n, 4 * U : 5 * U],
                 factors[:n, :U],
-                factors[:n, U : 3 * U],
-                factors[:n, 3 * U :],
-                cell_factors[:n],
+                factors[:n, 5 * U :],
                 buffers.d_outputs_by_step[now],
                 d_outputs[:n],
-                factors[:n],
+                factors[:n, U : 5 * U],
                 buffers.d_gates_by_step[now],
             )
             by_step = [
                 (
                     now.start + t,
                     d_outputs[t],
-                    cell_factors[t],
+                    factors[t, U : 2 * U],
                     factors[t, :U],
-                    factors[t, U:].reshape(3, U, B),
-                    gates[now.start + t, 2 * U : 3 * U],
-                    factors[t],
+                    self.d_state[1] if t == n - 1 else factors[t + 1, 5 * U :],
+                    factors[t, 2 * U :].reshape(4, U, B),
+                    factors[t, U : 5 * U],
                     buffers.parts[(now.start + t) % 2],
                 )
                 for t in reversed(range(n))
@@ -158,7 +159,7 @@ class LSTMSequence:
     @staticmethod
     def to_torch(weights: Weights, size: LayerSize) -> dict[str, Array]:
         """A copy of a layer's parameters under torch's names, in torch's gate order (i, f, g, o)."""
-        named = to_torch(np.roll(weights[0], -size.hidden_size, axis=0), size)
+        named = to_torch(np.concatenate((weights[0][size.hidden_size :], weights[0][: size.hidden_size])), size)
         return named | ({"weight_hr": weights[1].copy()} if size.proj_size else {})
 
     @staticmethod
@@ -229,11 +230,11 @@ class LSTMSequence:
         projection = self._projection.T if buffers.size.proj_size else None
         np.copyto(self._hidden_weights, buffers.rows[:, buffers.size.input_size + 2 :].T)
         hidden_weights, one, together = self._hidden_weights, self._one, buffers.ranks > 1
-        (d_hidden, d_cell), d_raw, scratch = d_state, self._d_raw, self._scratch
+        (d_hidden, d_cell), d_raw = d_state, self._d_raw
         buffers.start_backward()
         matmul, add, subtract, multiply = np.matmul, np.add, np.subtract, np.multiply
         for views, by_step in self._sweeps:
-            (oif, o, i, g, g_c, cell_tanh, for_oif, for_o, for_if, for_g, for_cell, *copies) = views
+            (oif, o, i, f, g, g_c, cell_tanh, for_oif, for_o, for_if, for_g, for_cell, for_c, *copies) = views
             subtract(one, oif, for_oif)
             multiply(for_oif, oif, for_oif)
             multiply(for_o, cell_tanh, for_o)
@@ -244,20 +245,20 @@ class LSTMSequence:
             multiply(cell_tanh, cell_tanh, for_cell)
             subtract(one, for_cell, for_cell)
             multiply(for_cell, o, for_cell)
+            np.copyto(for_c, f)
             d_outputs_from, d_outputs_to, d_gates_from, d_gates_to = copies
             np.copyto(d_outputs_to, d_outputs_from)
-            for t, d_output, step_for_cell, d_o, d_ifg, f, d_z, (part, parts) in by_step:
+            for t, d_output, d_o, through_tanh, d_next_cell, ifg_c, d_z, (part, parts) in by_step:
                 if masks is not None:
-                    masks.take_back(t, d_state, kept)
+                    masks.take_back(t, (d_hidden, d_next_cell), kept)
                 add(d_output, d_hidden, d_hidden)
                 if projection is not None:
                     np.copyto(self._d_projected_by_step[t], d_hidden)
                     matmul(projection, d_hidden, d_raw)
-                multiply(d_raw, step_for_cell, scratch)
-                add(d_cell, scratch, d_cell)
-                multiply(d_o, d_raw, d_o)
-                multiply(d_ifg, d_cell, d_ifg)
-                multiply(d_cell, f, d_cell)
+                multiply(d_o, d_raw, d_o)  # two calls, because one that broadcasts takes longer
+                multiply(through_tanh, d_raw, through_tanh)
+                add(d_next_cell, through_tanh, d_cell)
+                multiply(ifg_c, d_cell, ifg_c)
                 if together:
                     matmul(hidden_weights, d_z, part)
                     yield
@@ -267,7 +268,8 @@ class LSTMSequence:
                 else:
                     matmul(hidden_weights, d_z, d_hidden)
                 if masks is not None:
-                    masks.give_back(t, d_state, kept)
+                    masks.give_back(t, (d_hidden, ifg_c[3]), kept)
+            np.copyto(d_cell, for_c[0])
             np.copyto(d_gates_to, d_gates_from)
         if masks is not None:
             masks.finish(d_state)

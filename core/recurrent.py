@@ -68,7 +68,7 @@ class StackParameters(Module):
 
     def initialise(self, random: TorchRandom) -> None:
         """Draw the parameters as torch does: uniform in ``±1/√H`` of each layer, in the order of the state dict."""
-        bounds = {name: 1 / math.sqrt(size.hidden_size) for name, size in self.stack.names()}
+        bounds = {name: 1 / math.sqrt(size.hidden_size) for name, size in self.stack.names}
         self.load_state_dict(
             {
                 name: random.uniform(array.shape, bounds[name.split("_", 2)[2]], self.dtype)
@@ -224,12 +224,14 @@ class Recurrent(StackParameters, Generic[S]):
             return zeros
         for number, part in enumerate(self._split(name, state)):
             units = [carried[number].shape[0] for carried in zeros]
-            if len(set(units)) == 1:
-                check_array(name, part, (len(zeros), *((lanes,) if batched else ()), units[0]), self.dtype)
+            same, lane = len(set(units)) == 1, (lanes,) if batched else ()
+            if same:
+                check_array(name, part, (len(zeros), *lane, units[0]), self.dtype)
             elif not isinstance(part, Sequence) or len(part) != len(zeros):
                 raise ArgumentError(name, f"a list of {len(zeros)} arrays, one for each layer", type(part).__name__)
             for carried, own, size in zip(zeros, part, units, strict=True):
-                check_array(name, own, (*((lanes,) if batched else ()), size), self.dtype)
+                if not same:
+                    check_array(name, own, (*lane, size), self.dtype)
                 carried[number][...] = own.T if batched else own[:, None]
         return zeros
 
@@ -237,7 +239,7 @@ class Recurrent(StackParameters, Generic[S]):
         def part(number: int) -> Part:
             arrays = [one[number].T if batched else one[number][:, 0] for one in carried]
             same = len({array.shape for array in arrays}) == 1
-            return np.stack(arrays) if same else [array.copy() for array in arrays]
+            return np.array(arrays) if same else [array.copy() for array in arrays]
 
         return self._join([part(number) for number in range(len(carried[0]))])
 

@@ -25,7 +25,8 @@ class Stack:
 
     `cell` is a name in `recurrio.core.cells.CELLS`; `hidden_size` one width, or one for each layer; `dropout` the
     probability that an output of a layer is dropped on its way to the next. ``sizes`` has one `LayerSize` for each
-    layer, ``directions`` is 1 or 2, ``output_size`` is D·P of the last layer.
+    layer, ``directions`` is 1 or 2, ``output_size`` is D·P of the last layer, and
+    ``names`` has torch's suffix of the parameters, and the size, of all layers and directions.
 
     Lists over "layers and directions" are in torch's order: layer 0 forward, layer 0 reverse, layer 1 forward, …
     """
@@ -67,20 +68,17 @@ class Stack:
             self.sizes.append(LayerSize(input_size, width, proj_size, bias))
             input_size = self.directions * self.sizes[-1].output_size
         self.output_size = input_size
+        endings = ("", "_reverse")[: self.directions]
+        self.names = [(f"l{layer}{ending}", size) for layer, size in enumerate(self.sizes) for ending in endings]
 
     @property
     def most_ranks(self) -> int:
         """How many ranks can share the units: with a projection one, because it needs all units of a step."""
         return 1 if self.sizes[0].proj_size else min(size.hidden_size for size in self.sizes)
 
-    def names(self) -> list[tuple[str, LayerSize]]:
-        """torch's suffix of the parameters, and the size, of all layers and directions."""
-        endings = ("", "_reverse")[: self.directions]
-        return [(f"l{layer}{ending}", size) for layer, size in enumerate(self.sizes) for ending in endings]
-
     def add_to(self, layout: Layout) -> None:
         """Append the blocks of all layers and directions to `layout`."""
-        for name, size in self.names():
+        for name, size in self.names:
             for block, shape in self.cell.kernel.shapes(size).items():
                 layout.add(f"{name}.{block}", *shape)
 
@@ -88,20 +86,20 @@ class Stack:
         """The blocks of all layers and directions among the `views` of a vector."""
         return [
             tuple(views[f"{prefix}{name}.{block}"] for block in self.cell.kernel.shapes(size))
-            for name, size in self.names()
+            for name, size in self.names
         ]
 
     def to_torch(self, weights: list[Weights]) -> dict[str, Array]:
         """A copy of the parameters, or of gradients, under torch's names."""
         return {
             f"{key}_{name}": array
-            for (name, size), blocks in zip(self.names(), weights, strict=True)
+            for (name, size), blocks in zip(self.names, weights, strict=True)
             for key, array in self.cell.kernel.to_torch(blocks, size).items()
         }
 
     def from_torch(self, weights: list[Weights], named: dict[str, Array]) -> None:
         """Write parameters under torch's names into `weights`."""
-        for (name, size), blocks in zip(self.names(), weights, strict=True):
+        for (name, size), blocks in zip(self.names, weights, strict=True):
             ending = f"_{name}"
             arrays = {key.removesuffix(ending): array for key, array in named.items() if key.endswith(ending)}
             self.cell.kernel.from_torch(blocks, size, arrays)
@@ -115,7 +113,7 @@ class Stack:
 
         return [
             tuple(np.zeros((share(units), lanes), self.dtype) for units in self.cell.kernel.state_sizes(size))
-            for _, size in self.names()
+            for _, size in self.names
         ]
 
 

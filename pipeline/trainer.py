@@ -31,10 +31,11 @@ from ..core.shard import Shard
 from . import stages
 from .blas import blas_threads
 from .channels import Channel
-from .crew import Crew, Crews, supported
+from .crew import Crew, Crews
 from .messages import Backwarded, Forwarded, Loaded
 from .places import InlinePlace, Place, ThreadPlace
 from .reports import Report, StageMeter
+from .team import supported
 from .versions import VersionStore
 
 __all__ = ["EXECUTORS", "Trainer", "default_ranks"]

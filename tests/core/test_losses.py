@@ -170,7 +170,7 @@ def test_plain_cross_entropy_keeps_every_bit(dtype: str) -> None:
     kernel.outputs[...] = logits
     value, d_logits = kernel.forward(targets), kernel.backward(1 / 120)
 
-    # The operations in their order, as they were when the model's stored runs were made.
+    # The operations in the order that the class had before it had options.
     shifted = logits - logits.max(axis=0)
     powers = np.exp(shifted)
     sums = powers.sum(axis=0)

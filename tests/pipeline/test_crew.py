@@ -14,11 +14,12 @@ import numpy as np
 import pytest
 
 from recurrio.core import Adam, SequenceBatch, SequenceModel
-from recurrio.pipeline import Report, Trainer, crew
+from recurrio.pipeline import Report, Trainer, crew, team
 from recurrio.pipeline.blas import blas_threads
-from recurrio.pipeline.crew import Crew, WorkerError
+from recurrio.pipeline.crew import Crew
+from recurrio.pipeline.team import WorkerError
 
-pytestmark = pytest.mark.skipif(not crew.supported(), reason="worker processes take Linux on x86-64")
+pytestmark = pytest.mark.skipif(not team.supported(), reason="worker processes take Linux on x86-64")
 
 
 def workers_of(parent: int) -> list[int]:
@@ -63,7 +64,7 @@ async def test_a_worker_that_dies_is_an_error_and_what_was_applied_stays(
 async def test_a_worker_that_cannot_start_is_an_error(
     make_batches: Callable[..., list[SequenceBatch]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(crew, "START", "raise SystemExit(3)")
+    monkeypatch.setattr(team, "START", "raise SystemExit(3)")
     trainer = Trainer(SequenceModel(9, hidden_size=8), Adam(0.01), ranks=2, executor="process")
     with pytest.raises(WorkerError, match=r"could not start \(exit code 3\)"):
         await trainer.run(make_batches(2, 6, 4, 9))

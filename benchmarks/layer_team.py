@@ -1,0 +1,58 @@
+"""A layer computed by two ranks, for the benchmark: what `Recurrent.forward` and `backward` do, by a team."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from recurrio.core.parameters import Array, Layout
+from recurrio.core.ranks import Arena, Pass, Rank
+from recurrio.core.stack import Stack, StackWorkspace
+
+
+class LayerMember:
+    """One rank's share of a layer: arrays as users have them, ``(T, B, features)``, shared by the ranks."""
+
+    passes = ("run",)
+
+    def __init__(self, arguments: dict[str, Any], rank: Rank, arena: Arena, memory: Array) -> None:
+        T, B, I, H = arguments["size"]
+        stack = Stack(arguments["cell"], I, H)
+        layout = Layout()
+        stack.add_to(layout)
+        dtype = stack.dtype
+        self.parameters = arena.zeros((layout.size,), dtype)
+        self.gradients = arena.zeros((rank.count, layout.size), dtype)
+        self.x, self.d_x = arena.zeros((T, B, I), dtype), arena.zeros((T, B, I), dtype)
+        self.output, self.d_output = arena.zeros((T, B, H), dtype), arena.zeros((T, B, H), dtype)
+        self._d_inputs = arena.zeros((rank.count, I, T, B), dtype)
+        self._workspace = StackWorkspace(stack, T, B, rank, arena, input_gradient=True)
+        self._state = stack.initial_state(B, rank)
+        self._rank, self._inputs, self._units = rank, rank.share(I), rank.share(H)
+        self._weights = stack.weights(layout.views(self.parameters))
+        self._d_weights = stack.weights(layout.views(self.gradients[rank.index]))
+
+    def run(self, *_: float) -> Pass[None]:
+        """Forward and backward: the output, and the gradients of parameters, input and state."""
+        workspace, units = self._workspace, self._units
+        workspace.write(self._inputs, self.x[:, :, self._inputs].transpose(2, 0, 1))
+        for part in self._state[0]:
+            part.fill(0)
+        yield from workspace.forward(self._weights, self._state)
+        T, B = workspace.shape
+        outputs = workspace.one_and_outputs[1:].reshape(-1, T, B)
+        np.copyto(self.output[:, :, units], outputs[units].transpose(1, 2, 0))
+        d_outputs = workspace.d_outputs.reshape(-1, T, B)
+        np.copyto(d_outputs[units], self.d_output[:, :, units].transpose(2, 0, 1))
+        for part in workspace.kernels[0].d_state:
+            part.fill(0)
+        yield from workspace.backward(self._d_weights)
+        assert workspace.d_inputs is not None
+        np.copyto(self._d_inputs[self._rank.index], workspace.d_inputs.reshape(-1, T, B))
+        yield
+        total = self._d_inputs[:, self._inputs].sum(axis=0)
+        np.copyto(self.d_x[:, :, self._inputs], total.transpose(1, 2, 0))
+        own = self._rank.share(len(self.parameters))
+        np.sum(self.gradients[:, own], axis=0, out=self.gradients[0, own])
+        yield

@@ -1,0 +1,224 @@
+"""A team: workers that run the same passes together, each as one rank, rank 0 here and the others in processes.
+
+The processes share one block of memory. They meet twice a time step or so, which no operating system's wake-up is
+fast enough for: a rank that waits looks at the counters of the others again and again. Between jobs a worker looks
+for `PATIENCE` seconds, then sleeps until its pipe wakes it; an idle team costs nothing. A worker ends when its pipe
+does, so none outlives the trainer.
+
+What a team computes is up to a *member*: an object that every rank makes from the same arguments, by the same
+function, in the same memory, and whose methods are passes (see `recurrio.core.ranks`).
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import mmap
+import os
+import platform
+import struct
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from time import perf_counter, sleep
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+
+from ..core.parameters import Array
+from ..core.ranks import Arena, Pass, Rank
+
+__all__ = ["SharedMemory", "Team", "WorkerError", "supported", "worker"]
+
+PATIENCE = 0.002  # seconds
+SUSPENDED = 20_000  # looks, some ten milliseconds: the other rank is not computing at all
+LOOKS = 200  # at the counters, before the processor is offered to somebody else
+START = "from recurrio.pipeline.team import worker; worker()"
+JOB = struct.Struct("8d")  # the number of the pass among the member's, and its arguments
+
+Make = Callable[[dict[str, Any], Rank, Arena, Array], Any]  # arguments, rank, arena, the whole memory → a member
+
+
+def supported() -> bool:
+    """Whether ranks can meet here: it takes anonymous shared memory, and a processor that keeps stores in order."""
+    return hasattr(os, "memfd_create") and platform.machine() in ("x86_64", "AMD64")
+
+
+class WorkerError(RuntimeError):
+    """A worker process has ended while it was needed."""
+
+
+def _map(fd: int, size: int) -> Array:
+    return np.frombuffer(mmap.mmap(fd, size), np.uint8)
+
+
+class SharedMemory:
+    """`size` bytes that teams share, all zero at first: ``array``, behind ``fd``. A context manager."""
+
+    def __init__(self, size: int) -> None:
+        self.fd = os.memfd_create("recurrio")
+        try:
+            os.truncate(self.fd, size)
+            self.array = _map(self.fd, size)
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """Give the memory back, as soon as nobody has an array in it."""
+        os.close(self.fd)
+
+
+class _Meeting:
+    """The counters of all ranks, one a cache line: how often each has come to where the ranks meet."""
+
+    def __init__(self, arena: Arena, rank: Rank) -> None:
+        counters = arena.zeros((rank.count + 1, 8), np.dtype(np.int64))
+        self.jobs = counters[rank.count]  # the first is how many jobs there have been
+        self._counters = counters[: rank.count].data.cast("B").cast("q")
+        self._own = 8 * rank.index
+        self._others = [place for place in range(0, len(self._counters), 8) if place != self._own]
+        self._arrived = 0
+
+    @np.errstate(over="ignore", invalid="ignore")
+    def run(self, one: Pass[Any], check: Callable[[], None]) -> Any:  # noqa: ANN401 (what the pass returns)
+        """Run a pass to its end, meeting the other ranks wherever it yields. `check` may find that one is gone."""
+        counters, own, others, arrived = self._counters, self._own, self._others, self._arrived
+        while True:
+            try:
+                next(one)
+            except StopIteration as stop:
+                self._arrived = arrived
+                return stop.value
+            arrived += 1
+            counters[own] = arrived
+            for other in others:
+                looks = 0
+                while counters[other] < arrived:
+                    looks += 1
+                    if looks > LOOKS:
+                        os.sched_yield()
+                        if looks % 1000 == 0:
+                            check()
+                            if looks > SUSPENDED:
+                                sleep(0.001)
+
+
+class Team:
+    """`ranks` members made by `make`, a function at the top of a module, from `arguments`, which go through JSON.
+
+    The member takes what the ranks share from the arena, which begins at `start` in `memory`; ``end`` is where the
+    next may begin. ``member`` is that of rank 0.
+    """
+
+    def __init__(
+        self,
+        make: Make,
+        arguments: dict[str, Any],
+        memory: SharedMemory,
+        start: int = 0,
+        *,
+        ranks: int,
+        blas_threads: int = 1,
+    ) -> None:
+        arena, rank = Arena(memory.array, start), Rank(0, ranks)
+        self._meeting = _Meeting(arena, rank)
+        self.member = make(arguments, rank, arena, memory.array)
+        self.end = arena.size
+        self._one_at_a_time = threading.Lock()  # passes may come from two threads
+        plan = json.dumps([make.__module__, make.__name__, arguments, memory.fd, len(memory.array), start, ranks])
+        threads = dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"), str(blas_threads))
+        path = os.pathsep.join(entry or os.getcwd() for entry in sys.path)
+        self._workers: list[subprocess.Popen[bytes]] = []
+        try:
+            for index in range(1, ranks):
+                self._workers.append(
+                    subprocess.Popen(
+                        [sys.executable, "-P", "-c", START, str(index), plan],
+                        stdin=subprocess.PIPE,
+                        stdout=subprocess.PIPE,
+                        bufsize=0,
+                        pass_fds=[memory.fd],
+                        env={**os.environ, **threads, "PYTHONPATH": path},
+                        start_new_session=True,  # Ctrl-C is for the trainer, which then closes the pipe
+                    )
+                )
+        except BaseException:
+            self.close()
+            raise
+
+    def ready(self) -> None:
+        """Wait until all workers have started. Raises WorkerError where one cannot."""
+        for worker in self._workers:
+            assert worker.stdout is not None
+            if worker.stdout.read(1) != b"r":
+                raise WorkerError(f"a worker process could not start (exit code {worker.wait()})")
+
+    def close(self) -> None:
+        """End the workers. They hold nothing that is not in the shared memory."""
+        for worker in self._workers:
+            worker.kill()
+        for worker in self._workers:
+            worker.wait()
+            for pipe in (worker.stdin, worker.stdout):
+                assert pipe is not None
+                pipe.close()
+
+    def __enter__(self) -> Team:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def run(self, name: str, *arguments: float) -> Any:  # noqa: ANN401 (what the pass returns)
+        """Run the pass `name`, one of ``member.passes``, on all ranks; return what rank 0 does. Raises WorkerError."""
+        with self._one_at_a_time:
+            job = [self.member.passes.index(name), *arguments]
+            message = JOB.pack(*job, *[0] * (8 - len(job)))
+            self._meeting.jobs[0] += 1  # it is what the workers look at
+            for worker in self._workers:
+                assert worker.stdin is not None
+                try:
+                    worker.stdin.write(message)
+                except BrokenPipeError:
+                    raise WorkerError(f"a worker process has ended (exit code {worker.wait()})") from None
+            return self._meeting.run(getattr(self.member, name)(*arguments), self._check)
+
+    def _check(self) -> None:
+        for worker in self._workers:
+            if worker.poll() is not None:
+                raise WorkerError(f"a worker process has ended (exit code {worker.returncode})")
+
+
+def worker() -> None:
+    """The main function of a worker process: do the jobs that come until the pipe ends."""
+    index, (module, name, arguments, fd, size, start, ranks) = int(sys.argv[1]), json.loads(sys.argv[2])
+    replies = os.dup(1)
+    os.dup2(2, 1)  # whatever else prints goes to standard error
+    memory, rank, parent = _map(fd, size), Rank(index, ranks), os.getppid()
+    arena = Arena(memory, start)
+    meeting = _Meeting(arena, rank)
+    member = getattr(importlib.import_module(module), name)(arguments, rank, arena, memory)
+
+    def check() -> None:
+        if os.getppid() != parent:
+            os._exit(1)
+
+    with suppress(BrokenPipeError):  # the trainer has gone already; the pipe of the jobs will tell
+        os.write(replies, b"r")
+    number = 0
+    while True:
+        number += 1
+        until = perf_counter() + PATIENCE
+        while meeting.jobs[0] < number and perf_counter() < until:
+            os.sched_yield()
+        message = os.read(0, JOB.size)
+        if not message:
+            return
+        job, *numbers = JOB.unpack(message)
+        meeting.run(getattr(member, member.passes[int(job)])(*numbers), check)

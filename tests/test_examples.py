@@ -1,0 +1,92 @@
+"""Every example runs as it stands, in any folder, and prints the numbers that it is there to show."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+EXAMPLES = Path(__file__).parent.parent / "examples"
+NUMBER = re.compile(r"[-+]?\d+(?:\.\d*)?(?:e[-+]?\d+)?")
+ROUNDING = pytest.approx([0], abs=1e-12)
+
+Expected = list[tuple[str, object]]  # a pattern that the output has once, and the numbers in the pattern's group
+
+
+def digits(line: str, count: int) -> object:
+    """The numbers of `line`, to `count` digits after the point."""
+    return pytest.approx([float(number) for number in line.split()], rel=0, abs=1.01 * 10**-count)
+
+
+# torch's own, from the same parameters and the same batch.
+LOSSES = {10: "0.4294", 20: "0.3934", 30: "0.3619", 40: "0.3339", 50: "0.3088"}
+LOSSES |= {60: "0.2861", 70: "0.2657", 80: "0.2472", 90: "0.2304", 100: "0.2153"}
+
+EXPECTED: dict[str, Expected] = {
+    "beside_other_tasks.py": [
+        (r"^stopped after [1-9]\d* steps, loss (\S+) → \d\.\d\d$", pytest.approx([4.3], abs=0.5)),
+    ],
+    "go_article.py": [(r"\b(0\.698906)\b", [0.698906])],
+    "nn_rnn_article.py": [
+        (r"^x .*\((.*)\)$", [5, 3, 10]),
+        (r"^h_0 .*\((.*)\)$", [2, 3, 20]),
+        (r"^output .*\((.*)\)$", [5, 3, 20]),
+        (r"^h_n .*\((.*)\)$", [2, 3, 20]),
+        (r"^  weight_ih_l1 \((.*)\)$", [20, 20]),
+        (r"^largest difference from the formula: (.*)$", pytest.approx([0], abs=1e-6)),
+        (r"^output\[-1\] is h_n\[(-1)\]: True$", [-1]),
+        (r"^batch_first: output \((.*)\), h_n", [3, 5, 20]),
+        (r"^lengths 5, 3, 1: outputs that are zero \[(.*)\]$", [0, 2, 4]),
+        (r"^h_n\[-1\] is the output at step (\d): True$", [3]),
+    ],
+    "numpy_article.py": [
+        (
+            r"^  a_next\[4\] = \[(.*)\]$",
+            digits(
+                "0.59584544 0.18141802 0.61311866 0.99808218 0.85016201"
+                " 0.99980978 -0.18887155 0.99815551 0.6531151 0.82872037",
+                8,
+            ),
+        ),
+        (r"^  yt_pred\[1\]\[:2\] = \[(.*)\]$", digits("0.9888161 0.01682021", 8)),
+        (r"^  a\[4\]\[1\] = \[(.*)\]$", digits("-0.99999375 0.77911235 -0.99861469 -0.99833267", 8)),
+        (r"^  y_pred\[1\]\[3\] = \[(.*)\]$", digits("0.79560373 0.86224861 0.11118257 0.81515947", 8)),
+        (r"^  a\[4\]\[3\] = \[.* (\S+)\]$", digits("0.17211777", 8)),
+        (r"^  c\[1\]\[2\] = \[ \S+ +(\S+) .*\]$", digits("-0.85554492", 8)),
+        (r"^RNN, four steps\n(?:.*\n)*?  largest difference of the layer's outputs: (.*)$", ROUNDING),
+        (r"^RNN, four steps\n(?:.*\n)*?  largest difference of the layer's gradients: (.*)$", ROUNDING),
+        (r"^LSTM, .*\n(?:.*\n)*?  largest difference of the layer's outputs: (.*)$", ROUNDING),
+        (r"^LSTM, .*\n(?:.*\n)*?  largest difference of the layer's gradients: (.*)$", ROUNDING),
+    ],
+    "pytorch_article.py": [
+        *((rf"^  epoch +{epoch}: loss (.*)$", digits(loss, 4)) for epoch, loss in LOSSES.items()),
+        (r"^  RNN  1·\(200 \+ 400 \+ 40\) = +(\d+),", [640]),
+        (r"^  LSTM 4·\(200 \+ 400 \+ 40\) = +(\d+),", [2560]),
+        (r"^  GRU  3·\(200 \+ 400 \+ 40\) = +(\d+),", [1920]),
+    ],
+}
+
+
+def test_every_example_is_in_the_table() -> None:
+    assert {path.name for path in EXAMPLES.glob("*.py")} == EXPECTED.keys()
+
+
+@pytest.mark.parametrize(("name", "expected"), EXPECTED.items(), ids=[Path(name).stem for name in EXPECTED])
+def test_an_example_runs_and_prints_its_numbers(name: str, expected: Expected, tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, EXAMPLES / name],
+        cwd=tmp_path,
+        capture_output=True,
+        encoding="utf-8",
+        timeout=60,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert not list(tmp_path.iterdir())
+    for pattern, numbers in expected:
+        groups = re.findall(pattern, done.stdout, re.MULTILINE)
+        assert len(groups) == 1, f"{pattern} in:\n{done.stdout}"
+        assert [float(number) for number in NUMBER.findall(groups[0])] == numbers, pattern
