@@ -23,7 +23,7 @@ import numpy as np
 import trio
 
 from ..core.batch import SequenceBatch, shard_lanes
-from ..core.errors import ArgumentError
+from ..core.errors import ArgumentError, check_count, check_number
 from ..core.model import SequenceModel
 from ..core.optimizers import Optimizer
 from ..core.schedules import Schedule
@@ -55,8 +55,8 @@ def default_ranks(model: SequenceModel, shards: int) -> int:
 class Trainer:
     """Trains `model` with `optimizer`, in trio stages linked by channels.
 
-    `clip` is the largest gradient norm (None: any); `schedule` sets ``optimizer.lr`` before each update; `seed` is
-    that of the dropout. `delay` is how many versions old the parameters of a batch
+    `clip` is the largest gradient norm (None: any); `schedule` sets ``optimizer.lr`` before each update, and `seed` is
+    that of the dropout: both count the batches of a run. `delay` is how many versions old the parameters of a batch
     are, by plan; 0 is ordinary sequential training. `shards` is the number of slices the lanes are split into;
     `ranks` is the number of workers that share the hidden units of a shard, None for `default_ranks`. `executor`
     says where all that computes: ``"inline"`` in the event loop, ``"thread"`` in worker threads, ``"process"`` with
@@ -86,13 +86,14 @@ class Trainer:
     ) -> None:
         ranks = default_ranks(model, shards) if ranks is None else ranks
         counts = (("delay", delay, 0), ("shards", shards, 1), ("ranks", ranks, 1), ("capacity", capacity, 0))
-        for name, value, least in (*counts, ("blas_threads", blas_threads, 1)):
-            if type(value) is not int or value < least:
-                raise ValueError(f"{name}: expected a whole number of at least {least}, got {value!r}")
-        if clip is not None and not (np.isfinite(clip) and clip > 0):
-            raise ValueError(f"clip: expected a finite number above 0, or None, got {clip!r}")
+        for name, value, least in (*counts, ("blas_threads", blas_threads, 1), ("seed", seed, 0)):
+            check_count(name, value, least)
+        if clip is not None:
+            check_number("clip", clip, 0, open_low=True)
+        if schedule is not None and not callable(getattr(schedule, "lr", None)):
+            raise ArgumentError("schedule", "a Schedule, or None", repr(schedule))
         if executor not in EXECUTORS:
-            raise ValueError(f"executor: expected one of {', '.join(EXECUTORS)}, got {executor!r}")
+            raise ArgumentError("executor", f"one of {', '.join(EXECUTORS)}", repr(executor))
         if ranks > model.network.stack.most_ranks:
             raise ArgumentError("ranks", f"at most {model.network.stack.most_ranks} for this model", ranks)
         if executor == "process" and not supported():

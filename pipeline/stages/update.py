@@ -57,7 +57,10 @@ async def update(
             parts = [part for workspaces, message in taken for part in workspaces[message.workspace]]
             if schedule is not None:
                 optimizer.lr = schedule.lr(number, loss)
-            loss = sum(message.loss for message in messages) / messages[0].total
+            loss = 0.0
+            for message in messages:  # not sum(), which rounds in another way from Python 3.12 on
+                loss += message.loss
+            loss /= messages[0].total
             with meter.computing():
                 next_parameters = versions.parameters(number + 1)
                 norm = apply(versions.parameters(number), parts, optimizer, clip, next_parameters, scratch)
