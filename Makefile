@@ -22,6 +22,7 @@ check: $(VENV)/.dev
 
 bench: $(VENV)/.bench
 	$(BIN)/python benchmarks/training_step.py
+	$(BIN)/python benchmarks/layers.py
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info

@@ -26,7 +26,6 @@ class LayerMember:
         self.gradients = arena.zeros((rank.count, layout.size), dtype)
         self.x, self.d_x = arena.zeros((T, B, I), dtype), arena.zeros((T, B, I), dtype)
         self.output, self.d_output = arena.zeros((T, B, H), dtype), arena.zeros((T, B, H), dtype)
-        self._d_inputs = arena.zeros((rank.count, I, T, B), dtype)
         self._workspace = StackWorkspace(stack, T, B, rank, arena, input_gradient=True)
         self._state = stack.initial_state(B, rank)
         self._rank, self._inputs, self._units = rank, rank.share(I), rank.share(H)
@@ -43,16 +42,15 @@ class LayerMember:
         T, B = workspace.shape
         outputs = workspace.one_and_outputs[1:].reshape(-1, T, B)
         np.copyto(self.output[:, :, units], outputs[units].transpose(1, 2, 0))
-        d_outputs = workspace.d_outputs.reshape(-1, T, B)
-        np.copyto(d_outputs[units], self.d_output[:, :, units].transpose(2, 0, 1))
+        workspace.write_d_outputs(units, self.d_output[:, :, units].transpose(2, 0, 1))
         for part in workspace.kernels[0].d_state:
             part.fill(0)
         yield from workspace.backward(self._d_weights)
-        assert workspace.d_inputs is not None
-        np.copyto(self._d_inputs[self._rank.index], workspace.d_inputs.reshape(-1, T, B))
         yield
-        total = self._d_inputs[:, self._inputs].sum(axis=0)
-        np.copyto(self.d_x[:, :, self._inputs], total.transpose(1, 2, 0))
+        one, other = workspace.d_inputs_of_ranks[:, self._inputs]
+        np.add(one, other, one)
+        np.copyto(self.d_x[:, :, self._inputs], one.reshape(-1, T, B).transpose(1, 2, 0))
         own = self._rank.share(len(self.parameters))
-        np.sum(self.gradients[:, own], axis=0, out=self.gradients[0, own])
+        one, other = self.gradients[:, own]
+        np.add(one, other, one)
         yield

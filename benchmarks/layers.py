@@ -1,9 +1,9 @@
 """Forward and backward of each layer, side by side with PyTorch in one run.
 
 Both take an input ``(T, B, I)`` and an initial state, and give the gradients of the parameters, of the input and of the
-state. PyTorch runs with one thread and with two, and counts with the better one; so does recurrio with BLAS threads.
-The contenders take turns, and each round gives one ratio of medians, so that a machine whose speed drifts still
-compares.
+state. PyTorch runs with one thread and with two, recurrio with one worker and with two ranks of one BLAS thread each;
+both count with the better one in each round. The contenders take turns, and each round gives one ratio of medians, so
+that a machine whose speed drifts still compares.
 """
 
 from __future__ import annotations
@@ -24,7 +24,6 @@ from recurrio.pipeline.team import SharedMemory, Team
 
 SIZES = [(32, 1, 16, 32), (32, 8, 16, 32), (64, 16, 32, 64), (64, 32, 64, 128), (64, 32, 128, 256), (64, 64, 256, 512)]
 CELLS = {"RNN": (RNN, torch.nn.RNN), "LSTM": (LSTM, torch.nn.LSTM), "GRU": (GRU, torch.nn.GRU)}
-BLAS = threadpoolctl.ThreadpoolController()
 
 
 def torch_pass(cell: str, size: tuple[int, int, int, int], threads: int) -> Callable[[], None]:
@@ -44,7 +43,7 @@ def torch_pass(cell: str, size: tuple[int, int, int, int], threads: int) -> Call
     return run
 
 
-def recurrio_pass(cell: str, size: tuple[int, int, int, int], threads: int) -> Callable[[], None]:
+def recurrio_pass(cell: str, size: tuple[int, int, int, int]) -> Callable[[], None]:
     """The same here, in a workspace that is used again."""
     T, B, I, H = size
     layer = CELLS[cell][0](I, H)
@@ -54,9 +53,8 @@ def recurrio_pass(cell: str, size: tuple[int, int, int, int], threads: int) -> C
 
     def run() -> None:
         nonlocal tape
-        with BLAS.limit(limits=threads, user_api="blas"):
-            _, _, tape = layer.forward(x, state, tape=tape)
-            layer.backward(tape, d_output)
+        _, _, tape = layer.forward(x, state, tape=tape)
+        layer.backward(tape, d_output)
 
     return run
 
@@ -80,11 +78,7 @@ def team_pass(cell: str, size: tuple[int, int, int, int], stack: ExitStack) -> C
     for ours, expected in checked:
         np.testing.assert_allclose(ours, expected, rtol=0, atol=1e-4 * np.abs(expected).max())
 
-    def run() -> None:
-        with BLAS.limit(limits=1, user_api="blas"):
-            team.run("run")
-
-    return run
+    return lambda: team.run("run")
 
 
 def seconds(run: Callable[[], None], duration: float) -> float:
@@ -106,17 +100,17 @@ def main() -> None:
     parser.add_argument("--cell", choices=CELLS, action="append", help="only this one (all)")
     parser.add_argument("--size", type=int, choices=range(len(SIZES)), action="append", help="only this row (all)")
     options = parser.parse_args()
+    threadpoolctl.threadpool_limits(1, user_api="blas")
     print(f"forward and backward, float32, ms; {options.rounds} rounds; ratio: median (quartiles) of ours to PyTorch's")
     print(
-        f"{'':5} {'T':>3} {'B':>3} {'I':>4} {'H':>4} {'torch 1':>8} {'torch 2':>8} {'ours 1':>8} {'blas 2':>8} {'ranks 2':>8}  ratio"
+        f"{'':5} {'T':>3} {'B':>3} {'I':>4} {'H':>4} {'torch 1':>8} {'torch 2':>8} {'ours 1':>8} {'ours 2':>8}  ratio"
     )
     for cell in options.cell or CELLS:
         for index in options.size or range(len(SIZES)):
             size = SIZES[index]
-            makers = [(torch_pass, 1), (torch_pass, 2), (recurrio_pass, 1), (recurrio_pass, 2)]
             with ExitStack() as stack:
-                runs = [make(cell, size, threads) for make, threads in makers]
-                runs.append(team_pass(cell, size, stack))
+                runs = [torch_pass(cell, size, 1), torch_pass(cell, size, 2)]
+                runs += [recurrio_pass(cell, size), team_pass(cell, size, stack)]
                 rounds = np.array([[1e3 * seconds(run, 0.1) for run in runs] for _ in range(options.rounds)])
             ratios = rounds[:, 2:].min(axis=1) / rounds[:, :2].min(axis=1)
             low, middle, high = np.percentile(ratios, (25, 50, 75))

@@ -7,13 +7,14 @@ import os
 import signal
 import tempfile
 from collections import deque
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import trio
 
 from ..core.model import SequenceModel
-from ..core.optimizers import Adagrad, Adam, Optimizer
+from ..core.optimizers import SGD, Adagrad, Adam, AdamW, Optimizer, RMSprop
 from ..core.text import TextModel
 from .display import Display
 from .fit import default_epochs
@@ -23,7 +24,14 @@ from .trainer import Trainer
 
 __all__ = ["OPTIMIZERS", "Run", "Settings", "checkpoint_path", "prepare_folder", "save", "train_text"]
 
-OPTIMIZERS: dict[str, tuple[type[Adagrad] | type[Adam], float]] = {"adagrad": (Adagrad, 0.05), "adam": (Adam, 0.002)}
+# By name: how to make one from a learning rate, and the learning rate where none is given.
+OPTIMIZERS: dict[str, tuple[Callable[[float], Optimizer], float]] = {
+    "adagrad": (Adagrad, 0.05),
+    "adam": (Adam, 0.002),
+    "adamw": (AdamW, 0.002),
+    "rmsprop": (RMSprop, 0.002),
+    "sgd": (SGD, 0.5),
+}
 
 
 @dataclass(frozen=True)
