@@ -13,8 +13,10 @@ units, `P` output units (`H`, or those of a projection), `V` vocabulary size, `O
 """
 
 from .batch import SequenceBatch, shard_lanes
+from .clipping import clip_norm, clip_value
 from .embedding import Embedding
 from .errors import ArgumentError
+from .gradcheck import directional_error
 from .linear import Linear
 from .losses import BCEWithLogitsLoss, CrossEntropyLoss, HuberLoss, MSELoss
 from .model import SequenceModel
@@ -23,6 +25,7 @@ from .optimizers import SGD, Adagrad, Adam, AdamW, RMSprop
 from .recurrent import GRU, LSTM, RNN, LSTMState
 from .schedules import ConstantLR, CosineLR, PlateauLR, StepLR
 from .serial import NonFiniteError
+from .summary import summary
 from .text import TextModel
 from .vocabulary import ByteVocabulary, CharVocabulary
 from .weights import WeightsError, load_weights, save_weights
@@ -56,7 +59,11 @@ __all__ = [
     "StepLR",
     "TextModel",
     "WeightsError",
+    "clip_norm",
+    "clip_value",
+    "directional_error",
     "load_weights",
     "save_weights",
     "shard_lanes",
+    "summary",
 ]

@@ -14,10 +14,12 @@ A rank writes the gradient of its rows of ``W``, and of the table the part that 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import DTypeLike
 
-from .errors import ArgumentError, check_count
+from .errors import ArgumentError, check_array, check_count, check_dtype, check_tape
 from .initializers import TorchRandom
 from .masks import Masks
 from .module import Module
@@ -26,7 +28,7 @@ from .ranks import Arena, Pass, Rank
 from .sequence import State, Weights
 from .stack import Stack, StackWorkspace
 
-__all__ = ["Embedding", "Folded", "Lookup", "add_by_token", "check_tokens", "open_embedding"]
+__all__ = ["Embedding", "EmbeddingTape", "Folded", "Lookup", "add_by_token", "check_tokens", "open_embedding"]
 
 
 def check_tokens(name: str, tokens: Array, vocabulary_size: int, present: Array | None = None) -> None:
@@ -50,6 +52,12 @@ def add_by_token(tokens: Array, rows: Array, table: Array, scratch: Array) -> No
     table[by_token[starts]] = np.add.reduceat(scratch, starts, axis=0)
 
 
+class EmbeddingTape(NamedTuple):
+    """What `Embedding.forward` leaves for `Embedding.backward`: a copy of the `tokens` ``(…)``."""
+
+    tokens: Array
+
+
 class Embedding(Module):
     """A row of a table for every token, as ``torch.nn.Embedding``.
 
@@ -57,13 +65,11 @@ class Embedding(Module):
     """
 
     def __init__(
-        self, num_embeddings: int, embedding_dim: int, *, dtype: str = "float32", seed: int | None = 0
+        self, num_embeddings: int, embedding_dim: int, *, dtype: DTypeLike = "float32", seed: int | None = 0
     ) -> None:
         check_count("num_embeddings", num_embeddings)
         check_count("embedding_dim", embedding_dim)
-        if dtype not in ("float32", "float64"):
-            raise ArgumentError("dtype", "'float32' or 'float64'", repr(dtype))
-        self.num_embeddings, self.embedding_dim, self.dtype = num_embeddings, embedding_dim, np.dtype(dtype)
+        self.num_embeddings, self.embedding_dim, self.dtype = num_embeddings, embedding_dim, check_dtype(dtype)
         self.layout = Layout()
         self.layout.add("weight", num_embeddings, embedding_dim)
         self.parameters = np.zeros(self.layout.size, self.dtype)
@@ -84,20 +90,20 @@ class Embedding(Module):
         """The rows; see `forward`."""
         return self.forward(tokens)[0]
 
-    def forward(self, tokens: Array) -> tuple[Array, Array]:
+    def forward(self, tokens: Array) -> tuple[Array, EmbeddingTape]:
         """The rows ``(…, I)`` for `tokens` ``(…)`` in ``0…V−1``, and the tape for `backward`. Raises ArgumentError."""
-        tokens = np.asarray(tokens)
+        tokens = np.array(tokens)
         check_tokens("tokens", tokens, self.num_embeddings)
-        return self.layout.views(self.parameters)["weight"][tokens], tokens
+        return self.layout.views(self.parameters)["weight"][tokens], EmbeddingTape(tokens)
 
-    def backward(self, tape: Array, d_rows: Array) -> dict[str, Array]:
+    def backward(self, tape: EmbeddingTape, d_rows: Array) -> dict[str, Array]:
         """From the gradient `d_rows` ``(…, I)``: the gradient of the table, by name. Raises ArgumentError."""
-        if d_rows.shape != (*tape.shape, self.embedding_dim):
-            raise ArgumentError("d_rows", f"an array {(*tape.shape, self.embedding_dim)}", d_rows.shape)
+        check_tape(tape, EmbeddingTape)
+        check_array("d_rows", d_rows, (*tape.tokens.shape, self.embedding_dim), self.dtype)
         rows = d_rows.reshape(-1, self.embedding_dim)
         table = np.zeros((self.num_embeddings, self.embedding_dim), self.dtype)
         if rows.size:
-            add_by_token(tape.reshape(-1), rows, table, np.empty_like(rows))
+            add_by_token(tape.tokens.reshape(-1), rows, table, np.empty_like(rows))
         return {"weight": table}
 
 

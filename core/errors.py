@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
+from numpy.typing import DTypeLike
 
-__all__ = ["ArgumentError", "check_array", "check_count", "check_number"]
+__all__ = ["ArgumentError", "check_array", "check_count", "check_dtype", "check_number", "check_tape", "count_parts"]
 
 
 class ArgumentError(ValueError):
@@ -33,18 +35,50 @@ def check_number(argument: str, value: float, low: float, high: float = math.inf
         raise ArgumentError(argument, f"a finite number {least}{most}", repr(value))
 
 
+def check_dtype(value: DTypeLike) -> np.dtype:
+    """The dtype that `value` names: ``"float32"``, ``np.float64`` and the like. Raises ArgumentError for any other."""
+    with suppress(TypeError, ValueError):
+        dtype = np.dtype(value)
+        if value is not None and dtype in (np.float32, np.float64):
+            return dtype
+    raise ArgumentError("dtype", "float32 or float64", repr(value))
+
+
+def check_tape(tape: object, kind: type) -> None:
+    """Raise ArgumentError unless `tape` is of the `kind` that a forward pass returns."""
+    if not isinstance(tape, kind):
+        raise ArgumentError("tape", "what forward returned", type(tape).__name__)
+
+
+def count_parts(value: object) -> str:
+    """What came in place of a tuple or list of another length: its type and length, or the type of anything else."""
+    name = type(value).__name__
+    return f"a {name} of {len(value)}" if isinstance(value, tuple | list) else name
+
+
 def check_array(argument: str, value: object, shape: tuple[int | str, ...], dtype: np.dtype | None = None) -> None:
     """Raise ArgumentError unless `value` is an array of `shape`, and of `dtype` where that is given.
 
-    A letter in `shape` stands for any length; the same letter twice for the same length.
+    A letter in `shape` stands for any length; the same letter twice for the same length; ``"…"`` in front for any axes.
     """
-    if isinstance(value, np.ndarray) and value.ndim == len(shape) and (dtype is None or value.dtype == dtype):
-        lengths: dict[str, int] = {}
-        for length, actual in zip(shape, value.shape, strict=True):
-            if (lengths.setdefault(length, actual) if isinstance(length, str) else length) != actual:
-                break
-        else:
-            return
+    hint = ""
+    if isinstance(value, np.ndarray):
+        axes = (*value.shape[: value.ndim - len(shape) + 1], *shape[1:]) if shape[:1] == ("…",) else shape
+        if _fits(value.shape, axes):
+            if dtype is None or value.dtype == dtype:
+                return
+            if {value.dtype.name, dtype.name} == {"float32", "float64"}:
+                hint = f" ({argument}.astype('{dtype}'), or a layer with dtype='{value.dtype}')"
     wanted = f"({', '.join(map(str, shape))}{',' if len(shape) == 1 else ''})"
     got = f"{value.dtype} {value.shape}" if isinstance(value, np.ndarray) else type(value).__name__
-    raise ArgumentError(argument, f"an array {wanted}" if dtype is None else f"a {dtype} array {wanted}", got)
+    raise ArgumentError(argument, f"an array {wanted}" if dtype is None else f"a {dtype} array {wanted}", got + hint)
+
+
+def _fits(actual: tuple[int, ...], shape: tuple[int | str, ...]) -> bool:
+    if len(actual) != len(shape):
+        return False
+    lengths: dict[str, int] = {}
+    for length, own in zip(shape, actual, strict=True):
+        if (lengths.setdefault(length, own) if isinstance(length, str) else length) != own:
+            return False
+    return True

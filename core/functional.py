@@ -85,7 +85,7 @@ def _check(parameters: Named, names: tuple[str, ...], **arrays: Array) -> None:
 
 
 def sigmoid(x: Array) -> Array:
-    """``σ(x) = 1 / (1 + exp(−x))``, element by element. It never overflows. Same shape as `x`.
+    """``σ(x) = 1 / (1 + exp(−x))``, element by element. It never overflows. Same shape and dtype as `x`.
 
     Written as ``exp(min(x, 0)) / (1 + exp(−|x|))``, where no power is above 1, and precise however small.
     """

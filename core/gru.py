@@ -19,7 +19,6 @@ from __future__ import annotations
 
 import numpy as np
 
-from .activations import sigmoid
 from .masks import Masks
 from .parameters import Array
 from .ranks import Arena, Pass, Rank
@@ -31,10 +30,11 @@ __all__ = ["GRUSequence", "gru_step"]
 def gru_step(weights: Weights, size: LayerSize, x: Array, state: State) -> State:
     """One step for `x` ``(I, B)`` from `state`, ``h`` ``(H, B)``: the next state."""
     (hidden,) = state
-    H, split, ones = size.hidden_size, size.input_size + size.bias, np.ones((1 * size.bias, x.shape[1]), x.dtype)
+    H, split, ones = size.hidden_size, size.input_size + size.bias, np.ones((int(size.bias), x.shape[1]), x.dtype)
     from_x = weights[0][:, :split] @ np.concatenate((x, ones))
     from_h = weights[0][:, split:] @ np.concatenate((ones, hidden))
-    r, z = sigmoid(from_x[H:] + from_h[H:]).reshape(2, H, -1)
+    rz = 1 / (1 + np.exp(-from_x[H:] - from_h[H:]))  # the caller silences overflow
+    r, z = rz[:H], rz[H:]
     n = np.tanh(from_x[:H] + r * from_h[:H])
     return (n + z * (hidden - n),)
 

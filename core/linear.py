@@ -8,15 +8,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import DTypeLike
 
-from .errors import ArgumentError, check_array, check_count
+from .errors import ArgumentError, check_array, check_count, check_dtype, check_tape
 from .initializers import TorchRandom
 from .module import Module
 from .parameters import Array, Layout
 
-__all__ = ["Linear", "backward", "forward"]
+__all__ = ["Linear", "LinearTape", "backward", "forward"]
 
 
 def forward(matrix: Array, one_and_inputs: Array, out: Array) -> None:
@@ -30,6 +32,13 @@ def backward(matrix: Array, one_and_inputs: Array, d_out: Array, d_matrix: Array
     np.matmul(matrix[:, 1:].T, d_out, d_inputs)
 
 
+class LinearTape(NamedTuple):
+    """What `Linear.forward` leaves for `Linear.backward`: copies of `x` ``(…, I)`` and of the `weight` ``(O, I)``."""
+
+    x: Array
+    weight: Array
+
+
 class Linear(Module):
     """``y = W·x + b`` over the last axis, as ``torch.nn.Linear``.
 
@@ -37,13 +46,18 @@ class Linear(Module):
     """
 
     def __init__(
-        self, in_features: int, out_features: int, bias: bool = True, *, dtype: str = "float32", seed: int | None = 0
+        self,
+        in_features: int,
+        out_features: int,
+        bias: bool = True,
+        *,
+        dtype: DTypeLike = "float32",
+        seed: int | None = 0,
     ) -> None:
         check_count("in_features", in_features)
         check_count("out_features", out_features)
-        if dtype not in ("float32", "float64"):
-            raise ArgumentError("dtype", "'float32' or 'float64'", repr(dtype))
-        self.in_features, self.out_features, self.bias, self.dtype = in_features, out_features, bias, np.dtype(dtype)
+        self.in_features, self.out_features, self.bias = in_features, out_features, bias
+        self.dtype = check_dtype(dtype)
         self.layout = Layout()
         self.layout.add("matrix", out_features, bias + in_features)
         self.parameters = np.zeros(self.layout.size, self.dtype)
@@ -74,24 +88,18 @@ class Linear(Module):
         """``y``; see `forward`."""
         return self.forward(x)[0]
 
-    def forward(self, x: Array) -> tuple[Array, Array]:
+    def forward(self, x: Array) -> tuple[Array, LinearTape]:
         """``y`` ``(…, O)`` for `x` ``(…, I)``, and the tape for `backward`. Raises ArgumentError."""
-        x = self._check("x", x, self.in_features)
+        check_array("x", x, ("…", self.in_features), self.dtype)
+        if not x.size:
+            raise ArgumentError("x", "at least one row", x.shape)
         named = self._to_torch(self.layout.views(self.parameters))
-        return x @ named["weight"].T + named.get("bias", self.dtype.type(0)), x
+        return x @ named["weight"].T + named.get("bias", self.dtype.type(0)), LinearTape(x.copy(), named["weight"])
 
-    def backward(self, tape: Array, d_y: Array) -> tuple[Array, dict[str, Array]]:
+    def backward(self, tape: LinearTape, d_y: Array) -> tuple[Array, dict[str, Array]]:
         """From the gradient `d_y` ``(…, O)``: ``d_x`` ``(…, I)``, and the gradients by name. Raises ArgumentError."""
-        d_y = self._check("d_y", d_y, self.out_features)
-        if d_y.shape[:-1] != tape.shape[:-1]:
-            raise ArgumentError("d_y", f"an array {(*tape.shape[:-1], self.out_features)}", d_y.shape)
-        rows, columns = tape.reshape(-1, self.in_features), d_y.reshape(-1, self.out_features)
-        named = self._to_torch(self.layout.views(self.parameters))
+        check_tape(tape, LinearTape)
+        check_array("d_y", d_y, (*tape.x.shape[:-1], self.out_features), self.dtype)
+        rows, columns = tape.x.reshape(-1, self.in_features), d_y.reshape(-1, self.out_features)
         gradients = {"weight": columns.T @ rows} | ({"bias": columns.sum(axis=0)} if self.bias else {})
-        return d_y @ named["weight"], gradients
-
-    def _check(self, name: str, array: Array, features: int) -> Array:
-        check_array(name, array, (*(f"n{axis}" for axis in range(np.ndim(array) - 1)), features), self.dtype)
-        if not array.size:
-            raise ArgumentError(name, "at least one row", array.shape)
-        return array
+        return d_y @ tape.weight, gradients

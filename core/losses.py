@@ -21,7 +21,7 @@ import numpy as np
 
 from .cross_entropy import CrossEntropy
 from .elementwise import ElementKernel, binary, huber, squared
-from .errors import ArgumentError, check_array, check_number
+from .errors import ArgumentError, check_array, check_number, check_tape
 from .parameters import Array
 
 __all__ = [
@@ -86,6 +86,10 @@ class Loss(ABC):
         options = {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self).items()}
         return {"loss": self.name, **options}
 
+    def __call__(self, outputs: Array, targets: Array, mask: Array | None = None) -> float:
+        """The loss alone; see `forward`."""
+        return self.forward(outputs, targets, mask)[0]
+
     @np.errstate(over="ignore", invalid="ignore")  # what is not finite comes out so
     def forward(self, outputs: Array, targets: Array, mask: Array | None = None) -> tuple[float, Tape]:
         """The loss, and a tape for `backward`.
@@ -110,6 +114,7 @@ class Loss(ABC):
     @np.errstate(over="ignore", invalid="ignore")
     def backward(self, tape: Tape) -> Array:
         """The gradient of the loss, ``(…, F)`` like the outputs. Raises ArgumentError where `tape` was used before."""
+        check_tape(tape, Tape)
         kernel, tape.kernel = tape.kernel, None
         if kernel is None:
             raise ArgumentError("tape", "the tape of a new forward", "one that was used before")

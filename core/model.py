@@ -11,10 +11,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 from .batch import SequenceBatch
 from .embedding import Embedding
-from .errors import ArgumentError, check_array, check_count
+from .errors import ArgumentError, check_array, check_count, check_dtype, count_parts
 from .initializers import TorchRandom
 from .linear import Linear
 from .losses import CrossEntropyLoss, Loss, MSELoss, loss_from_config
@@ -44,7 +45,9 @@ class SequenceModel(Module):
     - `seed` of the initial parameters, which are those of torch's ``Embedding``, ``LSTM`` (or another) and ``Linear``
       made in that order; with None they are zeros, to be loaded.
 
-    ``parameters`` is the flat vector ``(size,)``; ``config`` makes the same model again. Raises ArgumentError.
+    ``parameters`` is the flat vector ``(size,)``; ``config`` makes the same model again. A state is a list, over layers
+    and directions in torch's order, of tuples of columns ``(units, B)``: ``(h, c)`` for an LSTM, else ``(h,)``. Raises
+    ArgumentError.
     """
 
     def __init__(
@@ -63,7 +66,7 @@ class SequenceModel(Module):
         output_size: int | None = None,
         output: str = "steps",
         loss: Loss | Mapping[str, Any] | None = None,
-        dtype: str = "float32",
+        dtype: DTypeLike = "float32",
         seed: int | None = 0,
     ) -> None:
         if (vocabulary_size is None) == (input_size is None):
@@ -82,6 +85,7 @@ class SequenceModel(Module):
             loss = CrossEntropyLoss() if vocabulary_size is not None else MSELoss()
         elif isinstance(loss, Mapping):
             loss = loss_from_config(loss)
+        dtype = check_dtype(dtype).name
         features = embedding_size if input_size is None else input_size
         sizes = (features, hidden_size, num_layers)
         stack = Stack(cell, *sizes, bias, dropout, bidirectional, proj_size, dtype)
@@ -150,7 +154,7 @@ class SequenceModel(Module):
         return Workspace(self.network, steps, lanes, gradient, rank, arena or Arena())
 
     def initial_state(self, lanes: int, rank: Rank = Rank()) -> list[State]:  # noqa: B008 (it cannot change)
-        """A state of zeros; see `recurrio.core.stack.Stack.initial_state`."""
+        """A state of zeros: for all layers and directions a tuple of columns ``(units, B)``, of the units of `rank`."""
         return self.network.stack.initial_state(lanes, rank)
 
     def __call__(
@@ -162,8 +166,8 @@ class SequenceModel(Module):
     ) -> tuple[Array, list[State]]:
         """The outputs ``(S, B, O)`` for tokens ``(T, B)`` or features ``(T, B, I)``, and the state after them.
 
-        S is T, or 1 where the model has one output a sequence. `state` is one that a call has returned; None is
-        zeros. `lengths` and `reset` are as in `SequenceBatch`. Raises ArgumentError.
+        S is T, or 1 where the model has one output a sequence. `state` is one that a call has returned, see
+        the class; None is zeros. `lengths` and `reset` are as in `SequenceBatch`. Raises ArgumentError.
         """
         self.network.check_inputs(inputs, lengths, reset)
         steps, lanes = inputs.shape[:2]
@@ -189,6 +193,7 @@ class SequenceModel(Module):
             lockstep([workspace.backward(1 / total)])
         return loss / total, workspace.gradient, after
 
+    @np.errstate(over="ignore", invalid="ignore")
     def step(self, inputs: Array, state: list[State] | None = None) -> tuple[Array, list[State]]:
         """One step, for streaming: tokens ``(B,)`` or features ``(B, I)`` to outputs ``(B, O)``, and the state after.
 
@@ -196,10 +201,11 @@ class SequenceModel(Module):
         """
         network, views = self.network, self.layout.views(self.parameters)
         if network.output != "steps" or network.stack.directions == 2:
-            raise ArgumentError("model", "one direction and one output a step", network.output)
+            got = "bidirectional=True" if network.stack.directions == 2 else f"output={network.output!r}"
+            raise ArgumentError("model", "one direction and one output a step", got)
         network.check_inputs(inputs[None], None, False)
         columns = views["embedding.weight"][inputs].T if network.vocabulary_size is not None else inputs.T
-        carried = self.initial_state(len(inputs)) if state is None else list(state)
+        carried = self._copy(state, len(inputs))
         cell, weights = network.stack.cell, network.stack.weights(views, "rnn.")
         for index, size in enumerate(network.stack.sizes):
             carried[index] = cell.step(weights[index], size, columns, carried[index], **cell.options)
@@ -207,11 +213,16 @@ class SequenceModel(Module):
         head = views["head.matrix"]
         return (head[:, 1:] @ columns + head[:, :1]).T, carried
 
-    def _copy(self, state: list[State] | None, lanes: int, *, fresh: bool) -> list[State]:
-        """A copy of `state` that a pass may move on."""
+    def _copy(self, state: list[State] | None, lanes: int, *, fresh: bool = False) -> list[State]:
+        """A copy of `state` that a pass may move on. Raises ArgumentError."""
         after = self.initial_state(lanes)
         if state is not None and not fresh:
+            expected = "what a call of the model returned"
+            if not isinstance(state, list | tuple) or len(state) != len(after):
+                raise ArgumentError("state", expected, count_parts(state))
             for part, before in zip(after, state, strict=True):
+                if not isinstance(before, list | tuple) or len(before) != len(part):
+                    raise ArgumentError("state", expected, f"{count_parts(before)} for a layer")
                 for array, old in zip(part, before, strict=True):
                     check_array("state", old, array.shape, self.dtype)
                     np.copyto(array, old)

@@ -78,6 +78,8 @@ class Network:
 
     def check(self, batch: SequenceBatch) -> None:
         """Raise ArgumentError unless `batch` is one that the model can be trained on."""
+        if not isinstance(batch, SequenceBatch):
+            raise ArgumentError("batch", "a SequenceBatch", type(batch).__name__)
         self.check_inputs(batch.inputs, batch.lengths, batch.reset)
         steps, lanes = batch.inputs.shape[:2]
         shape = (steps if self.output == "steps" else 1, lanes, self.output_size)

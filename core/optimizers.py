@@ -9,11 +9,12 @@ the equations need one.
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from typing import Protocol
 
 import numpy as np
 
-from .errors import ArgumentError, check_number
+from .errors import ArgumentError, check_array, check_number
 from .parameters import Array
 
 __all__ = ["SGD", "Adagrad", "Adam", "AdamW", "Optimizer", "RMSprop"]
@@ -24,8 +25,11 @@ class Optimizer(Protocol):
 
     lr: float
 
-    def step(self, parameters: Array, gradient: Array, out: Array) -> None:
-        """Write the updated `parameters` into `out`, which may be the same vector. `gradient` stays as it is."""
+    def step(self, parameters: Array, gradient: Array, out: Array | None = None) -> None:
+        """Write the updated `parameters` into `out`, by default in their place. `gradient` stays as it is.
+
+        All are vectors of one shape and dtype, the same at every step. Raises ArgumentError.
+        """
         ...
 
 
@@ -54,7 +58,35 @@ def _add_decay(parameters: Array, gradient: Array, weight_decay: float, out: Arr
     return np.add(gradient, out, out=out)
 
 
-class SGD:
+def _check_like(like: Array, expected: str, argument: str, vector: object) -> None:
+    if not isinstance(vector, np.ndarray) or vector.shape != like.shape or vector.dtype != like.dtype:
+        got = f"{vector.dtype} {vector.shape}" if isinstance(vector, np.ndarray) else type(vector).__name__
+        raise ArgumentError(argument, f"a vector like {expected}, {like.dtype} {like.shape}", got)
+
+
+class _Checked(ABC):
+    """An optimizer that checks the vectors at the door, so that nothing broadcasts; it has a vector of scratch."""
+
+    _scratch: Array | None = None
+
+    def step(self, parameters: Array, gradient: Array, out: Array | None = None) -> None:
+        """See `Optimizer`."""
+        if self._scratch is None:
+            check_array("parameters", parameters, ("N",))
+        else:
+            _check_like(self._scratch, "that of the first step", "parameters", parameters)
+        _check_like(parameters, "parameters (see Module.flatten)", "gradient", gradient)
+        if out is not None:
+            _check_like(parameters, "parameters", "out", out)
+        self._scratch = scratch = _slot(self._scratch, parameters)
+        self._update(parameters, gradient, parameters if out is None else out, scratch)
+
+    @abstractmethod
+    def _update(self, parameters: Array, gradient: Array, out: Array, scratch: Array) -> None:
+        """The step, for vectors that fit; `scratch` is another such vector, with anything in it."""
+
+
+class SGD(_Checked):
     """Gradient descent, with momentum where it is asked for::
 
         g ← g + weight_decay · p
@@ -84,12 +116,9 @@ class SGD:
         self.lr, self.momentum, self.dampening = lr, momentum, dampening
         self.weight_decay, self.nesterov = weight_decay, nesterov
         self.velocity: Array | None = None
-        self._scratch: Array | None = None
         self._decayed: Array | None = None
 
-    def step(self, parameters: Array, gradient: Array, out: Array) -> None:
-        """See `Optimizer`."""
-        scratch = self._scratch = _slot(self._scratch, parameters)
+    def _update(self, parameters: Array, gradient: Array, out: Array, scratch: Array) -> None:
         if self.weight_decay:
             gradient = self._decayed = _add_decay(parameters, gradient, self.weight_decay, self._decayed)
         if self.momentum:
@@ -111,7 +140,7 @@ class SGD:
         return np.add(gradient, scratch, scratch)
 
 
-class RMSprop:
+class RMSprop(_Checked):
     """The gradient over a moving root mean square of it::
 
         g ← g + weight_decay · p
@@ -142,13 +171,10 @@ class RMSprop:
         self.square: Array | None = None
         self.mean: Array | None = None
         self.velocity: Array | None = None
-        self._scratch: Array | None = None
         self._decayed: Array | None = None
 
-    def step(self, parameters: Array, gradient: Array, out: Array) -> None:
-        """See `Optimizer`."""
+    def _update(self, parameters: Array, gradient: Array, out: Array, scratch: Array) -> None:
         square = self.square = _slot(self.square, parameters)
-        scratch = self._scratch = _slot(self._scratch, parameters)
         if self.weight_decay:
             gradient = self._decayed = _add_decay(parameters, gradient, self.weight_decay, self._decayed)
         np.multiply(gradient, gradient, scratch)
@@ -175,7 +201,7 @@ class RMSprop:
         np.subtract(parameters, scratch, out)
 
 
-class Adagrad:
+class Adagrad(_Checked):
     """The gradient over the root of the sum of all its squares::
 
         g ← g + weight_decay · p
@@ -201,13 +227,10 @@ class Adagrad:
         self.initial_accumulator_value = initial_accumulator_value
         self.steps = 0
         self.sum: Array | None = None
-        self._scratch: Array | None = None
         self._decayed: Array | None = None
 
-    def step(self, parameters: Array, gradient: Array, out: Array) -> None:
-        """See `Optimizer`."""
+    def _update(self, parameters: Array, gradient: Array, out: Array, scratch: Array) -> None:
         total = self.sum = _slot(self.sum, parameters, self.initial_accumulator_value)
-        scratch = self._scratch = _slot(self._scratch, parameters)
         if self.weight_decay:
             gradient = self._decayed = _add_decay(parameters, gradient, self.weight_decay, self._decayed)
         self.steps += 1
@@ -220,7 +243,7 @@ class Adagrad:
         np.subtract(parameters, scratch, out)
 
 
-class Adam:
+class Adam(_Checked):
     """A moving mean of the gradient over a moving root mean square of it, both corrected for their start at 0::
 
         g ← g + weight_decay · p
@@ -247,20 +270,17 @@ class Adam:
         self.steps = 0
         self.mean: Array | None = None
         self.square: Array | None = None
-        self._scratch: Array | None = None
         self._decayed: Array | None = None
 
-    def step(self, parameters: Array, gradient: Array, out: Array) -> None:
-        """See `Optimizer`."""
+    def _update(self, parameters: Array, gradient: Array, out: Array, scratch: Array) -> None:
         if self.weight_decay:
             gradient = self._decayed = _add_decay(parameters, gradient, self.weight_decay, self._decayed)
-        self._descend(parameters, gradient, out)
+        self._descend(parameters, gradient, out, scratch)
 
-    def _descend(self, parameters: Array, gradient: Array, out: Array) -> None:
+    def _descend(self, parameters: Array, gradient: Array, out: Array, scratch: Array) -> None:
         """The step without weight decay."""
         mean = self.mean = _slot(self.mean, parameters)
         square = self.square = _slot(self.square, parameters)
-        scratch = self._scratch = _slot(self._scratch, parameters)
         beta_1, beta_2 = self.betas
         self.steps += 1
         np.multiply(gradient, 1 - beta_1, scratch)
@@ -294,7 +314,6 @@ class AdamW(Adam):
     ) -> None:
         super().__init__(lr, betas, eps, weight_decay)
 
-    def step(self, parameters: Array, gradient: Array, out: Array) -> None:
-        """See `Optimizer`."""
+    def _update(self, parameters: Array, gradient: Array, out: Array, scratch: Array) -> None:
         np.multiply(parameters, 1 - self.lr * self.weight_decay, out)
-        self._descend(out, gradient, out)
+        self._descend(out, gradient, out, scratch)

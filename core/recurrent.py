@@ -17,8 +17,9 @@ from collections.abc import Mapping, Sequence
 from typing import Generic, NamedTuple, TypeVar
 
 import numpy as np
+from numpy.typing import DTypeLike
 
-from .errors import ArgumentError, check_array
+from .errors import ArgumentError, check_array, check_dtype, check_tape, count_parts
 from .initializers import TorchRandom
 from .masks import Masks
 from .module import Module
@@ -132,7 +133,7 @@ class Recurrent(StackParameters, Generic[S]):
         else:
             workspace = StackWorkspace(self.stack, steps, lanes, input_gradient=True)
         masks = Masks.of(steps, lanes, *self._check_masks(steps, lanes, batched, lengths, reset))
-        carried = self._state_in("state", state, lanes, batched)
+        carried = [tuple(map(np.copy, parts)) for parts in self._state_in("state", state, lanes, batched)]
         workspace.write(slice(None), columns if masks is None else np.where(masks.padding, 0, columns))
         weights = self.stack.weights(self.layout.views(self.parameters))
         lockstep([workspace.forward(weights, carried, masks, rng=rng)])
@@ -146,6 +147,7 @@ class Recurrent(StackParameters, Generic[S]):
         Returns ``d_x`` and ``d_state``, shaped like ``x`` and the state, and a dict of gradients under the names of
         the state dict. Raises ArgumentError.
         """
+        check_tape(tape, Tape)
         workspace, batched = tape.workspace, tape.batched
         if tape.number != workspace.passes:
             raise ArgumentError("tape", "one that no later pass has overwritten", "an old one")
@@ -153,7 +155,7 @@ class Recurrent(StackParameters, Generic[S]):
         columns, d_batched = self._enter("d_output", d_output, self.stack.output_size)
         if columns.shape[1:] != (steps, lanes) or d_batched != batched:
             raise ArgumentError("d_output", f"{steps} steps of {lanes} lanes, as in the output", d_output.shape)
-        np.copyto(workspace.d_outputs.reshape(columns.shape), columns)
+        workspace.write_d_outputs(slice(None), columns)
         for kernel, gradients in zip(
             workspace.kernels, self._state_in("d_state", d_state, lanes, batched), strict=True
         ):
@@ -167,6 +169,7 @@ class Recurrent(StackParameters, Generic[S]):
         d_first = self._state_out([kernel.d_state for kernel in workspace.kernels], batched)
         return d_x, d_first, self.stack.to_torch(views)
 
+    @np.errstate(over="ignore", invalid="ignore")
     def step(self, x: Array, state: S | None = None) -> tuple[Array, S]:
         """One step, for streaming: `x` ``(B, I)`` or ``(I,)`` and the state before it; the output and the state after.
 
@@ -187,7 +190,7 @@ class Recurrent(StackParameters, Generic[S]):
 
     def _enter(self, name: str, array: Array, features: int) -> tuple[Array, bool]:
         """Check an array in the layout of `x`; return it as columns ``(features, T, B)``, and whether it has lanes."""
-        batched = np.ndim(array) != 2
+        batched = getattr(array, "ndim", 2) != 2
         lanes_and_steps = ("B", "T") if self.batch_first else ("T", "B")
         check_array(name, array, (*(lanes_and_steps if batched else ("T",)), features), self.dtype)
         if not array.size:
@@ -218,22 +221,21 @@ class Recurrent(StackParameters, Generic[S]):
         return lengths, reset
 
     def _state_in(self, name: str, state: S | None, lanes: int, batched: bool) -> list[State]:
-        """A copy of a state as columns, for all layers and directions a tuple of arrays ``(units, B)``."""
-        zeros = self.stack.initial_state(lanes)
+        """Views of a state as columns, for all layers and directions a tuple of arrays ``(units, B)``."""
         if state is None:
-            return zeros
-        for number, part in enumerate(self._split(name, state)):
-            units = [carried[number].shape[0] for carried in zeros]
+            return self.stack.initial_state(lanes)
+        columns: list[list[Array]] = []
+        for part, units in zip(self._split(name, state), self.stack.state_sizes, strict=True):
             same, lane = len(set(units)) == 1, (lanes,) if batched else ()
             if same:
-                check_array(name, part, (len(zeros), *lane, units[0]), self.dtype)
-            elif not isinstance(part, Sequence) or len(part) != len(zeros):
-                raise ArgumentError(name, f"a list of {len(zeros)} arrays, one for each layer", type(part).__name__)
-            for carried, own, size in zip(zeros, part, units, strict=True):
+                check_array(name, part, (len(units), *lane, units[0]), self.dtype)
+            elif not isinstance(part, Sequence) or len(part) != len(units):
+                raise ArgumentError(name, f"a list of {len(units)} arrays, one for each layer", count_parts(part))
+            for own, size in zip(part, units, strict=True):
                 if not same:
                     check_array(name, own, (*lane, size), self.dtype)
-                carried[number][...] = own.T if batched else own[:, None]
-        return zeros
+            columns.append([own.T if batched else own[:, None] for own in part])
+        return list(zip(*columns, strict=True))
 
     def _state_out(self, carried: list[State], batched: bool) -> S:
         def part(number: int) -> Part:
@@ -263,13 +265,14 @@ class RNN(Recurrent[Part]):
         dropout: float = 0.0,
         bidirectional: bool = False,
         *,
-        dtype: str = "float32",
+        dtype: DTypeLike = "float32",
         seed: int | None = 0,
     ) -> None:
         if nonlinearity not in NONLINEARITIES:
             raise ArgumentError("nonlinearity", f"one of {', '.join(NONLINEARITIES)}", repr(nonlinearity))
         cell = "rnn" if nonlinearity == "tanh" else f"rnn_{nonlinearity}"
-        stack = Stack(cell, input_size, hidden_size, num_layers, bias, dropout, bidirectional, dtype=dtype)
+        sizes = (input_size, hidden_size, num_layers)
+        stack = Stack(cell, *sizes, bias, dropout, bidirectional, dtype=check_dtype(dtype).name)
         super().__init__(stack, batch_first, seed)
 
     def _split(self, name: str, state: Part) -> tuple[Part, ...]:
@@ -296,16 +299,16 @@ class LSTM(Recurrent[LSTMState]):
         bidirectional: bool = False,
         proj_size: int = 0,
         *,
-        dtype: str = "float32",
+        dtype: DTypeLike = "float32",
         seed: int | None = 0,
     ) -> None:
         sizes = (input_size, hidden_size, num_layers)
-        stack = Stack("lstm", *sizes, bias, dropout, bidirectional, proj_size, dtype)
+        stack = Stack("lstm", *sizes, bias, dropout, bidirectional, proj_size, check_dtype(dtype).name)
         super().__init__(stack, batch_first, seed)
 
     def _split(self, name: str, state: LSTMState) -> tuple[Part, ...]:
         if not isinstance(state, tuple) or len(state) != 2:
-            raise ArgumentError(name, "a pair (h, c)", type(state).__name__)
+            raise ArgumentError(name, "a pair (h, c)", count_parts(state))
         return state
 
     def _join(self, parts: list[Part]) -> LSTMState:
@@ -328,10 +331,11 @@ class GRU(Recurrent[Part]):
         dropout: float = 0.0,
         bidirectional: bool = False,
         *,
-        dtype: str = "float32",
+        dtype: DTypeLike = "float32",
         seed: int | None = 0,
     ) -> None:
-        stack = Stack("gru", input_size, hidden_size, num_layers, bias, dropout, bidirectional, dtype=dtype)
+        sizes = (input_size, hidden_size, num_layers)
+        stack = Stack("gru", *sizes, bias, dropout, bidirectional, dtype=check_dtype(dtype).name)
         super().__init__(stack, batch_first, seed)
 
     def _split(self, name: str, state: Part) -> tuple[Part, ...]:

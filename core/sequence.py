@@ -1,4 +1,4 @@
-"""What the whole-sequence kernels of all cells share: the size of a layer, its buffers, its way to torch's names.
+"""What the kernels of all cells share: the size of a layer, its buffers, and its way to torch's names.
 
 A kernel is one layer in one direction. Its arrays are feature-major: a step of the recurrence is ``W·[x; 1; 1; h]``
 with ``x`` ``(I, B)`` and ``h`` ``(P, B)``, and the steps stand side by side in one buffer, so that the gradient of
@@ -17,7 +17,7 @@ from .ranks import Arena, Rank
 
 __all__ = ["Buffers", "LayerSize", "State", "Weights", "from_torch", "matrix_columns", "sweeps", "to_torch"]
 
-CACHE_BYTES = 1 << 20  # what one sweep over the derivative factors may touch: about a second-level cache
+CACHE_BYTES = 1 << 21  # what one sweep over the derivative factors may touch: measured, and flat around it
 
 State = tuple[Array, ...]  # what is carried from step to step, each (units, B); the hidden state is the first
 Weights = tuple[Array, ...]  # the parameters of a layer: its matrix, and what else it has
@@ -95,7 +95,8 @@ class Buffers:
     ) -> None:
         T, B, I, P = steps, lanes, size.input_size, size.output_size
         H, K = I + 2, I + 2 + P
-        self.size, self.ranks, self.masks = size, rank.count, None
+        self.size, self.ranks = size, rank.count
+        self.masks: Masks | None = None  # of the batch in these buffers
         self.units = rank.share(size.hidden_size)
         self.own = slice(0, P) if size.proj_size else self.units
         U, O = self.units.stop - self.units.start, self.own.stop - self.own.start
@@ -114,11 +115,11 @@ class Buffers:
         self._shown = shown.reshape(1 + P, T * B)
         self.shown = [shown[1 + self.own.start : 1 + self.own.stop, t] for t in range(T)]
 
-        # d_gates is a step too long, which keeps its rows off a power of two.
+        # Gradients are a step too long, which keeps their rows off a power of two: such rows share cache lines.
         d_gates = np.empty((gates * U, T + 1, B), dtype)
         self.d_gates = d_gates.reshape(gates * U, (T + 1) * B)[:, : T * B]
         self.d_gates_by_step = d_gates[:, :T].transpose(1, 0, 2)
-        self.d_outputs = arena.zeros((P, T * B), dtype)
+        self.d_outputs = arena.zeros((P, (T + 1) * B), dtype)[:, : T * B]
         self.d_outputs_by_step = self.d_outputs[self.own].reshape(O, T, B).transpose(1, 0, 2)
         # Each rank's part of dh, for all units; the ranks add them up. Two of them, so that none is written
         # before all have read it.
@@ -126,8 +127,6 @@ class Buffers:
         self.parts = [(parts[k, rank.index], [part[self.own] for part in parts[k]]) for k in range(2)]
 
         self.rows, self.d_rows = np.zeros((rows * U, K), dtype), np.empty((rows * U, K), dtype)
-
-    masks: Masks | None
 
     @property
     def one_and_outputs(self) -> Array:

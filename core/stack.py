@@ -11,13 +11,13 @@ from collections.abc import Sequence
 import numpy as np
 
 from .cells import CELLS, Kernel
-from .errors import ArgumentError, check_count, check_number
+from .errors import ArgumentError, check_count, check_dtype, check_number
 from .masks import Masks
 from .parameters import Array, Layout
 from .ranks import Arena, Pass, Rank
 from .sequence import LayerSize, State, Weights
 
-__all__ = ["Stack", "StackWorkspace"]
+__all__ = ["Stack", "StackWorkspace", "copy_columns"]
 
 
 class Stack:
@@ -45,8 +45,7 @@ class Stack:
     ) -> None:
         if cell not in CELLS:
             raise ArgumentError("cell", f"one of {', '.join(CELLS)}", repr(cell))
-        if dtype not in ("float32", "float64"):
-            raise ArgumentError("dtype", "'float32' or 'float64'", repr(dtype))
+        check_dtype(dtype)
         check_count("input_size", input_size)
         check_count("num_layers", num_layers)
         widths: list[int]
@@ -70,6 +69,8 @@ class Stack:
         self.output_size = input_size
         endings = ("", "_reverse")[: self.directions]
         self.names = [(f"l{layer}{ending}", size) for layer, size in enumerate(self.sizes) for ending in endings]
+        # For each part of the state, the units of all layers and directions.
+        self.state_sizes = list(zip(*(self.cell.kernel.state_sizes(size) for _, size in self.names), strict=True))
 
     @property
     def most_ranks(self) -> int:
@@ -148,12 +149,14 @@ class StackWorkspace:
             for size in sizes
         ]
         self.kernels = [kernel for layer in self.layers for kernel in layer]
-        # Each rank's part of the gradient of a layer's inputs, on its way to the layer below.
+        # Each rank's part of the gradient of a layer's inputs, on its way to the layer below; a step too long, so
+        # that no row is a power of two.
         wanted = [input_gradient, *[True] * (len(sizes) - 1)]
         self._d_inputs = [
-            arena.zeros((rank.count, size.input_size if needed else 0, steps * lanes), dtype)
+            arena.zeros((rank.count, size.input_size if needed else 0, (steps + 1) * lanes), dtype)[..., :-lanes]
             for size, needed in zip(sizes, wanted, strict=True)
         ]
+        self.d_inputs_of_ranks = self._d_inputs[0]
         self.d_inputs = self._d_inputs[0][rank.index] if input_gradient else None
         self._part = np.empty((max(size.input_size for size in sizes) if D == 2 else 0, steps * lanes), dtype)
         # What is kept of the outputs of a layer, for the rows that this rank hands on: 0, or 1 / (1 − dropout).
@@ -184,7 +187,7 @@ class StackWorkspace:
 
     def _write(self, layer: int, rows: slice, values: Array) -> None:
         for direction, kernel in enumerate(self.layers[layer]):
-            np.copyto(kernel.buffers.inputs[rows], values[:, ::-1] if direction else values)
+            copy_columns(values[:, ::-1] if direction else values, kernel.buffers.inputs[rows])
 
     def outputs(self, layer: int, direction: int) -> tuple[slice, Array]:
         """The rows of a layer's outputs, both directions together, that are this rank's, and what is in them."""
@@ -268,7 +271,23 @@ class StackWorkspace:
                     self._write_d_outputs(kernel, direction, total)
                 yield
 
+    def write_d_outputs(self, rows: slice, values: Array) -> None:
+        """Write `values` ``(rows, T, B)`` into those rows of ``d_outputs``."""
+        copy_columns(values, self.d_outputs[rows].reshape(values.shape))
+
     def _write_d_outputs(self, kernel: Kernel, direction: int, values: Array) -> None:
         buffers, values = kernel.buffers, values.reshape(-1, *self.shape)
         own = buffers.d_outputs[buffers.own].reshape(values.shape)
         np.copyto(own, values[:, ::-1] if direction else values)
+
+
+def copy_columns(values: Array, out: Array) -> None:
+    """Copy `values` ``(features, T, B)`` into `out`, step by step where the steps are large and not in one piece.
+
+    Copied whole, NumPy would read ``x`` ``(T, B, I)`` across its rows, which takes up to three times as long.
+    """
+    if values.shape[0] * values.shape[2] < 2048 or values.strides[2] == values.itemsize:
+        np.copyto(out, values)
+        return
+    for step in range(values.shape[1]):
+        np.copyto(out[:, step], values[:, step])

@@ -122,6 +122,22 @@ def test_the_articles_sequence() -> None:
     assert y_pred.shape == (2, 10, 4)
 
 
+def test_the_notebooks_gradients() -> None:
+    randn = np.random.RandomState(1).randn
+    x, a0 = randn(3, 10, 4), randn(5, 10)
+    shapes = {"Wax": (5, 3), "Waa": (5, 5), "Wya": (2, 5), "ba": (5, 1), "by": (2, 1)}
+    parameters = {name: randn(*shape) for name, shape in shapes.items()}
+    gradients = functional.rnn_backward(randn(5, 10, 4), rnn_forward(x, a0, parameters)[2])
+    for actual, expected in [
+        (gradients["dx"][1][2], [-2.07101689, -0.59255627, 0.02466855, 0.01483317]),
+        (gradients["da0"][2][3], -0.314942375127),
+        (gradients["dWax"][3][1], 11.2641044965),
+        (gradients["dWaa"][1][2], 2.30333312658),
+        (gradients["dba"][4], [-0.74747722]),
+    ]:
+        np.testing.assert_allclose(actual, expected, rtol=0, atol=1e-8)
+
+
 # The two functions.
 
 

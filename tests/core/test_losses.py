@@ -229,7 +229,7 @@ def test_what_is_masked_never_matters(loss: Loss, data: strategies.DataObject) -
     outputs[hidden] = data.draw(arrays.arrays(outputs.dtype, outputs[hidden].shape))
     targets[hidden] = data.draw(arrays.arrays(targets.dtype, targets[hidden].shape))
     again, d_again = gradient(loss, outputs, targets, mask)
-    assert again == value
+    assert again == loss(outputs, targets, mask) == value
     assert np.array_equal(d_again, d_outputs)
     assert not d_again[hidden].any()
 
@@ -256,6 +256,8 @@ def test_two_batches_may_be_in_flight(loss: Loss) -> None:
         assert np.array_equal(loss.backward(tape), gradient(loss, *batch)[1])
     with pytest.raises(ArgumentError, match="tape: expected the tape of a new forward, got one that was used before"):
         loss.backward(tapes[0])
+    with pytest.raises(ArgumentError, match="tape: expected what forward returned, got tuple"):
+        loss.backward(loss.forward(*batches[0]))
 
 
 @every_loss

@@ -74,6 +74,13 @@ def test_the_configuration_goes_through_json(options: dict[str, Any]) -> None:
     assert np.array_equal(again.parameters, model.parameters)
 
 
+@pytest.mark.parametrize("dtype", [np.float64, np.dtype("float64")])
+def test_a_dtype_may_be_numpys_own(dtype: Any) -> None:  # noqa: ANN401
+    model = SequenceModel(5, dtype=dtype)
+    assert model.config["dtype"] == "float64"
+    assert model.parameters.dtype == np.float64
+
+
 @pytest.mark.parametrize(
     ("argument", "value"),
     [
@@ -235,6 +242,21 @@ def test_a_wrong_batch_is_named(wrong: str) -> None:
         SequenceModel(6).gradient(SequenceBatch(TOKENS, TOKENS)._replace(**arrays))
 
 
+def test_a_batch_that_is_none_is_named() -> None:
+    with pytest.raises(ArgumentError, match="batch: expected a SequenceBatch, got tuple"):
+        SequenceModel(6).gradient((TOKENS, TOKENS))
+
+
+@pytest.mark.parametrize("layers", [1, 2])
+def test_a_state_of_another_structure_is_named(layers: int) -> None:
+    model, state = SequenceModel(6, hidden_size=4, num_layers=layers), LSTM(2, 4, layers)(np.zeros((4, 3, 2), "f4"))[1]
+    own = model(TOKENS)[1]
+    for wrong in (state, tuple(state), state.hidden, list(state.hidden), own[0], own * 3, [(h,) for h, _ in own], 0):
+        for call in (lambda wrong=wrong: model(TOKENS, wrong), lambda wrong=wrong: model.step(TOKENS[0], wrong)):
+            with pytest.raises(ArgumentError, match=r"^state: expected what a call of the model returned, got "):
+                call()
+
+
 def test_wrong_features_states_and_steps_are_named() -> None:
     model = SequenceModel(input_size=3, output_size=2, hidden_size=4, loss=MSELoss())
     x = np.zeros((5, 2, 3), np.float32)
@@ -246,5 +268,7 @@ def test_wrong_features_states_and_steps_are_named() -> None:
         model(x, model.initial_state(3))
     with pytest.raises(ArgumentError, match=r"inputs: expected a float32 array \(T, B, 3\)"):
         model.step(x[0, :, :2])
-    with pytest.raises(ArgumentError, match="model: expected one direction and one output a step"):
+    with pytest.raises(ArgumentError, match=r"model: expected one direction and one output a step, got output='mean'"):
         SequenceModel(5, output="mean").step(np.zeros(2, int))
+    with pytest.raises(ArgumentError, match=r"model: .*, got bidirectional=True"):
+        SequenceModel(5, bidirectional=True).step(np.zeros(2, int))

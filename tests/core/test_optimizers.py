@@ -97,12 +97,14 @@ def test_the_learning_rate_that_is_set_is_the_one_that_is_used() -> None:
 @pytest.mark.parametrize("case", CASES, ids=str)
 def test_out_may_be_the_parameters_and_nothing_else_is_written(case: Case) -> None:
     parameters, gradients = start_and_gradients(10)
-    in_place, aside = case.make(), case.make()
-    current, before = parameters.copy(), parameters
+    in_place, aside, by_default = case.make(), case.make(), case.make()
+    current, before, other = parameters.copy(), parameters, parameters.copy()
     for gradient in gradients:
         kept_gradient, kept_before, out = gradient.copy(), before.copy(), np.full_like(before, np.nan)
         in_place.step(current, gradient, current)
         aside.step(before, gradient, out)
+        by_default.step(other, gradient)
+        assert np.array_equal(out, other)
         assert np.array_equal(out, current)
         assert np.array_equal(gradient, kept_gradient)
         assert np.array_equal(before, kept_before)
@@ -165,6 +167,32 @@ def test_nonsense_raises_and_names_the_argument(optimizer: type[Any], argument: 
     with pytest.raises(ArgumentError, match=rf"^{argument}: expected .*, got ") as caught:
         optimizer(**arguments)
     assert caught.value.argument == argument
+
+
+VECTOR, FLOATS = np.ones(3), np.ones(3, np.float32)
+WRONG_VECTORS: dict[str, tuple[tuple[Any, ...], str]] = {
+    "a dict": ((VECTOR, {"weight": VECTOR}), r"gradient: .* like parameters \(see Module.flatten\), .*, got dict"),
+    "all dicts": (({}, {}), r"parameters: expected an array \(N,\), got dict"),
+    "swapped": ((VECTOR, None, VECTOR), "gradient: .*, got NoneType"),
+    "shape": ((VECTOR, VECTOR[:1]), r"gradient: .*, float64 \(3,\), got float64 \(1,\)"),
+    "dtype": ((VECTOR, FLOATS), r"gradient: .*, got float32 \(3,\)"),
+    "out": ((VECTOR, VECTOR, VECTOR[:2]), r"out: expected a vector like parameters, .*, got float64 \(2,\)"),
+    "out dtype": ((VECTOR, VECTOR, FLOATS), "out: .*, got float32"),
+    "a number": ((1.0, 1.0), "parameters: .*, got float"),
+}
+
+
+@pytest.mark.parametrize("wrong", WRONG_VECTORS)
+@pytest.mark.parametrize("optimizer", [SGD, RMSprop, Adagrad, Adam, AdamW])
+def test_wrong_vectors_are_named_and_nothing_changes(optimizer: type[Any], wrong: str) -> None:
+    arguments, message = WRONG_VECTORS[wrong]
+    ours, parameters = optimizer(), np.ones(4)
+    with pytest.raises(ArgumentError, match=f"^{message}"):
+        ours.step(*arguments)
+    assert VECTOR.tolist() == [1, 1, 1]
+    ours.step(parameters, parameters.copy())  # no slot is bound to the size that was refused
+    with pytest.raises(ArgumentError, match=r"parameters: expected .* first step, float64 \(4,\), got float64 \(3,\)"):
+        ours.step(VECTOR, VECTOR)
 
 
 @pytest.mark.parametrize("max_norm", [0.5, 3.0, 1000.0])

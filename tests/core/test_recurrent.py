@@ -212,7 +212,13 @@ X = np.zeros((5, 2, 3), np.float32)
 WRONG_CALLS: dict[str, tuple[dict[str, Any], str]] = {
     "rank": ({"x": X[0, 0]}, r"x: expected a float32 array \(T, B, 3\), got float32 \(3,\)"),
     "features": ({"x": X[:, :, :2]}, r"x: expected a float32 array \(T, B, 3\), got float32 \(5, 2, 2\)"),
-    "dtype": ({"x": X.astype(float)}, r"x: expected a float32 array \(T, B, 3\), got float64 \(5, 2, 3\)"),
+    "dtype": (
+        {"x": X.astype(float)},
+        r"x: expected a float32 array \(T, B, 3\), got float64 \(5, 2, 3\)"
+        r" \(x.astype\('float32'\), or a layer with dtype='float64'\)$",
+    ),
+    "dtype and features": ({"x": X[:, :, :2].astype(float)}, r"x: .*, got float64 \(5, 2, 2\)$"),
+    "integers": ({"x": X.astype(int)}, r"x: .*, got int64 \(5, 2, 3\)$"),
     "a list": ({"x": [[1.0]]}, r"x: expected a float32 array \(T, 3\), got list"),
     "empty": ({"x": X[:, :0]}, r"x: expected at least one step and one lane, got \(5, 0, 3\)"),
     "no steps": ({"x": X[:0]}, r"x: expected at least one step"),
@@ -243,6 +249,13 @@ def test_wrong_gradients_and_states_are_named() -> None:
         layer.backward(tape, output[:4])
     with pytest.raises(ArgumentError, match=r"d_state: expected a pair \(h, c\), got ndarray"):
         layer.backward(tape, output, state.hidden)
+    with pytest.raises(ArgumentError, match=r"state: expected a pair \(h, c\), got a tuple of 1"):
+        layer(X, (state.hidden,))
+    for wrong in (output, state, (output, state, tape), None):
+        with pytest.raises(ArgumentError, match=f"tape: expected what forward returned, got {type(wrong).__name__}"):
+            layer.backward(wrong, tape)
+    with pytest.raises(ArgumentError, match=r"d_output: expected a float32 array .*, got LSTMState"):
+        LSTM(3, 4, proj_size=2).backward(LSTM(3, 4, proj_size=2).forward(X)[2], state._replace(cell=X))
     with pytest.raises(ArgumentError, match=r"x: expected a float32 array \(B, 3\)"):
         layer.step(X[0][:, :2])
     with pytest.raises(ArgumentError, match="layer: expected one direction"):
@@ -259,13 +272,21 @@ def test_wrong_gradients_and_states_are_named() -> None:
         (RNN, {"nonlinearity": "cube"}, "nonlinearity: expected one of tanh, relu, sigmoid, got 'cube'"),
         (GRU, {"dropout": 1.5}, "dropout: expected a finite number of at least 0 and at most 1, got 1.5"),
         (LSTM, {"proj_size": 4}, "proj_size: expected less than hidden_size, 4, got 4"),
-        (LSTM, {"dtype": "float16"}, "dtype: expected 'float32' or 'float64', got 'float16'"),
+        (LSTM, {"dtype": "float16"}, "dtype: expected float32 or float64, got 'float16'"),
+        (RNN, {"dtype": None}, "dtype: expected float32 or float64, got None"),
+        (GRU, {"dtype": np.int64}, "dtype: expected float32 or float64, got <class 'numpy.int64'>"),
         (LSTM, {"seed": -1}, "seed: expected a whole number from 0"),
     ],
 )
 def test_nonsense_configuration_raises(make: Callable[..., Any], options: dict[str, Any], message: str) -> None:
     with pytest.raises(ArgumentError, match=message):
         make(**{"input_size": 3, "hidden_size": 4, **options})
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.dtype("float64"), "float64"])
+def test_a_dtype_may_be_numpys_own(dtype: Any) -> None:  # noqa: ANN401
+    for make in CELLS.values():
+        assert make(3, 4, dtype=dtype).parameters.dtype == np.float64
 
 
 def test_load_state_dict_names_every_problem_and_changes_nothing() -> None:

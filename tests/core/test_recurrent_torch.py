@@ -11,6 +11,7 @@ import pytest
 from recurrio.core import GRU, LSTM, RNN, Embedding, Linear, load_weights, save_weights
 
 torch = pytest.importorskip("torch", reason="torch is the second opinion; install recurrio[bench]")
+torch.set_num_threads(1)  # at these sizes threads only wait for each other
 
 T, B, I, H = 6, 4, 3, 5
 LENGTHS = np.array([6, 2, 5, 1])

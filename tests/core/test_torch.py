@@ -12,6 +12,7 @@ from recurrio.core import SGD, Adagrad, Adam, SequenceBatch, SequenceModel
 from recurrio.core.serial import train
 
 torch = pytest.importorskip("torch", reason="torch is the second opinion; install recurrio[bench]")
+torch.set_num_threads(1)  # at these sizes threads only wait for each other
 
 CELLS = {"rnn": torch.nn.RNN, "lstm": torch.nn.LSTM, "gru": torch.nn.GRU}
 OPTIMIZERS: dict[str, tuple[Any, Any, dict[str, float]]] = {
