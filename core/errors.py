@@ -62,13 +62,11 @@ def check_array(argument: str, value: object, shape: tuple[int | str, ...], dtyp
     A letter in `shape` stands for any length; the same letter twice for the same length; ``"…"`` in front for any axes.
     """
     hint = ""
-    if isinstance(value, np.ndarray):
-        axes = (*value.shape[: value.ndim - len(shape) + 1], *shape[1:]) if shape[:1] == ("…",) else shape
-        if _fits(value.shape, axes):
-            if dtype is None or value.dtype == dtype:
-                return
-            if {value.dtype.name, dtype.name} == {"float32", "float64"}:
-                hint = f" ({argument}.astype('{dtype}'), or a layer with dtype='{value.dtype}')"
+    if isinstance(value, np.ndarray) and _fits(value.shape, shape):
+        if dtype is None or value.dtype == dtype:
+            return
+        if {value.dtype.name, dtype.name} == {"float32", "float64"}:
+            hint = f" ({argument}.astype('{dtype}'), or a layer with dtype='{value.dtype}')"
     wanted = f"({', '.join(map(str, shape))}{',' if len(shape) == 1 else ''})"
     got = f"{value.dtype} {value.shape}" if isinstance(value, np.ndarray) else type(value).__name__
     raise ArgumentError(argument, f"an array {wanted}" if dtype is None else f"a {dtype} array {wanted}", got + hint)
@@ -80,5 +78,17 @@ def _fits(actual: tuple[int, ...], shape: tuple[int | str, ...]) -> bool:
     lengths: dict[str, int] = {}
     for length, own in zip(shape, actual, strict=True):
         if (lengths.setdefault(length, own) if isinstance(length, str) else length) != own:
+            return False
+    return True
+
+
+def _fits(actual: tuple[int, ...], shape: tuple[int | str, ...]) -> bool:
+    if shape[:1] == ("…",):
+        shape, actual = shape[1:], actual[len(actual) - len(shape) + 1 :]
+    if len(shape) != len(actual):
+        return False
+    lengths: dict[str, int] = {}
+    for wanted, length in zip(shape, actual, strict=True):
+        if (lengths.setdefault(wanted, length) if isinstance(wanted, str) else wanted) != length:
             return False
     return True
