@@ -16,9 +16,9 @@ class SequenceBatch(NamedTuple):
 
     ``inputs`` are tokens ``(T, B)``, integers in ``0…V−1``, or features ``(T, B, I)``. ``targets`` are classes
     ``(S, B)`` or numbers ``(S, B, F)``, with S = T for one output a step, and S = 1 for one output a sequence.
-    ``reset`` says where the hidden state starts from zero: True for all lanes before the first step, or
-    ``(T, B)`` bool for each lane before each step. ``lengths`` ``(B,)`` are the steps of each lane that exist; None is
-    all of them.
+    ``reset`` says where the hidden state starts from zero: with True all of it does, for both directions, or
+    ``(T, B)`` bool says it for each lane before each step that exists. ``lengths`` ``(B,)`` are the steps of each lane
+    that exist; None is all of them.
     """
 
     inputs: Array

@@ -73,16 +73,6 @@ def check_array(argument: str, value: object, shape: tuple[int | str, ...], dtyp
 
 
 def _fits(actual: tuple[int, ...], shape: tuple[int | str, ...]) -> bool:
-    if len(actual) != len(shape):
-        return False
-    lengths: dict[str, int] = {}
-    for length, own in zip(shape, actual, strict=True):
-        if (lengths.setdefault(length, own) if isinstance(length, str) else length) != own:
-            return False
-    return True
-
-
-def _fits(actual: tuple[int, ...], shape: tuple[int | str, ...]) -> bool:
     if shape[:1] == ("…",):
         shape, actual = shape[1:], actual[len(actual) - len(shape) + 1 :]
     if len(shape) != len(actual):

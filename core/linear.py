@@ -99,6 +99,8 @@ class Linear(Module):
     def backward(self, tape: LinearTape, d_y: Array) -> tuple[Array, dict[str, Array]]:
         """From the gradient `d_y` ``(…, O)``: ``d_x`` ``(…, I)``, and the gradients by name. Raises ArgumentError."""
         check_tape(tape, LinearTape)
+        if tape.weight.shape != (self.out_features, self.in_features):
+            raise ArgumentError("tape", "one of this layer", "one of another")
         check_array("d_y", d_y, (*tape.x.shape[:-1], self.out_features), self.dtype)
         rows, columns = tape.x.reshape(-1, self.in_features), d_y.reshape(-1, self.out_features)
         gradients = {"weight": columns.T @ rows} | ({"bias": columns.sum(axis=0)} if self.bias else {})

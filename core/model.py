@@ -85,6 +85,8 @@ class SequenceModel(Module):
             loss = CrossEntropyLoss() if vocabulary_size is not None else MSELoss()
         elif isinstance(loss, Mapping):
             loss = loss_from_config(loss)
+        elif not isinstance(loss, Loss):
+            raise ArgumentError("loss", "a loss, as CrossEntropyLoss(), or its config", repr(loss))
         dtype = check_dtype(dtype).name
         features = embedding_size if input_size is None else input_size
         sizes = (features, hidden_size, num_layers)

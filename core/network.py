@@ -47,7 +47,7 @@ class Network:
 
     def arrays(self, steps: int, lanes: int) -> dict[str, tuple[tuple[int, ...], np.dtype]]:
         """The shape and dtype of each array of a batch of `T` steps of `B` lanes, to set memory aside for it."""
-        token, dtype, outputs = np.dtype(np.int32), self.stack.dtype, steps if self.output == "steps" else 1
+        token, dtype, outputs = np.dtype(np.int64), self.stack.dtype, steps if self.output == "steps" else 1
         features = self.stack.sizes[0].input_size
         classes = isinstance(self.loss, CrossEntropyLoss)
         return {

@@ -128,9 +128,8 @@ class Recurrent(StackParameters, Generic[S]):
         """
         columns, batched = self._enter("x", x, self.stack.sizes[0].input_size)
         steps, lanes = columns.shape[1:]
-        if tape is not None and tape.workspace.shape == (steps, lanes) and tape.workspace.stack is self.stack:
-            workspace = tape.workspace
-        else:
+        workspace = None if tape is None else self._workspace_of(tape)
+        if workspace is None or workspace.shape != (steps, lanes):
             workspace = StackWorkspace(self.stack, steps, lanes, input_gradient=True)
         masks = Masks.of(steps, lanes, *self._check_masks(steps, lanes, batched, lengths, reset))
         carried = [tuple(map(np.copy, parts)) for parts in self._state_in("state", state, lanes, batched)]
@@ -147,8 +146,7 @@ class Recurrent(StackParameters, Generic[S]):
         Returns ``d_x`` and ``d_state``, shaped like ``x`` and the state, and a dict of gradients under the names of
         the state dict. Raises ArgumentError.
         """
-        check_tape(tape, Tape)
-        workspace, batched = tape.workspace, tape.batched
+        workspace, batched = self._workspace_of(tape), tape.batched
         if tape.number != workspace.passes:
             raise ArgumentError("tape", "one that no later pass has overwritten", "an old one")
         steps, lanes = workspace.shape
@@ -188,6 +186,12 @@ class Recurrent(StackParameters, Generic[S]):
             columns = carried[index][0]
         return (columns.T if batched else columns[:, 0]), self._state_out(carried, batched)
 
+    def _workspace_of(self, tape: Tape) -> StackWorkspace:
+        check_tape(tape, Tape)
+        if tape.workspace.stack is not self.stack:
+            raise ArgumentError("tape", "one of this layer", "one of another")
+        return tape.workspace
+
     def _enter(self, name: str, array: Array, features: int) -> tuple[Array, bool]:
         """Check an array in the layout of `x`; return it as columns ``(features, T, B)``, and whether it has lanes."""
         batched = getattr(array, "ndim", 2) != 2
@@ -201,9 +205,8 @@ class Recurrent(StackParameters, Generic[S]):
 
     def _leave(self, columns: Array, batched: bool) -> Array:
         """A copy of `columns` ``(features, T, B)`` in the layout of `x`."""
-        if not batched:
-            return np.ascontiguousarray(columns[:, :, 0].T)
-        return np.ascontiguousarray(columns.transpose((2, 1, 0) if self.batch_first else (1, 2, 0)))
+        axes = (2, 1, 0) if self.batch_first else (1, 2, 0)
+        return np.array(columns.transpose(axes) if batched else columns[:, :, 0].T, order="C")
 
     def _check_masks(
         self, steps: int, lanes: int, batched: bool, lengths: Array | None, reset: Array | None

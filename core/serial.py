@@ -15,6 +15,7 @@ import threadpoolctl
 
 from .batch import SequenceBatch, shard_lanes
 from .clipping import clip_norm
+from .errors import ArgumentError, check_count, check_number
 from .model import SequenceModel
 from .optimizers import Optimizer
 from .parameters import Array
@@ -92,6 +93,12 @@ def train(
 
     Raises ArgumentError where a batch is not one for the model, NonFiniteError as `update` does.
     """
+    check_count("delay", delay, 0)
+    check_count("ranks", ranks)
+    if ranks > model.network.stack.most_ranks:
+        raise ArgumentError("ranks", f"at most {model.network.stack.most_ranks} for this model", ranks)
+    if clip is not None:
+        check_number("clip", clip, 0, open_low=True)
     versions = np.tile(model.parameters, (delay + 1, 1))  # version v is in row v % (delay + 1)
     blas = threadpoolctl.ThreadpoolController()
     scratch = np.empty_like(model.parameters)
@@ -100,13 +107,16 @@ def train(
     for number, batch in enumerate(batches):
         model.network.check(batch)
         if not lanes:
-            steps, width = batch.inputs.shape[:2]
+            shape = batch.inputs.shape
+            steps, width = shape[:2]
             lanes = shard_lanes(width, shards)
             gradients = np.zeros((shards, ranks, 1, model.layout.size), model.dtype)
             parts = [
                 Shard(model, steps, part.stop - part.start, versions, rows, (seed, index))
                 for index, (part, rows) in enumerate(zip(lanes, gradients, strict=True))
             ]
+        if batch.inputs.shape != shape:
+            raise ArgumentError("inputs", f"the shape {shape} of the first batch", batch.inputs.shape)
         version = planned_version(number, delay)
         slot, loss, total = version % (delay + 1), 0.0, model.network.total(batch)
         with blas.limit(limits=blas_threads, user_api="blas"):

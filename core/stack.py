@@ -43,7 +43,7 @@ class Stack:
         proj_size: int = 0,
         dtype: str = "float32",
     ) -> None:
-        if cell not in CELLS:
+        if not isinstance(cell, str) or cell not in CELLS:
             raise ArgumentError("cell", f"one of {', '.join(CELLS)}", repr(cell))
         check_dtype(dtype)
         check_count("input_size", input_size)
@@ -54,6 +54,9 @@ class Stack:
             check_count("hidden_size", width)
         if len(widths) != num_layers:
             raise ArgumentError("hidden_size", f"one width, or {num_layers} (num_layers)", hidden_size)
+        for name, flag in (("bias", bias), ("bidirectional", bidirectional)):
+            if not isinstance(flag, bool):
+                raise ArgumentError(name, "True or False", repr(flag))
         check_count("proj_size", proj_size, 0)
         if proj_size and cell != "lstm":
             raise ArgumentError("proj_size", f"0 for a cell of {cell} (it is for lstm)", proj_size)

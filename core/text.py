@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from .errors import ArgumentError
 from .model import SequenceModel
 from .vocabulary import ByteVocabulary, CharVocabulary, Vocabulary
 from .weights import WeightsError, load_weights, save_weights
@@ -19,6 +20,8 @@ class TextModel:
     """`model` with the `vocabulary` that gives its tokens their meaning. Their sizes must agree."""
 
     def __init__(self, model: SequenceModel, vocabulary: Vocabulary) -> None:
+        if model.network.output != "steps" or model.network.output_size != model.vocabulary_size:
+            raise ArgumentError("model", "one that predicts the next token", model.config)
         if model.vocabulary_size != len(vocabulary):
             raise ValueError(f"vocabulary: expected {model.vocabulary_size} symbols, got {len(vocabulary)}")
         self.model, self.vocabulary = model, vocabulary

@@ -98,7 +98,8 @@ class Crews:
             size += arena_bytes(model, steps, count, ranks, workspaces) + (2 + ranks) * ALIGNMENT
             for shape, dtype in model.network.arrays(steps, count).values():
                 size += math.prod(shape) * dtype.itemsize + ALIGNMENT
-        self._memory, self._teams = SharedMemory(size), list[Team]()
+        self._teams: list[Team] = []
+        self._memory = SharedMemory(size)
         arena = Arena(self._memory.array)
         self.parameters = arena.zeros((slots, model.layout.size), model.dtype)
         shares, starts = [], []

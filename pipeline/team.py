@@ -128,6 +128,7 @@ class Team:
         self._meeting = _Meeting(arena, rank)
         self.member = make(arguments, rank, arena, memory.array)
         self.end = arena.size
+        self._failed = False
         self._one_at_a_time = threading.Lock()  # passes may come from two threads
         plan = json.dumps([make.__module__, make.__name__, arguments, memory.fd, len(memory.array), start, ranks])
         threads = dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"), str(blas_threads))
@@ -176,8 +177,14 @@ class Team:
         self.close()
 
     def run(self, name: str, *arguments: float) -> Any:  # noqa: ANN401 (what the pass returns)
-        """Run the pass `name`, one of ``member.passes``, on all ranks; return what rank 0 does. Raises WorkerError."""
+        """Run the pass `name`, one of ``member.passes``, on all ranks; return what rank 0 does.
+
+        Raises WorkerError, and what the pass raises here; a team that has raised is of no more use.
+        """
         with self._one_at_a_time:
+            if self._failed:
+                raise WorkerError("a pass has failed before, and the ranks are out of step")
+            self._failed = True  # until this one has ended well
             job = [self.member.passes.index(name), *arguments]
             message = JOB.pack(*job, *[0] * (8 - len(job)))
             self._meeting.jobs[0] += 1  # it is what the workers look at
@@ -187,7 +194,9 @@ class Team:
                     worker.stdin.write(message)
                 except BrokenPipeError:
                     raise WorkerError(f"a worker process has ended (exit code {worker.wait()})") from None
-            return self._meeting.run(getattr(self.member, name)(*arguments), self._check)
+            result = self._meeting.run(getattr(self.member, name)(*arguments), self._check)
+            self._failed = False
+            return result
 
     def _check(self) -> None:
         for worker in self._workers:

@@ -90,8 +90,10 @@ class Trainer:
             check_count(name, value, least)
         if clip is not None:
             check_number("clip", clip, 0, open_low=True)
-        if schedule is not None and not callable(getattr(schedule, "lr", None)):
-            raise ArgumentError("schedule", "a Schedule, or None", repr(schedule))
+        if isinstance(optimizer, type) or not hasattr(optimizer, "step"):
+            raise ArgumentError("optimizer", "an optimizer, as Adam(0.01)", repr(optimizer))
+        if isinstance(schedule, type) or not (schedule is None or hasattr(schedule, "lr")):
+            raise ArgumentError("schedule", "a schedule, as ConstantLR(0.01), or None", repr(schedule))
         if executor not in EXECUTORS:
             raise ArgumentError("executor", f"one of {', '.join(EXECUTORS)}", repr(executor))
         if ranks > model.network.stack.most_ranks:
@@ -131,12 +133,13 @@ class Trainer:
         All batches have the shape ``(T, B)`` of the first. `on_report` is called after each. The hidden state
         starts from zero. A stage that fails ends all of them, and its error is what is raised here.
         """
-        if steps is not None and steps < 0:
-            raise ValueError(f"steps: expected at least 0, or None, got {steps}")
+        if steps is not None:
+            check_count("steps", steps, 0)
         async with aclosing(_iterate(batches)) as source:
             first = None if steps == 0 else await anext(source, None)
             if first is None:
                 return 0
+            self.model.network.check(first)
             with blas_threads(self.blas_threads):  # before the run, which may start processes
                 run = _Run(self, first, on_report or (lambda report: None))
                 try:
@@ -289,13 +292,19 @@ async def _iterate(
         iterator = aiter(batches)
         try:
             async for batch in iterator:
-                yield batch
+                yield _checked(batch)
         finally:
             if isinstance(iterator, AsyncGenerator):
                 await iterator.aclose()
     else:
         for batch in batches:
-            yield batch
+            yield _checked(batch)
+
+
+def _checked(batch: SequenceBatch) -> SequenceBatch:
+    if not isinstance(batch, SequenceBatch):
+        raise ArgumentError("batches", "SequenceBatch after SequenceBatch", type(batch).__name__)
+    return batch
 
 
 def _root_cause(group: BaseExceptionGroup[Any]) -> BaseException:

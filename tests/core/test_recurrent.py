@@ -133,6 +133,36 @@ def test_two_tapes_in_flight_do_not_touch_each_other(cell: str) -> None:
         assert all(np.array_equal(gradients[name], other[name]) for name in gradients)
 
 
+@pytest.mark.parametrize("shape", [(5, 3), (1, 1)])
+@pytest.mark.parametrize("options", [{}, {"batch_first": True}])
+def test_what_is_returned_is_the_callers_own(shape: tuple[int, int], options: dict[str, Any]) -> None:
+    layer = LSTM(1, 1, **options)
+    x, d_output = np.ones((*shape, 1), np.float32), np.ones((*shape, 1), np.float32)
+    lengths = np.full(shape[0 if layer.batch_first else 1], 1)
+    for mask in (None, lengths):
+        output, _, tape = layer.forward(x, None, mask)
+        d_x, _, gradients = layer.backward(tape, d_output)
+        kept, d_kept = output.copy(), d_x.copy()
+        layer.backward(tape, 2 * d_output)
+        assert np.array_equal(d_x, d_kept)
+        output.fill(7)
+        again = layer.backward(tape, d_output)[2]
+        assert all(np.array_equal(gradients[name], again[name]) for name in gradients)
+        layer.forward(2 * x, None, mask, tape=tape)
+        assert (output == 7).all()
+        assert np.array_equal(layer.forward(x, None, mask)[0], kept)
+
+
+def test_a_tape_of_another_layer_is_refused() -> None:
+    x = np.ones((5, 2, 3), np.float32)
+    _, _, tape = LSTM(3, 4, seed=1).forward(x)
+    for call in (lambda: LSTM(3, 4).backward(tape, x), lambda: GRU(3, 4).forward(x, tape=tape)):
+        with pytest.raises(ArgumentError, match="tape: expected one of this layer, got one of another"):
+            call()
+    with pytest.raises(ArgumentError, match="tape: expected what forward returned, got str"):
+        LSTM(3, 4).forward(x, tape="tape")
+
+
 def test_a_tape_used_again_is_the_same_memory_and_ends_the_old_one() -> None:
     layer = LSTM(3, 4)
     x = np.ones((5, 2, 3), np.float32)
@@ -255,7 +285,7 @@ def test_wrong_gradients_and_states_are_named() -> None:
         with pytest.raises(ArgumentError, match=f"tape: expected what forward returned, got {type(wrong).__name__}"):
             layer.backward(wrong, tape)
     with pytest.raises(ArgumentError, match=r"d_output: expected a float32 array .*, got LSTMState"):
-        LSTM(3, 4, proj_size=2).backward(LSTM(3, 4, proj_size=2).forward(X)[2], state._replace(cell=X))
+        layer.backward(tape, state._replace(cell=X))
     with pytest.raises(ArgumentError, match=r"x: expected a float32 array \(B, 3\)"):
         layer.step(X[0][:, :2])
     with pytest.raises(ArgumentError, match="layer: expected one direction"):
@@ -276,6 +306,7 @@ def test_wrong_gradients_and_states_are_named() -> None:
         (RNN, {"dtype": None}, "dtype: expected float32 or float64, got None"),
         (GRU, {"dtype": np.int64}, "dtype: expected float32 or float64, got <class 'numpy.int64'>"),
         (LSTM, {"seed": -1}, "seed: expected a whole number from 0"),
+        (GRU, {"bias": 2}, "bias: expected True or False, got 2"),
     ],
 )
 def test_nonsense_configuration_raises(make: Callable[..., Any], options: dict[str, Any], message: str) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from recurrio.core import Adam, NonFiniteError, SequenceBatch, SequenceModel, shard_lanes
+from recurrio.core import Adam, ArgumentError, NonFiniteError, SequenceBatch, SequenceModel, shard_lanes
 from recurrio.core.clipping import clip_norm
 from recurrio.core.optimizers import Adagrad
 from recurrio.core.serial import train
@@ -98,3 +98,19 @@ def test_clip_norm() -> None:
 def test_a_learning_rate_that_is_none_raises(optimizer: type[Adam], lr: float) -> None:
     with pytest.raises(ValueError, match="lr: expected a finite number above 0"):
         optimizer(lr)
+
+
+def test_a_batch_of_another_shape_is_refused(make_batches: Callable[..., list[SequenceBatch]]) -> None:
+    batches = make_batches(1, 5, 4, 6) + make_batches(1, 5, 6, 6)
+    with pytest.raises(ArgumentError, match=r"inputs: expected the shape \(5, 4\) of the first batch, got \(5, 6\)"):
+        list(train(SequenceModel(6, hidden_size=4), Plain(), batches))
+
+
+@pytest.mark.parametrize(
+    ("argument", "value"), [("delay", -1), ("ranks", 0), ("ranks", 5), ("shards", 3), ("clip", -1)]
+)
+def test_nonsense_arguments_are_named(
+    argument: str, value: int, make_batches: Callable[..., list[SequenceBatch]]
+) -> None:
+    with pytest.raises(ArgumentError, match=f"{argument}: expected"):
+        list(train(SequenceModel(6, hidden_size=4), Plain(), make_batches(1, 5, 2, 6), **{argument: value}))

@@ -12,7 +12,7 @@ import pytest
 import threadpoolctl
 import trio
 
-from recurrio.core import Adagrad, Adam, NonFiniteError, SequenceBatch, SequenceModel
+from recurrio.core import Adagrad, Adam, NonFiniteError, SequenceBatch, SequenceModel, StepLR
 from recurrio.core.serial import Step, train
 from recurrio.core.shard import Shard
 from recurrio.pipeline import Report, Trainer
@@ -294,3 +294,29 @@ async def test_a_run_cancelled_before_its_first_step_leaves_nothing_behind(make_
             scope.cancel()
             await Trainer(make_model(), Adam(0.01), ranks=2, executor="process").run(batches)
     assert descriptors() == before
+
+
+@pytest.mark.parametrize(
+    ("batches", "steps", "message"),
+    [
+        ([None], None, "batches: expected SequenceBatch after SequenceBatch, got NoneType"),
+        (
+            [(np.zeros((6, 4)), np.zeros((6, 4)))],
+            None,
+            "batches: expected SequenceBatch after SequenceBatch, got tuple",
+        ),
+        ([SequenceBatch(np.zeros(4, int), np.zeros(4, int))], None, "inputs: expected an array"),
+        ([SequenceBatch(np.zeros((0, 4), int), np.zeros((0, 4), int))], None, "inputs: expected at least one step"),
+        ([], 1.5, "steps: expected a whole number of at least 0, got 1.5"),
+    ],
+)
+async def test_what_is_no_batch_is_named(batches: list[SequenceBatch], steps: int | None, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        await Trainer(make_model(), Adam(0.01)).run(batches, steps=steps)
+
+
+@pytest.mark.parametrize("options", [{"optimizer": None}, {"optimizer": Adam}, {"schedule": StepLR}, {"seed": -1}])
+def test_what_is_no_option_is_named(options: dict[str, object]) -> None:
+    (name,) = options
+    with pytest.raises(ValueError, match=f"{name}: expected"):
+        Trainer(make_model(), **{"optimizer": Adam(0.01), **options})
