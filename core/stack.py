@@ -126,8 +126,8 @@ class StackWorkspace:
 
     The caller writes the inputs with `write` and reads ``one_and_outputs`` ``(1+D·P, T·B)`` after `forward`; it writes
     ``d_outputs`` ``(D·P, T·B)`` and `d_state` before `backward`. A stack whose first layer is given a table and tokens
-    has no inputs: `folded`. With `input_gradient` the backward pass leaves ``d_inputs`` ``(I, T·B)``, which each rank
-    has a part of.
+    has no inputs: `folded`. With `input_gradient` the backward pass leaves ``d_inputs`` ``(I, T·B)``, this rank's part
+    of the gradient of the inputs; ``d_inputs_of_ranks`` ``(ranks, I, T·B)`` has the parts of all.
     """
 
     def __init__(
@@ -160,7 +160,7 @@ class StackWorkspace:
             for size, needed in zip(sizes, wanted, strict=True)
         ]
         self.d_inputs_of_ranks = self._d_inputs[0]
-        self.d_inputs = self._d_inputs[0][rank.index] if input_gradient else None
+        self.d_inputs = self.d_inputs_of_ranks[rank.index] if input_gradient else None
         self._part = np.empty((max(size.input_size for size in sizes) if D == 2 else 0, steps * lanes), dtype)
         # What is kept of the outputs of a layer, for the rows that this rank hands on: 0, or 1 / (1 − dropout).
         drops = stack.dropout > 0
