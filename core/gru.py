@@ -128,12 +128,12 @@ class GRUSequence:
     @staticmethod
     def to_torch(weights: Weights, size: LayerSize) -> dict[str, Array]:
         """A copy of a layer's parameters under torch's names, in torch's gate order (r, z, n)."""
-        return to_torch(np.concatenate((weights[0][size.hidden_size :], weights[0][: size.hidden_size])), size)
+        return to_torch(weights[0], size)
 
     @staticmethod
     def from_torch(weights: Weights, size: LayerSize, named: dict[str, Array]) -> None:
         """Write parameters under torch's names and in torch's gate order into a layer's."""
-        from_torch(weights[0], size, {name: np.roll(named[name], size.hidden_size, axis=0) for name in named})
+        from_torch(weights[0], size, named)
 
     def forward(
         self, weights: Weights, masks: Masks | None = None, table: Array | None = None, tokens: Array | None = None

@@ -158,13 +158,13 @@ class LSTMSequence:
     @staticmethod
     def to_torch(weights: Weights, size: LayerSize) -> dict[str, Array]:
         """A copy of a layer's parameters under torch's names, in torch's gate order (i, f, g, o)."""
-        named = to_torch(np.concatenate((weights[0][size.hidden_size :], weights[0][: size.hidden_size])), size)
+        named = to_torch(weights[0], size)
         return named | ({"weight_hr": weights[1].copy()} if size.proj_size else {})
 
     @staticmethod
     def from_torch(weights: Weights, size: LayerSize, named: dict[str, Array]) -> None:
         """Write parameters under torch's names and in torch's gate order into a layer's."""
-        from_torch(weights[0], size, {name: np.roll(named[name], size.hidden_size, axis=0) for name in named})
+        from_torch(weights[0], size, named)
         if size.proj_size:
             weights[1][...] = named["weight_hr"]
 

@@ -10,11 +10,24 @@ from __future__ import annotations
 
 import numpy as np
 
+from .errors import ArgumentError, check_array
 from .parameters import Array
 
-__all__ = ["Masks"]
+__all__ = ["Masks", "check_lengths", "present_steps"]
 
 Carried = tuple[Array, ...]
+
+
+def check_lengths(lengths: Array, steps: int, lanes: int) -> None:
+    """Raise ArgumentError unless `lengths` are `B` whole numbers from 0 to `T`."""
+    check_array("lengths", lengths, (lanes,))
+    if lengths.dtype.kind not in "iu" or lengths.min() < 0 or lengths.max() > steps:
+        raise ArgumentError("lengths", f"whole numbers from 0 to {steps} (T)", f"{lengths.dtype} {lengths}")
+
+
+def present_steps(steps: int, lengths: Array) -> Array:
+    """``(T, B)``, True where a step exists."""
+    return np.less(np.arange(steps)[:, None], lengths)
 
 
 class Masks:
@@ -37,7 +50,7 @@ class Masks:
         if lengths is None and reset is None:
             return None
         shape = (steps, lanes)
-        padding = np.zeros(shape, bool) if lengths is None else np.arange(steps)[:, None] >= lengths
+        padding = np.zeros(shape, bool) if lengths is None else ~present_steps(steps, lengths)
         return Masks(padding, np.zeros(shape, bool) if reset is None else reset)
 
     def reversed(self) -> Masks:

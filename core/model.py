@@ -208,10 +208,7 @@ class SequenceModel(Module):
         network.check_inputs(inputs[None], None, False)
         columns = views["embedding.weight"][inputs].T if network.vocabulary_size is not None else inputs.T
         carried = self._copy(state, len(inputs))
-        cell, weights = network.stack.cell, network.stack.weights(views, "rnn.")
-        for index, size in enumerate(network.stack.sizes):
-            carried[index] = cell.step(weights[index], size, columns, carried[index], **cell.options)
-            columns = carried[index][0]
+        columns = network.stack.step(network.stack.weights(views, "rnn."), columns, carried)
         head = views["head.matrix"]
         return (head[:, 1:] @ columns + head[:, :1]).T, carried
 

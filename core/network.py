@@ -10,7 +10,7 @@ from .batch import SequenceBatch
 from .embedding import check_tokens
 from .errors import ArgumentError, check_array
 from .losses import CrossEntropyLoss, Loss
-from .masks import Masks
+from .masks import Masks, check_lengths, present_steps
 from .parameters import Array, Layout
 from .stack import Stack
 
@@ -35,15 +35,15 @@ class Network:
         reset = None if isinstance(batch.reset, bool) else batch.reset
         return Masks.of(batch.inputs.shape[0], batch.inputs.shape[1], batch.lengths, reset)
 
-    def counted(self, batch: SequenceBatch, masks: Masks | None) -> Array | None:
+    def counted(self, batch: SequenceBatch) -> Array | None:
         """Which targets of `batch` count: a mask ``(S, B)``, or None for all."""
-        if masks is None or batch.lengths is None:
+        if batch.lengths is None:
             return None
-        return masks.present if self.output == "steps" else np.any(masks.present, axis=0, keepdims=True)
+        return present_steps(len(batch.inputs) if self.output == "steps" else 1, batch.lengths)
 
     def total(self, batch: SequenceBatch) -> float:
         """What the summed loss of `batch`, or of each of its shards, is divided by."""
-        return self.loss.total(batch.targets, self.counted(batch, self.masks(batch)), self.output_size)
+        return self.loss.total(batch.targets, self.counted(batch), self.output_size)
 
     def arrays(self, steps: int, lanes: int) -> dict[str, tuple[tuple[int, ...], np.dtype]]:
         """The shape and dtype of each array of a batch of `T` steps of `B` lanes, to set memory aside for it."""
@@ -67,13 +67,11 @@ class Network:
         if not steps or not lanes:
             raise ArgumentError("inputs", "at least one step and one lane", inputs.shape)
         if lengths is not None:
-            check_array("lengths", lengths, (lanes,))
-            if lengths.dtype.kind not in "iu" or lengths.min() < 0 or lengths.max() > steps:
-                raise ArgumentError("lengths", f"whole numbers from 0 to {steps} (T)", f"{lengths.dtype} {lengths}")
+            check_lengths(lengths, steps, lanes)
         if not isinstance(reset, bool):
             check_array("reset", reset, (steps, lanes), np.dtype(bool))
         if self.vocabulary_size is not None:
-            present = None if lengths is None else np.arange(steps)[:, None] < lengths
+            present = None if lengths is None else present_steps(steps, lengths)
             check_tokens("inputs", inputs, self.vocabulary_size, present)
 
     def check(self, batch: SequenceBatch) -> None:
@@ -83,4 +81,4 @@ class Network:
         self.check_inputs(batch.inputs, batch.lengths, batch.reset)
         steps, lanes = batch.inputs.shape[:2]
         shape = (steps if self.output == "steps" else 1, lanes, self.output_size)
-        self.loss.check(shape, self.stack.dtype, batch.targets, self.counted(batch, self.masks(batch)))
+        self.loss.check(shape, self.stack.dtype, batch.targets, self.counted(batch))

@@ -21,7 +21,7 @@ from numpy.typing import DTypeLike
 
 from .errors import ArgumentError, check_array, check_dtype, check_tape, count_parts
 from .initializers import TorchRandom
-from .masks import Masks
+from .masks import Masks, check_lengths
 from .module import Module
 from .parameters import Array, Layout
 from .ranks import lockstep
@@ -180,10 +180,7 @@ class Recurrent(StackParameters, Generic[S]):
         columns = x.T if batched else x[:, None]
         carried = self._state_in("state", state, columns.shape[1], batched)
         weights = self.stack.weights(self.layout.views(self.parameters))
-        cell = self.stack.cell
-        for index, size in enumerate(self.stack.sizes):
-            carried[index] = cell.step(weights[index], size, columns, carried[index], **cell.options)
-            columns = carried[index][0]
+        columns = self.stack.step(weights, columns, carried)
         return (columns.T if batched else columns[:, 0]), self._state_out(carried, batched)
 
     def _workspace_of(self, tape: Tape) -> StackWorkspace:
@@ -213,9 +210,7 @@ class Recurrent(StackParameters, Generic[S]):
     ) -> tuple[Array | None, Array | None]:
         if lengths is not None:
             lengths = np.atleast_1d(lengths)
-            check_array("lengths", lengths, (lanes,))
-            if lengths.dtype.kind not in "iu" or lengths.min() < 0 or lengths.max() > steps:
-                raise ArgumentError("lengths", f"whole numbers from 0 to {steps} (T)", f"{lengths.dtype} {lengths}")
+            check_lengths(lengths, steps, lanes)
         if reset is not None:
             reset = np.asarray(reset)
             shape = (lanes, steps) if self.batch_first else (steps, lanes)

@@ -43,8 +43,9 @@ def matrix_columns(size: LayerSize) -> int:
 
 
 def to_torch(matrix: Array, size: LayerSize) -> dict[str, Array]:
-    """A copy of a parameter matrix under torch's names, its rows as they are."""
+    """A copy of a parameter matrix under torch's names. torch has the first of our gates last."""
     I, hidden = size.input_size, size.input_size + 2 * size.bias
+    matrix = np.concatenate((matrix[size.hidden_size :], matrix[: size.hidden_size]))
     named = {"weight_ih": matrix[:, :I], "weight_hh": matrix[:, hidden:]}
     if size.bias:
         named |= {"bias_ih": matrix[:, I], "bias_hh": matrix[:, I + 1]}
@@ -52,11 +53,13 @@ def to_torch(matrix: Array, size: LayerSize) -> dict[str, Array]:
 
 
 def from_torch(matrix: Array, size: LayerSize, named: dict[str, Array]) -> None:
-    """Write parameters under torch's names into a matrix, their rows as they are."""
+    """Write parameters under torch's names into a matrix; the opposite of `to_torch`."""
     I, hidden = size.input_size, size.input_size + 2 * size.bias
-    matrix[:, :I], matrix[:, hidden:] = named["weight_ih"], named["weight_hh"]
+    columns = {"weight_ih": matrix[:, :I], "weight_hh": matrix[:, hidden:]}
     if size.bias:
-        matrix[:, I], matrix[:, I + 1] = named["bias_ih"], named["bias_hh"]
+        columns |= {"bias_ih": matrix[:, I], "bias_hh": matrix[:, I + 1]}
+    for name, ours in columns.items():
+        ours[...] = np.roll(named[name], size.hidden_size, axis=0)
 
 
 def sweeps(steps: int, bytes_per_step: int) -> list[slice]:

@@ -108,6 +108,16 @@ class Stack:
             arrays = {key.removesuffix(ending): array for key, array in named.items() if key.endswith(ending)}
             self.cell.kernel.from_torch(blocks, size, arrays)
 
+    def step(self, weights: list[Weights], columns: Array, state: list[State]) -> Array:
+        """One step of all layers, of one direction, for `columns` ``(I, B)``: the output ``(P, B)``.
+
+        The states in the list `state` are replaced by those after the step.
+        """
+        for index, size in enumerate(self.sizes):
+            state[index] = self.cell.step(weights[index], size, columns, state[index], **self.cell.options)
+            columns = state[index][0]
+        return columns
+
     def initial_state(self, lanes: int, rank: Rank = Rank()) -> list[State]:  # noqa: B008 (it cannot change)
         """A state of zeros, of the units of `rank`: for all layers and directions a tuple of arrays ``(units, B)``."""
 

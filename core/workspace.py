@@ -25,7 +25,7 @@ class Workspace:
 
     def __init__(self, network: Network, steps: int, lanes: int, gradient: Array, rank: Rank, arena: Arena) -> None:
         stack, dtype = network.stack, network.stack.dtype
-        self._network, self._lanes = network, lanes
+        self._network = network
         self._embedding = None
         if network.vocabulary_size is None:
             self._stack = StackWorkspace(stack, steps, lanes, rank, arena)
@@ -94,7 +94,7 @@ class Workspace:
         """The summed loss of `batch`, of all ranks. Moves `state` on; with `rng` outputs drop out between layers."""
         yield from self.outputs(parameters, batch, state, rng)
         network, columns = self._network, self._columns
-        counted = network.counted(batch, network.masks(batch))
+        counted = network.counted(batch)
         by_column = batch.targets.reshape(-1, *batch.targets.shape[2:])[columns].T
         mask = None if counted is None else counted.reshape(-1)[columns]
         self._losses[self._rank.index] = self._loss.forward(by_column, mask)
