@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -11,21 +12,29 @@ from recurrio.core.ranks import Arena, Pass, Rank
 from recurrio.core.stack import Stack, StackWorkspace
 
 
-class LayerMember:
-    """One rank's share of a layer: arrays as users have them, ``(T, B, features)``, shared by the ranks."""
+class LayerArrays:
+    """A layer of `cell`, and its arrays as users have them, ``(T, B, features)``, shared by the ranks."""
 
-    passes = ("run",)
+    def __init__(self, cell: str, size: Sequence[int], ranks: int, arena: Arena) -> None:
+        T, B, I, H = size
+        self.stack, self.layout = Stack(cell, I, H), Layout()
+        self.stack.add_to(self.layout)
+        dtype = self.stack.dtype
+        self.parameters = arena.zeros((self.layout.size,), dtype)
+        self.gradients = arena.zeros((ranks, self.layout.size), dtype)
+        self.x, self.d_x = arena.zeros((T, B, I), dtype), arena.zeros((T, B, I), dtype)
+        self.output, self.d_output = arena.zeros((T, B, H), dtype), arena.zeros((T, B, H), dtype)
+
+
+class LayerMember(LayerArrays):
+    """One rank's share of a layer."""
+
+    passes: ClassVar[tuple[str, ...]] = ("run",)
 
     def __init__(self, arguments: dict[str, Any], rank: Rank, arena: Arena, memory: Array) -> None:
         T, B, I, H = arguments["size"]
-        stack = Stack(arguments["cell"], I, H)
-        layout = Layout()
-        stack.add_to(layout)
-        dtype = stack.dtype
-        self.parameters = arena.zeros((layout.size,), dtype)
-        self.gradients = arena.zeros((rank.count, layout.size), dtype)
-        self.x, self.d_x = arena.zeros((T, B, I), dtype), arena.zeros((T, B, I), dtype)
-        self.output, self.d_output = arena.zeros((T, B, H), dtype), arena.zeros((T, B, H), dtype)
+        super().__init__(arguments["cell"], arguments["size"], rank.count, arena)
+        stack, layout = self.stack, self.layout
         self._workspace = StackWorkspace(stack, T, B, rank, arena, input_gradient=True)
         self._state = stack.initial_state(B, rank)
         self._rank, self._inputs, self._units = rank, rank.share(I), rank.share(H)
@@ -45,7 +54,8 @@ class LayerMember:
         workspace.write_d_outputs(units, self.d_output[:, :, units].transpose(2, 0, 1))
         for part in workspace.kernels[0].d_state:
             part.fill(0)
-        yield from workspace.backward(self._d_weights)
+        yield from workspace.backward()
+        workspace.weight_gradient(self._d_weights)
         yield
         one, other = workspace.d_inputs_of_ranks[:, self._inputs]
         np.add(one, other, one)

@@ -17,7 +17,8 @@ from time import perf_counter
 import numpy as np
 import threadpoolctl
 import torch
-from layer_team import LayerMember
+import trio
+from layer_team import LayerArrays, LayerMember
 
 from recurrio.core import GRU, LSTM, RNN
 from recurrio.pipeline.team import SharedMemory, Team
@@ -60,25 +61,30 @@ def recurrio_pass(cell: str, size: tuple[int, int, int, int]) -> Callable[[], No
 
 
 def team_pass(cell: str, size: tuple[int, int, int, int], stack: ExitStack) -> Callable[[], None]:
-    """The same with two ranks, one here and one in a process; checked against the layer."""
+    """The same with two ranks, in processes; checked against the layer."""
     T, B, I, H = size
     memory = SharedMemory(1 << 30)  # untouched pages cost nothing
     stack.callback(memory.close)
     arguments = {"cell": cell.lower(), "size": size}
     team = stack.enter_context(Team(LayerMember, arguments, memory, ranks=2))
-    team.ready()
-    member, layer = team.member, CELLS[cell][0](I, H)
+    trio.run(team.ready)
+    arrays, layer = LayerArrays(cell.lower(), size, 2, team.arena), CELLS[cell][0](I, H)
     rng = np.random.default_rng(0)
-    member.parameters[...] = layer.parameters
-    member.x[...], member.d_output[...] = (rng.standard_normal((T, B, units)) for units in (I, H))
-    team.run("run")
-    output, _, tape = layer.forward(member.x)
-    d_x, _, gradients = layer.backward(tape, member.d_output)
-    checked = ((member.output, output), (member.d_x, d_x), (member.gradients[0], layer.flatten(gradients)))
+
+    def run() -> None:
+        team.submit("run")
+        team.result()
+
+    arrays.parameters[...] = layer.parameters
+    arrays.x[...], arrays.d_output[...] = (rng.standard_normal((T, B, units)) for units in (I, H))
+    run()
+    output, _, tape = layer.forward(arrays.x)
+    d_x, _, gradients = layer.backward(tape, arrays.d_output)
+    checked = ((arrays.output, output), (arrays.d_x, d_x), (arrays.gradients[0], layer.flatten(gradients)))
     for ours, expected in checked:
         np.testing.assert_allclose(ours, expected, rtol=0, atol=1e-4 * np.abs(expected).max())
 
-    return lambda: team.run("run")
+    return run
 
 
 def seconds(run: Callable[[], None], duration: float) -> float:

@@ -57,8 +57,12 @@ class Kernel(Protocol):
         """Run the layer over its inputs, or over the columns of `table` for `tokens`."""
         ...
 
-    def backward(self, d_weights: Weights) -> Pass[None]:
-        """After `forward`: write the gradient of the parameters."""
+    def backward(self) -> Pass[None]:
+        """After `forward`: the recurrence backwards, which leaves the gradients of the gates and of the state."""
+        ...
+
+    def weight_gradient(self, d_weights: Weights) -> None:
+        """After `backward`: write the gradient of the parameters, products over all steps at once."""
         ...
 
 

@@ -135,9 +135,9 @@ class Lookup:
         self.workspace.write(self._share, self._rows_by_step[self._share])
         yield from self.workspace.forward(weights, state, masks, rng=rng)
 
-    def backward(self, d_table: Array, d_weights: list[Weights]) -> Pass[None]:
-        """Run the stack's backward pass; write the gradients of its weights and of the table."""
-        yield from self.workspace.backward(d_weights)
+    def weight_gradient(self, d_table: Array, d_weights: list[Weights]) -> None:
+        """After the stack's backward pass: write the gradients of its weights and of the table."""
+        self.workspace.weight_gradient(d_weights)
         assert self.workspace.d_inputs is not None
         add_by_token(self._tokens, self.workspace.d_inputs.T, d_table, self._rows)
 
@@ -174,10 +174,10 @@ class Folded:
             [first, *weights[1:]], state, masks, table=columns, tokens=self._tokens, rng=rng
         )
 
-    def backward(self, d_table: Array, d_weights: list[Weights]) -> Pass[None]:
-        """Run the stack's backward pass; write the gradients of its weights and of the table."""
+    def weight_gradient(self, d_table: Array, d_weights: list[Weights]) -> None:
+        """After the stack's backward pass: write the gradients of its weights and of the table."""
         I, (d_matrix, *others) = self._size, d_weights[0]
-        yield from self.workspace.backward([(d_matrix[:, I:], *others), *d_weights[1:]])
+        self.workspace.weight_gradient([(d_matrix[:, I:], *others), *d_weights[1:]])
         kernel = self.workspace.kernels[0]
         self._one_hot.fill(0)
         self._one_hot[self._tokens.reshape(-1), self._columns] = 1

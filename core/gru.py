@@ -180,8 +180,8 @@ class GRUSequence:
             if together:
                 yield
 
-    def backward(self, d_weights: Weights) -> Pass[None]:
-        """After `forward`: turn the gradient of the outputs into that of this rank's rows of the parameters.
+    def backward(self) -> Pass[None]:
+        """After `forward`: turn the gradient of the outputs into those of this rank's gates and of the state.
 
         Every gate's gradient is ``dh'`` times a factor that the forward pass knows::
 
@@ -232,8 +232,12 @@ class GRUSequence:
             np.copyto(d_gates_to, d_gates_from)
         if masks is not None:
             masks.finish(d_state)
+
+    def weight_gradient(self, d_weights: Weights) -> None:
+        """After `backward`: write the gradient of this rank's rows of the parameters."""
+        buffers, (U, split) = self.buffers, self._for_n.shape
         d_gates, stacked, d_rows = buffers.d_gates, buffers.stacked, buffers.d_rows
-        matmul(d_gates[U : 3 * U], stacked.T, d_rows[U:])
-        matmul(d_gates[:U], stacked[:split].T, d_rows[:U, :split])
-        matmul(d_gates[3 * U :], stacked[split:].T, d_rows[:U, split:])
+        np.matmul(d_gates[U : 3 * U], stacked.T, d_rows[U:])
+        np.matmul(d_gates[:U], stacked[:split].T, d_rows[:U, :split])
+        np.matmul(d_gates[3 * U :], stacked[split:].T, d_rows[:U, split:])
         buffers.store_rows(d_weights[0])

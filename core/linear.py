@@ -18,7 +18,7 @@ from .initializers import TorchRandom
 from .module import Module
 from .parameters import Array, Layout
 
-__all__ = ["Linear", "LinearTape", "backward", "forward"]
+__all__ = ["Linear", "LinearTape", "backward", "forward", "weight_gradient"]
 
 
 def forward(matrix: Array, one_and_inputs: Array, out: Array) -> None:
@@ -26,10 +26,14 @@ def forward(matrix: Array, one_and_inputs: Array, out: Array) -> None:
     np.matmul(matrix, one_and_inputs, out)
 
 
-def backward(matrix: Array, one_and_inputs: Array, d_out: Array, d_matrix: Array, d_inputs: Array) -> None:
-    """From `d_out` ``(O, N)``: `d_matrix` ``(O, 1+I)``, and `d_inputs` ``(I, N)``."""
-    np.matmul(d_out, one_and_inputs.T, d_matrix)
+def backward(matrix: Array, d_out: Array, d_inputs: Array) -> None:
+    """`d_inputs` ``(I, N)`` from `d_out` ``(O, N)``."""
     np.matmul(matrix[:, 1:].T, d_out, d_inputs)
+
+
+def weight_gradient(d_out: Array, one_and_inputs: Array, d_matrix: Array) -> None:
+    """`d_matrix` ``(O, 1+I)`` from `d_out` ``(O, N)``."""
+    np.matmul(d_out, one_and_inputs.T, d_matrix)
 
 
 class LinearTape(NamedTuple):

@@ -214,8 +214,8 @@ class LSTMSequence:
             if together:
                 yield
 
-    def backward(self, d_weights: Weights) -> Pass[None]:
-        """After `forward`: turn the gradient of the outputs into that of this rank's rows of the parameters.
+    def backward(self) -> Pass[None]:
+        """After `forward`: turn the gradient of the outputs into those of this rank's gates and of the state.
 
         ::
 
@@ -272,7 +272,11 @@ class LSTMSequence:
             np.copyto(d_gates_to, d_gates_from)
         if masks is not None:
             masks.finish(d_state)
-        matmul(buffers.d_gates, buffers.stacked.T, buffers.d_rows)
+
+    def weight_gradient(self, d_weights: Weights) -> None:
+        """After `backward`: write the gradient of this rank's rows of the parameters."""
+        buffers = self.buffers
+        np.matmul(buffers.d_gates, buffers.stacked.T, buffers.d_rows)
         buffers.store_rows(d_weights[0])
-        if projection is not None:
-            matmul(self._d_projected, self._raw.T, d_weights[1])
+        if buffers.size.proj_size:
+            np.matmul(self._d_projected, self._raw.T, d_weights[1])

@@ -155,9 +155,14 @@ class SequenceModel(Module):
         gradient = np.zeros_like(self.parameters) if gradient is None else gradient
         return Workspace(self.network, steps, lanes, gradient, rank, arena or Arena())
 
-    def initial_state(self, lanes: int, rank: Rank = Rank()) -> list[State]:  # noqa: B008 (it cannot change)
+    def initial_state(
+        self,
+        lanes: int,
+        rank: Rank = Rank(),  # noqa: B008 (it cannot change)
+        arena: Arena | None = None,
+    ) -> list[State]:
         """A state of zeros: for all layers and directions a tuple of columns ``(units, B)``, of the units of `rank`."""
-        return self.network.stack.initial_state(lanes, rank)
+        return self.network.stack.initial_state(lanes, rank, arena)
 
     def __call__(
         self,
@@ -193,6 +198,7 @@ class SequenceModel(Module):
         with np.errstate(over="ignore", invalid="ignore"):
             (loss,) = lockstep([workspace.forward(self.parameters, batch, after, rng)])
             lockstep([workspace.backward(1 / total)])
+            lockstep([workspace.weight_gradient()])
         return loss / total, workspace.gradient, after
 
     @np.errstate(over="ignore", invalid="ignore")

@@ -161,7 +161,8 @@ class Recurrent(StackParameters, Generic[S]):
                 np.copyto(last, gradient)
         flat = np.empty_like(self.parameters)
         views = self.stack.weights(self.layout.views(flat))
-        lockstep([workspace.backward(views)])
+        lockstep([workspace.backward()])
+        workspace.weight_gradient(views)
         assert workspace.d_inputs is not None
         d_x = self._leave(workspace.d_inputs.reshape(-1, steps, lanes), batched)
         d_first = self._state_out([kernel.d_state for kernel in workspace.kernels], batched)

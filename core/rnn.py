@@ -133,8 +133,8 @@ class RNNSequence:
             if together:
                 yield
 
-    def backward(self, d_weights: Weights) -> Pass[None]:
-        """After `forward`: turn the gradient of the outputs into that of this rank's rows of the parameters.
+    def backward(self) -> Pass[None]:
+        """After `forward`: turn the gradient of the outputs into those of this rank's units and of the state.
 
         ``dz = dh' ⊙ φ'`` and ``dh = W_hᵀ·dz``, where φ' is ``1 − h'²`` for tanh, ``h' ⊙ (1 − h')`` for the sigmoid,
         and for relu 1 where ``h' > 0``, else 0.
@@ -168,7 +168,11 @@ class RNNSequence:
             np.copyto(buffers.d_gates_by_step[now], factors)
         if masks is not None:
             masks.finish(d_state)
-        matmul(buffers.d_gates, buffers.stacked.T, buffers.d_rows)
+
+    def weight_gradient(self, d_weights: Weights) -> None:
+        """After `backward`: write the gradient of this rank's rows of the parameters."""
+        buffers = self.buffers
+        np.matmul(buffers.d_gates, buffers.stacked.T, buffers.d_rows)
         buffers.store_rows(d_weights[0])
 
     def _derivative(self, outputs: Array, out: Array) -> None:

@@ -19,8 +19,9 @@ from .errors import ArgumentError, check_count, check_number
 from .model import SequenceModel
 from .optimizers import Optimizer
 from .parameters import Array
+from .ranks import Arena
 from .schedules import Schedule
-from .shard import Shard
+from .shard import Carried, Shard
 
 __all__ = ["NonFiniteError", "Step", "planned_version", "train", "update"]
 
@@ -110,22 +111,23 @@ def train(
             shape = batch.inputs.shape
             steps, width = shape[:2]
             lanes = shard_lanes(width, shards)
-            gradients = np.zeros((shards, ranks, 1, model.layout.size), model.dtype)
+            widths = [part.stop - part.start for part in lanes]
+            carried = [Carried(model, width, ranks, 1, Arena()) for width in widths]
             parts = [
-                Shard(model, steps, part.stop - part.start, versions, rows, (seed, index))
-                for index, (part, rows) in enumerate(zip(lanes, gradients, strict=True))
+                Shard(model, steps, width, versions, kept, (seed, index))
+                for index, (width, kept) in enumerate(zip(widths, carried, strict=True))
             ]
+            vectors = [rank[0] for kept in carried for rank in kept.gradients]
         if batch.inputs.shape != shape:
             raise ArgumentError("inputs", f"the shape {shape} of the first batch", batch.inputs.shape)
         version = planned_version(number, delay)
         slot, loss, total = version % (delay + 1), 0.0, model.network.total(batch)
         with blas.limit(limits=blas_threads, user_api="blas"):
             for part, shard in zip(lanes, parts, strict=True):
-                loss += shard.forward(0, slot, batch.lanes(part))
+                loss += shard.forward(0, slot, number, batch.lanes(part))
                 shard.backward(0, 1 / total)
             if schedule is not None:
                 optimizer.lr = schedule.lr(number, mean_loss)
-            vectors = list(gradients.reshape(-1, model.layout.size))
             grad_norm = update(versions[number % (delay + 1)], vectors, optimizer, clip, model.parameters, scratch)
         versions[(number + 1) % (delay + 1)] = model.parameters
         mean_loss = loss / total

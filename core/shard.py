@@ -8,17 +8,29 @@ from .batch import SequenceBatch
 from .model import SequenceModel
 from .parameters import Array
 from .ranks import Arena, Pass, Rank, lockstep
+from .sequence import State
 
-__all__ = ["Member", "Shard", "arena_bytes"]
+__all__ = ["Carried", "Member", "Shard", "arena_bytes"]
+
+
+class Carried:
+    """What a shard keeps from batch to batch, wherever it is computed.
+
+    ``gradients`` ``(ranks, workspaces, size)`` are the results, and ``states`` has for each rank the hidden state of
+    the lanes, for the units of that rank.
+    """
+
+    def __init__(self, model: SequenceModel, lanes: int, ranks: int, workspaces: int, arena: Arena) -> None:
+        self.gradients = arena.zeros((ranks, workspaces, model.layout.size), model.dtype)
+        self.states = [model.initial_state(lanes, Rank(index, ranks), arena) for index in range(ranks)]
 
 
 class Member:
-    """What one rank does for a shard.
+    """What one rank does for a shard, in the workspaces that `gradients` ``(workspaces, size)`` are the results of.
 
-    `parameters` ``(slots, size)`` holds the parameter versions in use, `gradients` ``(workspaces, size)`` takes the
-    results; `arena` gives what the ranks share. The hidden state of the lanes, for the units of this rank, is in here
-    and nowhere else, and goes on from one forward pass to the next: make them in batch order. Dropout is drawn from
-    `seed`, the rank and the number of the batch, so it needs no state.
+    `parameters` ``(slots, size)`` holds the parameter versions in use; `arena` gives what the ranks share. `state` is
+    that of the lanes, for the units of this rank. It goes on from one forward pass to the next: make them in batch
+    order. Dropout is drawn from `seed`, the rank and the number of the batch, so it needs no state.
     """
 
     def __init__(
@@ -28,32 +40,39 @@ class Member:
         lanes: int,
         parameters: Array,
         gradients: Array,
+        state: list[State],
         rank: Rank,
         arena: Arena,
         seed: tuple[int, ...] = (),
     ) -> None:
-        self._model, self._lanes, self._parameters, self._rank = model, lanes, parameters, rank
+        self._parameters, self._state, self._seed = parameters, state, (*seed, rank.index)
         self._workspaces = [model.workspace(steps, lanes, gradient, rank, arena) for gradient in gradients]
-        self._state = model.initial_state(lanes, rank)
-        self._seed, self._number = (*seed, rank.index), 0
+        self._drops = model.network.stack.dropout > 0
 
-    def forward(self, workspace: int, slot: int, batch: SequenceBatch) -> Pass[float]:
-        """The summed loss of the lanes in `batch`, with the parameters in `slot`; `workspace` keeps the rest."""
+    def forward(self, workspace: int, slot: int, number: int, batch: SequenceBatch) -> Pass[float]:
+        """The summed loss of the lanes of batch `number`, with the parameters in `slot`; `workspace` keeps the rest."""
         if batch.reset is True:
-            self._state = self._model.initial_state(self._lanes, self._rank)
+            for part in self._state:
+                for array in part:
+                    array.fill(0)
         rng = None
-        if self._model.network.stack.dropout:
-            rng = np.random.Generator(np.random.Philox(np.random.SeedSequence((*self._seed, self._number))))
-        self._number += 1
+        if self._drops:
+            rng = np.random.Generator(np.random.Philox(np.random.SeedSequence((*self._seed, number))))
         return self._workspaces[workspace].forward(self._parameters[slot], batch, self._state, rng)
 
-    def backward(self, workspace: int, scale: float) -> Pass[None]:
-        """Write the gradient of `scale` times the summed loss of `workspace` into its row of the gradients."""
-        return self._workspaces[workspace].backward(scale)
+    def backward(self, workspace: int, scale: float, whole: bool = True) -> Pass[None]:
+        """Carry the gradient of `scale` times the summed loss of `workspace` back; if `whole`, all of the gradient."""
+        yield from self._workspaces[workspace].backward(scale)
+        if whole:
+            yield from self.weight_gradient(workspace)
+
+    def weight_gradient(self, workspace: int) -> Pass[None]:
+        """Write the gradient of the parameters into the workspace's row of the gradients."""
+        return self._workspaces[workspace].weight_gradient()
 
 
 class Shard:
-    """All ranks of a shard in one thread, taking turns. `gradients` is ``(ranks, workspaces, size)``."""
+    """All ranks of a shard in one thread, taking turns."""
 
     def __init__(
         self,
@@ -61,25 +80,30 @@ class Shard:
         steps: int,
         lanes: int,
         parameters: Array,
-        gradients: Array,
+        carried: Carried,
         seed: tuple[int, ...] = (),
     ) -> None:
-        count = len(gradients)
-        memory = np.zeros(arena_bytes(model, steps, lanes, count, gradients.shape[1]), np.uint8) if count > 1 else None
+        count, workspaces, _ = carried.gradients.shape
+        memory = np.zeros(arena_bytes(model, steps, lanes, count, workspaces), np.uint8) if count > 1 else None
         self._members = [
-            Member(model, steps, lanes, parameters, rows, Rank(index, count), Arena(memory), seed)
-            for index, rows in enumerate(gradients)
+            Member(model, steps, lanes, parameters, rows, state, Rank(index, count), Arena(memory), seed)
+            for index, (rows, state) in enumerate(zip(carried.gradients, carried.states, strict=True))
         ]
 
     @np.errstate(over="ignore", invalid="ignore")  # what is not finite comes out so; the update refuses it
-    def forward(self, workspace: int, slot: int, batch: SequenceBatch) -> float:
+    def forward(self, workspace: int, slot: int, number: int, batch: SequenceBatch) -> float:
         """See `Member.forward`."""
-        return lockstep([member.forward(workspace, slot, batch) for member in self._members])[0]
+        return lockstep([member.forward(workspace, slot, number, batch) for member in self._members])[0]
 
     @np.errstate(over="ignore", invalid="ignore")
-    def backward(self, workspace: int, scale: float) -> None:
+    def backward(self, workspace: int, scale: float, whole: bool = True) -> None:
         """See `Member.backward`."""
-        lockstep([member.backward(workspace, scale) for member in self._members])
+        lockstep([member.backward(workspace, scale, whole) for member in self._members])
+
+    @np.errstate(over="ignore", invalid="ignore")
+    def weight_gradient(self, workspace: int) -> None:
+        """See `Member.weight_gradient`."""
+        lockstep([member.weight_gradient(workspace) for member in self._members])
 
 
 def arena_bytes(model: SequenceModel, steps: int, lanes: int, ranks: int, workspaces: int) -> int:

@@ -118,15 +118,21 @@ class Stack:
             columns = state[index][0]
         return columns
 
-    def initial_state(self, lanes: int, rank: Rank = Rank()) -> list[State]:  # noqa: B008 (it cannot change)
+    def initial_state(
+        self,
+        lanes: int,
+        rank: Rank = Rank(),  # noqa: B008 (it cannot change)
+        arena: Arena | None = None,
+    ) -> list[State]:
         """A state of zeros, of the units of `rank`: for all layers and directions a tuple of arrays ``(units, B)``."""
 
         def share(units: int) -> int:
             part = rank.share(units)
             return int(part.stop - part.start)
 
+        arena = arena or Arena()
         return [
-            tuple(np.zeros((share(units), lanes), self.dtype) for units in self.cell.kernel.state_sizes(size))
+            tuple(arena.zeros((share(units), lanes), self.dtype) for units in self.cell.kernel.state_sizes(size))
             for _, size in self.names
         ]
 
@@ -251,8 +257,8 @@ class StackWorkspace:
         p = self.stack.dropout
         np.multiply(rng.random(kept.shape, np.float32) >= p, 1 / (1 - p) if p < 1 else 0, out=kept, casting="unsafe")
 
-    def backward(self, d_weights: list[Weights]) -> Pass[None]:
-        """After `forward`: write the gradients of the parameters, and leave those of the state in the kernels."""
+    def backward(self) -> Pass[None]:
+        """After `forward`: leave the gradients of the gates and of the state in the kernels."""
         D = self.stack.directions
         if D == 2:
             for direction, kernel in enumerate(self.layers[-1]):
@@ -262,8 +268,8 @@ class StackWorkspace:
             layer, d_inputs = self.layers[index], self._d_inputs[index]
             mine = d_inputs[self.rank.index]
             for direction, kernel in enumerate(layer):
-                buffers, number = kernel.buffers, index * D + direction
-                yield from kernel.backward(d_weights[number])
+                buffers = kernel.buffers
+                yield from kernel.backward()
                 if not len(mine):
                     continue
                 columns = buffers.rows[:, : buffers.size.input_size].T
@@ -283,6 +289,11 @@ class StackWorkspace:
                         total = total * self._kept[index - 1][direction].reshape(total.shape)
                     self._write_d_outputs(kernel, direction, total)
                 yield
+
+    def weight_gradient(self, d_weights: list[Weights]) -> None:
+        """After `backward`: write the gradients of the parameters."""
+        for kernel, blocks in zip(self.kernels, d_weights, strict=True):
+            kernel.weight_gradient(blocks)
 
     def write_d_outputs(self, rows: slice, values: Array) -> None:
         """Write `values` ``(rows, T, B)`` into those rows of ``d_outputs``."""

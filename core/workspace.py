@@ -102,23 +102,25 @@ class Workspace:
         return float(sum(self._losses))
 
     def backward(self, scale: float) -> Pass[None]:
-        """After `forward`: write the gradient of `scale` times the summed loss, this rank's part of it."""
+        """After `forward`: carry the gradient of `scale` times the summed loss back to the first step."""
         for kernel in self._stack.kernels:
             for gradient in kernel.d_state:
                 gradient.fill(0)
         steps = self._network.output == "steps"
         d_inputs = (self._stack.d_outputs if steps else self._d_pooled)[:, self._columns]
-        d_outputs = self._loss.backward(scale)
-        linear.backward(
-            self._views["head.matrix"], self._head_inputs(), d_outputs, self._d_views["head.matrix"], d_inputs
-        )
+        linear.backward(self._views["head.matrix"], self._loss.backward(scale), d_inputs)
         yield
         if not steps:
             self._pool_backward()
+        yield from self._stack.backward()
+
+    def weight_gradient(self) -> Pass[None]:
+        """After `backward`: write this rank's part of the gradient of the parameters."""
+        linear.weight_gradient(self._loss.outputs, self._head_inputs(), self._d_views["head.matrix"])
         if self._embedding is not None:
-            yield from self._embedding.backward(self._d_views["embedding.weight"], self._d_weights)
+            self._embedding.weight_gradient(self._d_views["embedding.weight"], self._d_weights)
         else:
-            yield from self._stack.backward(self._d_weights)
+            self._stack.weight_gradient(self._d_weights)
         yield  # the gradient is complete when all ranks have come here
 
     def _pool_backward(self) -> None:

@@ -1,20 +1,19 @@
 """Memory channels that know their name and count what passes.
 
 A thin layer over `trio.open_memory_channel`: the same calls, and for each channel the items, the present and
-the peak depth; for each end, the seconds that its stage has waited there.
+the peak depth; and each end tells the meter of its stage when it waits.
 """
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from time import perf_counter
 from types import TracebackType
 from typing import Generic, TypeVar
 
 import trio
 
-__all__ = ["Channel", "ChannelReport", "Receiver", "Sender"]
+__all__ = ["Channel", "ChannelReport", "Receiver", "Sender", "Waiting"]
 
 T = TypeVar("T")
 
@@ -28,6 +27,30 @@ class ChannelReport:
     items: int
     depth: int
     peak: int
+
+
+class Waiting:
+    """How long a task has waited, in seconds of trio's clock, and for what.
+
+    ``input`` is an item, or what else it needs to go on; ``room`` is a place in a channel. ``now`` says whether it
+    waits, ``resumed`` when it last stopped doing so.
+    """
+
+    __slots__ = ("input", "now", "resumed", "room")
+
+    def __init__(self) -> None:
+        self.input = self.room = self.resumed = 0.0
+        self.now = False
+
+    def begin(self) -> float:
+        """The task begins to wait; returns when."""
+        self.now = True
+        return trio.current_time()
+
+    def end(self, start: float) -> float:
+        """It no longer does; returns for how long it has."""
+        self.now, self.resumed = False, trio.current_time()
+        return self.resumed - start
 
 
 class Channel(Generic[T]):
@@ -57,13 +80,15 @@ class Sender(Generic[T]):
 
     def __init__(self, channel: Channel[T], send: trio.MemorySendChannel[T]) -> None:
         self._channel, self._send = channel, send
-        self.waited = 0.0
+        self.waiting = Waiting()
 
     async def send(self, item: T) -> None:
         """Send `item`, waiting for room."""
-        start = perf_counter()
-        await self._send.send(item)
-        self.waited += perf_counter() - start
+        start = self.waiting.begin()
+        try:
+            await self._send.send(item)
+        finally:
+            self.waiting.room += self.waiting.end(start)
         self._channel.sent()
 
     def __enter__(self) -> Sender[T]:
@@ -80,15 +105,15 @@ class Receiver(Generic[T]):
 
     def __init__(self, receive: trio.MemoryReceiveChannel[T]) -> None:
         self._receive = receive
-        self.waited = 0.0
+        self.waiting = Waiting()
 
     async def receive(self) -> T:
         """The next item, waiting for it. Raises trio.EndOfChannel after the last one."""
-        start = perf_counter()
+        start = self.waiting.begin()
         try:
             return await self._receive.receive()
         finally:
-            self.waited += perf_counter() - start
+            self.waiting.input += self.waiting.end(start)
 
     def __aiter__(self) -> Receiver[T]:
         return self

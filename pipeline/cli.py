@@ -23,8 +23,8 @@ from ..core.text import TextModel
 from ..core.weights import WeightsError
 from .demo import demo
 from .display import open_display
+from .executors import EXECUTORS
 from .sources import SourceError
-from .trainer import EXECUTORS
 from .training import OPTIMIZERS, Settings, checkpoint_path, prepare_folder, save, train_text
 
 __all__ = ["main"]

@@ -1,83 +1,107 @@
-"""A shard whose ranks compute at once, as a team of processes, and the crews of all shards of a run."""
+"""Crews: the worker processes of all shards of a run.
+
+A crew is a team of processes for each workspace of a shard, so that one can compute the backward pass of a batch while
+another computes the forward pass of the next. A workspace stays in the processes of its team. All of them share the
+parameters, the gradients, and the hidden states of the lanes, of which only the forward pass in turn makes use.
+"""
 
 from __future__ import annotations
 
 import math
 from types import TracebackType
-from typing import Any
+from typing import Any, ClassVar
+
+import trio
 
 from ..core.batch import SequenceBatch
 from ..core.model import SequenceModel
 from ..core.parameters import Array
 from ..core.ranks import ALIGNMENT, Arena, Pass, Rank
 from ..core.shard import Member, arena_bytes
+from .shared import Shared
 from .team import SharedMemory, Team
 
 __all__ = ["Crew", "CrewMember", "Crews"]
 
 
-class CrewMember:
-    """What one rank does for a shard: a `Member`, and the batch where all ranks can read it."""
+class _Batch:
+    """The arrays of a batch, where all ranks can read it."""
 
-    passes = ("forward", "backward")
-
-    def __init__(self, arguments: dict[str, Any], rank: Rank, arena: Arena, memory: Array) -> None:
-        model = SequenceModel(**arguments["model"], seed=None)
-        steps, lanes, size = arguments["steps"], arguments["lanes"], model.layout.size
-        slots, workspaces = arguments["slots"], arguments["workspaces"]
-        parameters = Arena(memory, arguments["parameters"]).zeros((slots, size), model.dtype)
-        gradients = Arena(memory, arguments["gradients"]).zeros((rank.count, workspaces, size), model.dtype)
-        self._batch = {name: arena.zeros(*array) for name, array in model.network.arrays(steps, lanes).items()}
-        seed = tuple(arguments["seed"])
-        self._member = Member(model, steps, lanes, parameters, gradients[rank.index], rank, arena, seed)
+    def __init__(self, model: SequenceModel, steps: int, lanes: int, arena: Arena) -> None:
+        self._arrays = {name: arena.zeros(*array) for name, array in model.network.arrays(steps, lanes).items()}
 
     def write(self, batch: SequenceBatch) -> tuple[bool, bool, bool]:
-        """Put `batch` where all ranks can read it; what there is of it beside inputs and targets, for `forward`."""
-        self._batch["inputs"][...], self._batch["targets"][...] = batch.inputs, batch.targets
-        some = not isinstance(batch.reset, bool)
+        """Copy `batch`; what there is of it beside inputs and targets, for `read`."""
+        arrays, some = self._arrays, not isinstance(batch.reset, bool)
+        arrays["inputs"][...], arrays["targets"][...] = batch.inputs, batch.targets
         if some:
-            self._batch["reset"][...] = batch.reset
+            arrays["reset"][...] = batch.reset
         if batch.lengths is not None:
-            self._batch["lengths"][...] = batch.lengths
+            arrays["lengths"][...] = batch.lengths
         return batch.reset is True, some, batch.lengths is not None
 
-    def forward(
-        self, workspace: float, slot: float, reset: float, resets: float, lengths: float, *_: float
-    ) -> Pass[float]:
-        """`Member.forward` of the batch that was written: with `reset` of all lanes, `resets` of some, `lengths`."""
-        arrays = self._batch
-        batch = SequenceBatch(
+    def read(self, reset: float, resets: float, lengths: float) -> SequenceBatch:
+        """The batch: with `reset` of all lanes, `resets` of some, `lengths`."""
+        arrays = self._arrays
+        return SequenceBatch(
             arrays["inputs"],
             arrays["targets"],
             arrays["reset"] if resets else bool(reset),
             arrays["lengths"] if lengths else None,
         )
-        return self._member.forward(int(workspace), int(slot), batch)
 
-    def backward(self, workspace: float, scale: float, *_: float) -> Pass[None]:
+
+class CrewMember:
+    """What one rank does for a workspace of a shard."""
+
+    passes: ClassVar[tuple[str, ...]] = ("forward", "backward", "weight_gradient")
+
+    def __init__(self, arguments: dict[str, Any], rank: Rank, arena: Arena, memory: Array) -> None:
+        model = SequenceModel(**arguments["model"], seed=None)
+        steps, lanes, shard, workspace = (arguments[name] for name in ("steps", "lanes", "shard", "workspace"))
+        counts = {name: arguments[name] for name in ("slots", "workspaces")}
+        shared = Shared(model, lanes, ranks=rank.count, **counts, arena=Arena(memory))
+        self._batch = _Batch(model, steps, lanes[shard], arena)
+        gradients = shared.carried[shard].gradients[rank.index, workspace : workspace + 1]
+        state, seed = shared.carried[shard].states[rank.index], (arguments["seed"], shard)
+        self._member = Member(model, steps, lanes[shard], shared.parameters, gradients, state, rank, arena, seed)
+
+    def forward(self, slot: float, number: float, *flags: float) -> Pass[float]:
+        """`Member.forward` of the batch that was written."""
+        return self._member.forward(0, int(slot), int(number), self._batch.read(*flags[:3]))
+
+    def backward(self, scale: float, whole: float, *_: float) -> Pass[None]:
         """`Member.backward`."""
-        return self._member.backward(int(workspace), scale)
+        return self._member.backward(0, scale, bool(whole))
+
+    def weight_gradient(self, *_: float) -> Pass[None]:
+        """`Member.weight_gradient`."""
+        return self._member.weight_gradient(0)
 
 
 class Crew:
-    """Computes one shard with several ranks; the calls are those of `recurrio.core.shard.Shard`."""
+    """Computes one shard in processes; a `recurrio.pipeline.places.Place`."""
 
-    def __init__(self, team: Team) -> None:
-        self._team = team
+    def __init__(self, teams: list[Team], batches: list[_Batch]) -> None:
+        self._teams, self._batches = teams, batches
 
-    def forward(self, workspace: int, slot: int, batch: SequenceBatch) -> float:
-        """See `recurrio.core.shard.Member.forward`."""
-        return float(self._team.run("forward", workspace, slot, *self._team.member.write(batch)))
+    async def forward(self, workspace: int, slot: int, number: int, batch: SequenceBatch) -> float:
+        """See `Place`."""
+        return await self._teams[workspace].run("forward", slot, number, *self._batches[workspace].write(batch))
 
-    def backward(self, workspace: int, scale: float) -> None:
-        """See `recurrio.core.shard.Member.backward`."""
-        self._team.run("backward", workspace, scale)
+    async def backward(self, workspace: int, scale: float, whole: bool) -> None:
+        """See `Place`."""
+        await self._teams[workspace].run("backward", scale, whole)
+
+    async def weight_gradient(self, workspace: int) -> None:
+        """See `Place`."""
+        await self._teams[workspace].run("weight_gradient")
 
 
 class Crews:
-    """The crews of all shards of a run and the memory that they share; a context manager that ends them.
+    """The crews of all shards of a run, in `memory`; a context manager that ends the processes.
 
-    ``parameters`` ``(slots, size)`` and, for each shard, ``gradients`` ``(ranks, workspaces, size)`` are in it.
+    `memory` begins with what `Shared` makes of the same arguments.
     """
 
     def __init__(
@@ -85,6 +109,7 @@ class Crews:
         model: SequenceModel,
         steps: int,
         lanes: list[int],
+        memory: SharedMemory,
         *,
         ranks: int,
         slots: int,
@@ -92,47 +117,50 @@ class Crews:
         blas_threads: int = 1,
         seed: int = 0,
     ) -> None:
-        vectors = slots + len(lanes) * ranks * workspaces
-        size = vectors * (model.layout.size * model.dtype.itemsize + ALIGNMENT)
-        for count in lanes:
-            size += arena_bytes(model, steps, count, ranks, workspaces) + (2 + ranks) * ALIGNMENT
-            for shape, dtype in model.network.arrays(steps, count).values():
-                size += math.prod(shape) * dtype.itemsize + ALIGNMENT
+        counts = {"slots": slots, "workspaces": workspaces}
+        arena = Arena(memory.array)
+        Shared(model, lanes, ranks=ranks, **counts, arena=arena)
         self._teams: list[Team] = []
-        self._memory = SharedMemory(size)
-        arena = Arena(self._memory.array)
-        self.parameters = arena.zeros((slots, model.layout.size), model.dtype)
-        shares, starts = [], []
-        for _ in lanes:
-            starts.append(arena.size)
-            shares.append(arena.zeros((ranks, workspaces, model.layout.size), model.dtype))
-        self.gradients: list[Array] = shares
-        end = arena.size
+        self.crews: list[Crew] = []
+        arguments = {"model": model.config, "steps": steps, "lanes": lanes, "seed": seed, **counts}
+        start = arena.size
         try:
-            for index, count in enumerate(lanes):
-                arguments = {
-                    "model": model.config,
-                    "steps": steps,
-                    "lanes": count,
-                    "slots": slots,
-                    "workspaces": workspaces,
-                    "parameters": 0,
-                    "gradients": starts[index],
-                    "seed": (seed, index),
-                }
-                team = Team(CrewMember, arguments, self._memory, end, ranks=ranks, blas_threads=blas_threads)
-                self._teams.append(team)
-                end = team.end
+            for shard, count in enumerate(lanes):
+                teams, batches = [], []
+                for workspace in range(workspaces):
+                    here = {**arguments, "shard": shard, "workspace": workspace}
+                    team = Team(CrewMember, here, memory, start, ranks=ranks, blas_threads=blas_threads)
+                    self._teams.append(team)
+                    teams.append(team)
+                    batches.append(_Batch(model, steps, count, team.arena))
+                    start = team.arena.size + arena_bytes(model, steps, count, ranks, 1)
+                self.crews.append(Crew(teams, batches))
         except BaseException:
             self.close()
             raise
-        self.crews = [Crew(team) for team in self._teams]
+        assert start <= len(memory.array)
+
+    @staticmethod
+    def memory(
+        model: SequenceModel, steps: int, lanes: list[int], *, ranks: int, slots: int, workspaces: int
+    ) -> SharedMemory:
+        """Memory for `Shared` and for the crews."""
+        vectors = slots + len(lanes) * ranks * workspaces
+        size = vectors * (model.layout.size * model.dtype.itemsize + ALIGNMENT)
+        for count in lanes:
+            for rank in range(ranks):
+                for part in model.initial_state(count, Rank(rank, ranks)):
+                    size += sum(array.nbytes + ALIGNMENT for array in part)
+            team = arena_bytes(model, steps, count, ranks, 1) + (1 + ranks) * ALIGNMENT
+            for shape, dtype in model.network.arrays(steps, count).values():
+                team += math.prod(shape) * dtype.itemsize + ALIGNMENT
+            size += workspaces * team
+        return SharedMemory(size)
 
     def close(self) -> None:
-        """End the workers and give the memory back."""
+        """End the workers."""
         for team in self._teams:
             team.close()
-        self._memory.close()
 
     def __enter__(self) -> Crews:
         return self
@@ -142,7 +170,13 @@ class Crews:
     ) -> None:
         self.close()
 
-    def ready(self) -> None:
+    async def ready(self) -> None:
         """Wait until all workers have started. Raises WorkerError where one cannot."""
         for team in self._teams:
-            team.ready()
+            await team.ready()
+
+    async def watch(self) -> None:
+        """See `Team.watch`."""
+        async with trio.open_nursery() as nursery:
+            for team in self._teams:
+                nursery.start_soon(team.watch)

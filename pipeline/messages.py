@@ -1,10 +1,14 @@
-"""What travels through the channels. Every message is of one shard of one batch."""
+"""What travels through the channels. Every message is of one shard of one batch.
+
+Whoever receives a message owns what it refers to, until it sends it on.
+"""
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
 from ..core.batch import SequenceBatch
+from ..core.parameters import Array
 
 __all__ = ["Backwarded", "Forwarded", "Loaded"]
 
@@ -41,3 +45,4 @@ class Backwarded(NamedTuple):
     tokens: int
     total: float
     loss: float
+    gradients: Array  # (ranks, size): the shard's part of the gradient is their sum

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from time import perf_counter
 from typing import Any
 
-from .channels import ChannelReport, Receiver, Sender
+import trio
+
+from .channels import ChannelReport, Receiver, Sender, Waiting
+from .timeline import Timeline
 
 __all__ = ["Report", "StageMeter", "StageReport"]
 
@@ -31,7 +33,8 @@ class Report:
     ``step`` counts applied batches from 1 and is the version that this one made; ``version`` is the one that it
     was computed with, ``staleness`` how many updates older than the newest that was. ``loss`` is the mean loss in
     nats a token, measured before the batch changed the weights; ``grad_norm`` is the norm before clipping.
-    ``tokens_per_second`` is over the last steps, ``seconds`` since the start of the run.
+    ``tokens_per_second`` is over the last steps, ``seconds`` since the start of the run. ``executor`` is where it was
+    computed; what ``stages`` and ``channels`` count begins anew where that changes.
     """
 
     step: int
@@ -42,38 +45,57 @@ class Report:
     tokens: int
     tokens_per_second: float
     seconds: float
+    executor: str
     stages: tuple[StageReport, ...]
     channels: tuple[ChannelReport, ...]
 
 
 class StageMeter:
-    """Measures one stage: the stage says when it computes, its channel ends say how long it waited."""
+    """Measures one stage: the stage says when it computes, and its channel ends say when it waits.
 
-    def __init__(self, name: str, receivers: list[Receiver[Any]], senders: list[Sender[Any]]) -> None:
-        self.name, self.items = name, 0
-        self._receivers, self._senders = receivers, senders
-        self._busy = self._waiting = 0.0
+    A stage that does not say when it computes is busy whenever it does not wait.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        receivers: list[Receiver[Any]],
+        senders: list[Sender[Any]],
+        timeline: Timeline | None = None,
+    ) -> None:
+        self.name, self.items, self.waiting = name, 0, Waiting()
+        ends: list[Receiver[Any] | Sender[Any]] = [*receivers, *senders]
+        for end in ends:
+            end.waiting = self.waiting
+        self._timeline, self._busy = timeline, 0.0
+        self._start = self.waiting.resumed = trio.current_time()
 
     @contextmanager
-    def computing(self) -> Iterator[None]:
-        """Count the time of the block as busy."""
-        start = perf_counter()
-        try:
-            yield
-        finally:
-            self._busy += perf_counter() - start
+    def computing(self, batch: int, version: int | None = None) -> Iterator[None]:
+        """Count the time of the block as busy, and the batch as an item, if it comes to its end."""
+        start = trio.current_time()
+        yield
+        end = trio.current_time()
+        self._busy += end - start
+        self.items += 1
+        if self._timeline is not None:
+            self._timeline.add(self.name, batch, version, start, end)
 
     @contextmanager
-    def waiting(self) -> Iterator[None]:
+    def waiting_for_input(self) -> Iterator[None]:
         """Count the time of the block as waiting for input that no channel brings: the source, a version."""
-        start = perf_counter()
+        start = self.waiting.begin()
         try:
             yield
         finally:
-            self._waiting += perf_counter() - start
+            self.waiting.input += self.waiting.end(start)
+
+    def busy_since(self) -> float | None:
+        """Since when, by trio's clock, the stage has been at one item; None while it waits."""
+        return None if self.waiting.now else self.waiting.resumed
 
     def report(self) -> StageReport:
         """The times so far."""
-        waiting_for_input = self._waiting + sum(receiver.waited for receiver in self._receivers)
-        waiting_for_room = sum(sender.waited for sender in self._senders)
-        return StageReport(self.name, self.items, self._busy, waiting_for_input, waiting_for_room)
+        waiting = self.waiting
+        busy = self._busy if self.items else trio.current_time() - self._start - waiting.input - waiting.room
+        return StageReport(self.name, self.items, busy, waiting.input, waiting.room)

@@ -1,12 +1,13 @@
-"""A team: workers that run the same passes together, each as one rank, rank 0 here and the others in processes.
+"""A team: worker processes that run the same passes together, each as one rank.
 
-The processes share one block of memory. They meet twice a time step or so, which no operating system's wake-up is
+The processes share one block of memory. Ranks meet twice a time step or so, which no operating system's wake-up is
 fast enough for: a rank that waits looks at the counters of the others again and again. Between jobs a worker looks
-for `PATIENCE` seconds, then sleeps until its pipe wakes it; an idle team costs nothing. A worker ends when its pipe
-does, so none outlives the trainer.
+for `PATIENCE` seconds, then sleeps until its pipe wakes it; an idle team costs nothing. Rank 0 writes its result to a
+pipe, so whoever waits for a team can wait for much else as well. A worker ends when its pipe does, so none outlives
+the trainer.
 
 What a team computes is up to a *member*: an object that every rank makes from the same arguments, by the same
-function, in the same memory, and whose methods are passes (see `recurrio.core.ranks`).
+class, in the same memory, and whose methods are passes (see `recurrio.core.ranks`).
 """
 
 from __future__ import annotations
@@ -19,27 +20,37 @@ import platform
 import struct
 import subprocess
 import sys
-import threading
 from collections.abc import Callable
 from contextlib import suppress
 from time import perf_counter, sleep
 from types import TracebackType
-from typing import Any
+from typing import IO, Any, ClassVar, Protocol
 
 import numpy as np
+import trio
 
 from ..core.parameters import Array
 from ..core.ranks import Arena, Pass, Rank
 
-__all__ = ["SharedMemory", "Team", "WorkerError", "supported", "worker"]
+__all__ = ["SharedMemory", "Team", "TeamMember", "WorkerError", "supported", "worker"]
 
 PATIENCE = 0.002  # seconds
 SUSPENDED = 20_000  # looks, some ten milliseconds: the other rank is not computing at all
 LOOKS = 200  # at the counters, before the processor is offered to somebody else
 START = "from recurrio.pipeline.team import worker; worker()"
 JOB = struct.Struct("8d")  # the number of the pass among the member's, and its arguments
+RESULT = struct.Struct("d")
 
-Make = Callable[[dict[str, Any], Rank, Arena, Array], Any]  # arguments, rank, arena, the whole memory → a member
+
+class TeamMember(Protocol):
+    """What a rank does. `passes` are the names of its passes, which take numbers and return one, or None.
+
+    The `arena` that a member is made with begins in the whole `memory` after what the team itself needs.
+    """
+
+    passes: ClassVar[tuple[str, ...]]
+
+    def __init__(self, arguments: dict[str, Any], rank: Rank, arena: Arena, memory: Array) -> None: ...
 
 
 def supported() -> bool:
@@ -85,7 +96,7 @@ class _Meeting:
 
     @np.errstate(over="ignore", invalid="ignore")
     def run(self, one: Pass[Any], check: Callable[[], None]) -> Any:  # noqa: ANN401 (what the pass returns)
-        """Run a pass to its end, meeting the other ranks wherever it yields. `check` may find that one is gone."""
+        """Run a pass to its end, meeting the other ranks wherever it yields. `check` may end it."""
         counters, own, others, arrived = self._counters, self._own, self._others, self._arrived
         while True:
             try:
@@ -108,15 +119,15 @@ class _Meeting:
 
 
 class Team:
-    """`ranks` members made by `make`, a function at the top of a module, from `arguments`, which go through JSON.
+    """`ranks` worker processes, with members of the class `make` made from `arguments`, which go through JSON.
 
-    The member takes what the ranks share from the arena, which begins at `start` in `memory`; ``end`` is where the
-    next may begin. ``member`` is that of rank 0.
+    What they share begins at `start` in `memory`, and ``arena`` is where that of the members begins. A team does one
+    job at a time: `submit` it, and take its `result` when ``fd`` is readable; or `run` it.
     """
 
     def __init__(
         self,
-        make: Make,
+        make: type[TeamMember],
         arguments: dict[str, Any],
         memory: SharedMemory,
         start: int = 0,
@@ -124,18 +135,15 @@ class Team:
         ranks: int,
         blas_threads: int = 1,
     ) -> None:
-        arena, rank = Arena(memory.array, start), Rank(0, ranks)
-        self._meeting = _Meeting(arena, rank)
-        self.member = make(arguments, rank, arena, memory.array)
-        self.end = arena.size
-        self._failed = False
-        self._one_at_a_time = threading.Lock()  # passes may come from two threads
+        self.arena = Arena(memory.array, start)
+        self._jobs = _Meeting(self.arena, Rank(0, ranks)).jobs
+        self._passes, self._failed = make.passes, False
         plan = json.dumps([make.__module__, make.__name__, arguments, memory.fd, len(memory.array), start, ranks])
         threads = dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"), str(blas_threads))
         path = os.pathsep.join(entry or os.getcwd() for entry in sys.path)
         self._workers: list[subprocess.Popen[bytes]] = []
         try:
-            for index in range(1, ranks):
+            for index in range(ranks):
                 self._workers.append(
                     subprocess.Popen(
                         [sys.executable, "-P", "-c", START, str(index), plan],
@@ -150,12 +158,14 @@ class Team:
         except BaseException:
             self.close()
             raise
+        self._replies = [_fd(worker.stdout) for worker in self._workers]
+        self.fd = self._replies[0]
 
-    def ready(self) -> None:
+    async def ready(self) -> None:
         """Wait until all workers have started. Raises WorkerError where one cannot."""
-        for worker in self._workers:
-            assert worker.stdout is not None
-            if worker.stdout.read(1) != b"r":
+        for worker, reply in zip(self._workers, self._replies, strict=True):
+            await trio.lowlevel.wait_readable(reply)
+            if os.read(reply, 1) != b"r":
                 raise WorkerError(f"a worker process could not start (exit code {worker.wait()})")
 
     def close(self) -> None:
@@ -176,32 +186,51 @@ class Team:
     ) -> None:
         self.close()
 
-    def run(self, name: str, *arguments: float) -> Any:  # noqa: ANN401 (what the pass returns)
-        """Run the pass `name`, one of ``member.passes``, on all ranks; return what rank 0 does.
-
-        Raises WorkerError, and what the pass raises here; a team that has raised is of no more use.
-        """
-        with self._one_at_a_time:
-            if self._failed:
-                raise WorkerError("a pass has failed before, and the ranks are out of step")
-            self._failed = True  # until this one has ended well
-            job = [self.member.passes.index(name), *arguments]
-            message = JOB.pack(*job, *[0] * (8 - len(job)))
-            self._meeting.jobs[0] += 1  # it is what the workers look at
-            for worker in self._workers:
-                assert worker.stdin is not None
-                try:
-                    worker.stdin.write(message)
-                except BrokenPipeError:
-                    raise WorkerError(f"a worker process has ended (exit code {worker.wait()})") from None
-            result = self._meeting.run(getattr(self.member, name)(*arguments), self._check)
-            self._failed = False
-            return result
-
-    def _check(self) -> None:
+    def submit(self, name: str, *arguments: float) -> None:
+        """Start the pass `name`, one of ``make.passes``, on all ranks. Raises WorkerError."""
+        if self._failed:
+            raise WorkerError("a pass has not come to its end, and the ranks may be out of step")
+        self._failed = True  # until this one has ended well
+        job = [self._passes.index(name), *arguments]
+        message = JOB.pack(*job, *[0] * (8 - len(job)))
+        self._jobs[0] += 1  # it is what the workers look at
         for worker in self._workers:
-            if worker.poll() is not None:
-                raise WorkerError(f"a worker process has ended (exit code {worker.returncode})")
+            try:
+                os.write(_fd(worker.stdin), message)
+            except BrokenPipeError:
+                raise self._ended(worker) from None
+
+    def result(self) -> float:
+        """Wait for the end of the pass: what it returned on rank 0. Raises WorkerError."""
+        message = os.read(self.fd, RESULT.size)
+        if not message:
+            raise self._ended(self._workers[0])
+        self._failed = False
+        return float(RESULT.unpack(message)[0])
+
+    async def run(self, name: str, *arguments: float) -> float:
+        """`submit`, and `result` without holding up the event loop. A team whose run was cancelled is no more use."""
+        self.submit(name, *arguments)
+        await trio.lowlevel.wait_readable(self.fd)
+        return self.result()
+
+    async def watch(self) -> None:
+        """Raise WorkerError when a worker other than rank 0 ends, which the others would wait for forever."""
+        async with trio.open_nursery() as nursery:
+            for worker, reply in list(zip(self._workers, self._replies, strict=True))[1:]:
+                nursery.start_soon(self._watch, worker, reply)
+
+    async def _watch(self, worker: subprocess.Popen[bytes], reply: int) -> None:
+        await trio.lowlevel.wait_readable(reply)
+        raise self._ended(worker)
+
+    def _ended(self, worker: subprocess.Popen[bytes]) -> WorkerError:
+        return WorkerError(f"a worker process has ended (exit code {worker.wait()})")
+
+
+def _fd(pipe: IO[bytes] | None) -> int:
+    assert pipe is not None
+    return pipe.fileno()
 
 
 def worker() -> None:
@@ -230,4 +259,7 @@ def worker() -> None:
         if not message:
             return
         job, *numbers = JOB.unpack(message)
-        meeting.run(getattr(member, member.passes[int(job)])(*numbers), check)
+        result = meeting.run(getattr(member, member.passes[int(job)])(*numbers), check)
+        if index == 0:
+            with suppress(BrokenPipeError):
+                os.write(replies, RESULT.pack(result or 0.0))

@@ -147,11 +147,10 @@ async def _train(settings: Settings, display: Display, run: Run) -> None:
             executor=settings.executor,
         )
         run.text, run.trainer = TextModel(model, source.vocabulary), trainer
-        executor, _ = trainer.where(settings.seq_len, settings.batch_size)
         display.say(
             f"{settings.cell} {settings.layers}×{settings.hidden}, {model.layout.size:,} parameters, "
             f"{len(source.vocabulary)} symbols; {settings.batch_size} lanes × {settings.seq_len} steps; "
-            f"delay {settings.delay}, {executor} executor, {trainer.ranks} ranks"
+            f"delay {settings.delay}, {settings.executor} executor, {trainer.ranks} ranks"
         )
         await trainer.run(source, steps=settings.steps, on_report=on_report)
         run.leftover = source.leftover

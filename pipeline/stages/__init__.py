@@ -1,8 +1,8 @@
 """The four stages. Each is an async function that receives, computes, sends on, and closes what it sends to."""
 
-from .backward import backward
+from .backward import backward, recurrence, weight_gradient
 from .forward import forward
-from .load import load
-from .update import update
+from .load import Intake, load
+from .update import Applied, update
 
-__all__ = ["backward", "forward", "load", "update"]
+__all__ = ["Applied", "Intake", "backward", "forward", "load", "recurrence", "update", "weight_gradient"]

@@ -26,9 +26,8 @@ async def forward(
         async for number, shard, batch, tokens, total in receive_loaded:
             workspace = await receive_free.receive()
             version = planned_version(number, delay)
-            with meter.waiting():
+            with meter.waiting_for_input():
                 slot = await versions.wait_for(version)
-            with meter.computing():
-                loss = await place.forward(workspace, slot, batch)
-            meter.items += 1
+            with meter.computing(number, version):
+                loss = await place.forward(workspace, slot, number, batch)
             await send_forwarded.send(Forwarded(number, shard, version, workspace, tokens, total, loss))

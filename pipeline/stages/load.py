@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import ExitStack
+
+import trio
 
 from ...core.batch import SequenceBatch
 from ...core.errors import ArgumentError
@@ -12,40 +14,72 @@ from ..channels import Sender
 from ..messages import Loaded
 from ..reports import StageMeter
 
-__all__ = ["load"]
+__all__ = ["Intake", "load"]
+
+
+class Intake:
+    """The way in: `first`, and batches of `source` until it ends, until `close`, or `limit` in all."""
+
+    def __init__(self, first: SequenceBatch, source: AsyncIterator[SequenceBatch], limit: int | None) -> None:
+        self._first: SequenceBatch | None = first
+        self._source, self._left = source, limit
+        self._closed = False
+        self._waiting: trio.CancelScope | None = None
+
+    async def next(self) -> SequenceBatch | None:
+        """The next batch; None when there is none any more."""
+        if self._closed or self._left == 0:
+            return None
+        batch, self._first = self._first, None
+        if batch is None:
+            with trio.CancelScope() as self._waiting:
+                batch = await anext(self._source, None)
+            self._closed = batch is None
+        if self._left is not None:
+            self._left -= 1
+        return batch
+
+    @property
+    def closed(self) -> bool:
+        """Whether no more batches will come."""
+        return self._closed or self._left == 0
+
+    def close(self) -> None:
+        """Take nothing more in; a wait for the source ends."""
+        self._closed = True
+        if self._waiting is not None:
+            self._waiting.cancel()
 
 
 async def load(
-    first: SequenceBatch,
-    rest: AsyncIterator[SequenceBatch],
+    intake: Intake,
+    shape: tuple[int, ...],
     lanes: list[slice],
     send_loaded: list[Sender[Loaded]],
     meter: StageMeter,
     network: Network,
-    limit: int | None,
+    numbers: Iterable[int],
 ) -> None:
-    """Send each shard its slice of `first` and of the `rest`, until they end or `limit` batches have gone out.
+    """Send each shard its slice of the batches from `intake`, numbered by `numbers`, until either ends.
 
-    Raises ArgumentError where a batch has another shape than the first, or does not fit the model.
+    Raises ArgumentError where the inputs of a batch have another `shape`, or it does not fit the model.
     """
     with ExitStack() as stack:
         for sender in send_loaded:
             stack.enter_context(sender)
-        shape, number = first.inputs.shape, 0
-        batch: SequenceBatch | None = first
-        while batch is not None:
-            if batch.inputs.shape != shape:
-                raise ArgumentError(f"batch {number}: inputs", f"the shape {shape} of the first", batch.inputs.shape)
-            try:
-                network.check(batch)
-            except ArgumentError as error:
-                raise ArgumentError(f"batch {number}: {error.argument}", error.expected, error.got) from None
-            total = network.total(batch)
+        for number in numbers:
+            with meter.waiting_for_input():
+                batch = await intake.next()
+            if batch is None:
+                return
+            with meter.computing(number):
+                if batch.inputs.shape != shape:
+                    expected = f"the shape {shape} of the first"
+                    raise ArgumentError(f"batch {number}: inputs", expected, batch.inputs.shape)
+                try:
+                    network.check(batch)
+                except ArgumentError as error:
+                    raise ArgumentError(f"batch {number}: {error.argument}", error.expected, error.got) from None
+                total = network.total(batch)
             for shard, (part, sender) in enumerate(zip(lanes, send_loaded, strict=True)):
                 await sender.send(Loaded(number, shard, batch.lanes(part), batch.tokens, total))
-            meter.items += 1
-            number += 1
-            if number == limit:
-                break
-            with meter.waiting():
-                batch = await anext(rest, None)

@@ -9,7 +9,6 @@ import numpy as np
 import trio
 
 from ...core.optimizers import Optimizer
-from ...core.parameters import Array
 from ...core.schedules import Schedule
 from ...core.serial import planned_version
 from ...core.serial import update as apply
@@ -26,7 +25,6 @@ Applied = Callable[[int, int, float, float, int], None]  # step, version, loss, 
 async def update(
     receive_backwarded: list[Receiver[Backwarded]],
     send_free: list[Sender[int]],
-    gradients: list[Array],
     versions: VersionStore,
     optimizer: Optimizer,
     clip: float | None,
@@ -34,14 +32,14 @@ async def update(
     delay: int,
     meter: StageMeter,
     applied: Applied,
+    loss: float | None,
 ) -> None:
     """Apply every batch, give its workspaces back, and call `applied`.
 
-    `gradients` holds for each shard the gradients of its workspaces ``(workspaces, ranks, size)``. Receiving from the
-    shards in turn is what fixes the order of the sum.
+    Receiving from the shards in turn is what fixes the order of the sum. `loss` is that of the batch before the first,
+    for the schedule.
     """
-    scratch = np.empty_like(gradients[0][0, 0])
-    loss: float | None = None
+    scratch = np.empty_like(versions.parameters(versions.latest))
     with ExitStack() as stack:
         for receiver in receive_backwarded:
             stack.enter_context(receiver)
@@ -53,19 +51,17 @@ async def update(
             number, version = messages[0].number, planned_version(versions.latest, delay)
             if any(message.number != versions.latest or message.version != version for message in messages):
                 raise RuntimeError(f"expected batch {versions.latest} with version {version}, got {messages}")
-            taken = zip(gradients, messages, strict=True)
-            parts = [part for workspaces, message in taken for part in workspaces[message.workspace]]
+            parts = [part for message in messages for part in message.gradients]
             if schedule is not None:
                 optimizer.lr = schedule.lr(number, loss)
             loss = 0.0
             for message in messages:  # not sum(), which rounds in another way from Python 3.12 on
                 loss += message.loss
             loss /= messages[0].total
-            with meter.computing():
+            with meter.computing(number, version):
                 next_parameters = versions.parameters(number + 1)
                 norm = apply(versions.parameters(number), parts, optimizer, clip, next_parameters, scratch)
             versions.publish()
-            meter.items += 1
             applied(number + 1, version, loss, norm, messages[0].tokens)
             for sender, message in zip(send_free, messages, strict=True):
                 await sender.send(message.workspace)

@@ -148,6 +148,7 @@ def test_two_batches_in_flight_do_not_touch_each_other() -> None:
         list(space.forward(model.parameters, batch, model.initial_state(3)))
     for space, expected in zip(spaces, alone, strict=True):
         list(space.backward(1 / 15))
+        list(space.weight_gradient())
         assert np.array_equal(space.gradient, expected)
 
 

@@ -185,10 +185,15 @@ def test_nothing_is_allocated_that_grows_with_the_steps(cell: str) -> None:
         workspace, weights = tape.workspace, layer.stack.weights(layer.layout.views(layer.parameters))
         gradient = layer.stack.weights(layer.layout.views(np.empty_like(layer.parameters)))
         state, found = layer.stack.initial_state(4), []
-        for one in (lambda: workspace.forward(weights, state), lambda: workspace.backward(gradient)):
-            list(one())
+        passes = (
+            lambda: list(workspace.forward(weights, state)),
+            lambda: list(workspace.backward()),
+            lambda: workspace.weight_gradient(gradient),
+        )
+        for one in passes:
+            one()
             tracemalloc.start()
-            list(one())
+            one()
             found.append(tracemalloc.get_traced_memory()[1])
             tracemalloc.stop()
         return found

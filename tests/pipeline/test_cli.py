@@ -89,7 +89,7 @@ BAD = {
     "an impossible size": (["train", "text.txt", "--hidden", "9999999"], 1, "not enough memory"),
     "an output that is no folder": (["train", "text.txt", "--out", "text.txt"], 1, "--out text.txt: File exists"),
     "an output below a file": (["train", "text.txt", "--out", "text.txt/x"], 1, "--out text.txt/x: Not a directory"),
-    "a diverging run": (["train", "text.txt", "--lr", "1e30"], 1, "a smaller learning rate"),
+    "a diverging run": (["train", "text.txt", "--lr", "1e38", "--epochs", "9"], 1, "a smaller learning rate"),
     "no checkpoint": (["generate", "text.txt"], 1, "text.txt: not a safetensors file"),
     "a missing checkpoint": (["generate", "none"], 1, "none: No such file or directory"),
 }

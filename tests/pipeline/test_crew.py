@@ -16,7 +16,6 @@ import pytest
 from recurrio.core import Adam, SequenceBatch, SequenceModel
 from recurrio.pipeline import Report, Trainer, crew, team
 from recurrio.pipeline.blas import blas_threads
-from recurrio.pipeline.crew import Crew
 from recurrio.pipeline.team import WorkerError
 
 pytestmark = pytest.mark.skipif(not team.supported(), reason="worker processes take Linux on x86-64")
@@ -33,6 +32,11 @@ def workers_of(parent: int) -> list[int]:
         if int(fields[1]) == parent and fields[0] != "Z":
             found.append(int(stat.parent.name))
     return found
+
+
+def state_of(process: int) -> str:
+    """One letter: R for running, S for sleeping."""
+    return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0]
 
 
 def wait_until(condition: Callable[[], bool]) -> None:
@@ -87,7 +91,7 @@ def test_no_worker_outlives_a_trainer_that_is_killed(text_file: Path, tmp_path: 
         process.stdout.readline()
         process.stdout.readline()
         workers = workers_of(process.pid)
-        assert len(workers) == 1
+        assert len(workers) == 2
         process.kill()
     wait_until(lambda: not any(Path(f"/proc/{worker}/cmdline").exists() for worker in workers))
 
@@ -102,16 +106,18 @@ def test_an_idle_worker_sleeps(tmp_path: Path) -> None:
         process.stdin.write(b"abcdefghijklmnopq")
         process.stdin.flush()
         process.stdout.readline()
-        (worker,) = workers_of(process.pid)
-        wait_until(lambda: Path(f"/proc/{worker}/stat").read_text().rpartition(")")[2].split()[0] == "S")
+        for worker in workers_of(process.pid):
+            wait_until(lambda worker=worker: state_of(worker) == "S")
         process.stdin.close()
         assert process.wait(timeout=30) == 0
 
 
-def test_closing_ends_the_workers() -> None:
+async def test_closing_ends_the_workers() -> None:
     model = SequenceModel(9, hidden_size=8, seed=1)
-    with crew.Crews(model, 6, [2, 2], ranks=2, slots=2, workspaces=1) as crews:
-        crews.ready()
-        assert len(workers_of(os.getpid())) == 2
-        assert all(isinstance(one, Crew) for one in crews.crews)
+    counts = {"ranks": 2, "slots": 3, "workspaces": 2}
+    memory = crew.Crews.memory(model, 6, [2, 2], **counts)
+    with crew.Crews(model, 6, [2, 2], memory, **counts) as crews:
+        await crews.ready()
+        assert len(workers_of(os.getpid())) == 8
     assert workers_of(os.getpid()) == []
+    memory.close()

@@ -1,36 +1,86 @@
-"""A team: passes that meet, and what happens after one has failed."""
+"""A team: passes that meet in processes, and what happens after one has failed."""
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
+from typing import Any, ClassVar
+
 import numpy as np
 import pytest
+import trio
 
-from recurrio.core.ranks import Pass
-from recurrio.pipeline.crew import CrewMember
+from recurrio.core.parameters import Array
+from recurrio.core.ranks import Arena, Pass, Rank
 from recurrio.pipeline.team import SharedMemory, Team, WorkerError, supported
 
 pytestmark = pytest.mark.skipif(not supported(), reason="worker processes take Linux on x86-64")
 
 
-def test_a_team_that_has_failed_is_of_no_more_use(monkeypatch: pytest.MonkeyPatch) -> None:
-    model = {"vocabulary_size": 5, "hidden_size": 4}
-    arguments = {"model": model, "steps": 3, "lanes": 2, "slots": 1, "workspaces": 1, "seed": [0, 0]}
-    memory = SharedMemory(1 << 22)
+class Adder:
+    """Every rank writes its number and a bit, and after the meeting adds up what all have written."""
+
+    passes: ClassVar[tuple[str, ...]] = ("add", "fail")
+
+    def __init__(self, arguments: dict[str, Any], rank: Rank, arena: Arena, memory: Array) -> None:
+        self._numbers = arena.zeros((rank.count,), np.dtype(np.float64))
+        self._rank, self._bit = rank, arguments["bit"]
+
+    def add(self, number: float, *_: float) -> Pass[float]:
+        """``ranks · (number + bit)``, if the ranks have met."""
+        self._numbers[self._rank.index] = number + self._bit
+        yield
+        total = float(self._numbers.sum())
+        yield  # nobody writes again before all have read
+        return total
+
+    def fail(self, *_: float) -> Pass[None]:
+        """Ends the worker."""
+        yield
+        if self._rank.index == 0:
+            os._exit(3)
+
+
+@pytest.fixture
+def team() -> Iterator[Team]:
+    memory = SharedMemory(1 << 16)
     try:
-        places = {"parameters": 1 << 20, "gradients": 2 << 20}
-        with Team(CrewMember, {**arguments, **places}, memory, ranks=2) as team:
-            team.ready()
-            assert team.run("forward", 0, 0, 0, 0, 0) == pytest.approx(6 * np.log(5))  # all parameters are zero
-
-            def fail(*_: float) -> Pass[None]:
-                yield
-                raise RuntimeError("broken")
-
-            monkeypatch.setattr(team.member, "forward", fail)
-            with pytest.raises(RuntimeError, match="broken"):
-                team.run("forward", 0, 0, 0, 0, 0)
-            monkeypatch.undo()
-            with pytest.raises(WorkerError, match="out of step"):
-                team.run("forward", 0, 0, 0, 0, 0)
+        with Team(Adder, {"bit": 0.5}, memory, ranks=3) as team:
+            yield team
     finally:
         memory.close()
+
+
+async def test_ranks_meet_and_the_result_is_that_of_rank_0(team: Team) -> None:
+    await team.ready()
+    for number in range(200):
+        assert await team.run("add", number) == 3 * (number + 0.5)
+    team.submit("add", 7)
+    assert team.result() == 22.5
+
+
+async def test_a_worker_that_ends_is_an_error_and_the_team_of_no_more_use(team: Team) -> None:
+    await team.ready()
+    with pytest.raises(WorkerError, match=r"a worker process has ended \(exit code 3\)"):
+        await team.run("fail")
+    with pytest.raises(WorkerError, match="out of step"):
+        await team.run("add", 1)
+
+
+async def test_a_worker_that_the_others_wait_for_is_watched(team: Team) -> None:
+    await team.ready()
+    with pytest.RaisesGroup(WorkerError, flatten_subgroups=True):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(team.watch)
+            await trio.testing.wait_all_tasks_blocked()
+            team._workers[2].kill()
+            await trio.sleep_forever()
+
+
+async def test_a_team_whose_run_was_cancelled_is_of_no_more_use(team: Team) -> None:
+    await team.ready()
+    with trio.CancelScope() as scope:
+        scope.cancel()
+        await team.run("add", 1)
+    with pytest.raises(WorkerError, match="out of step"):
+        team.submit("add", 1)

@@ -17,8 +17,8 @@ from recurrio.core.serial import Step, train
 from recurrio.core.shard import Shard
 from recurrio.pipeline import Report, Trainer
 from recurrio.pipeline.blas import blas_threads
+from recurrio.pipeline.executors import EXECUTORS
 from recurrio.pipeline.places import InlinePlace
-from recurrio.pipeline.trainer import EXECUTORS
 
 Batches = Callable[..., list[SequenceBatch]]
 VOCABULARY = 9
@@ -107,15 +107,15 @@ async def test_same_bits_whatever_the_timing(seed: int, make_batches: Batches, m
     dice = random.Random(seed)
 
     def dawdling(method: Callable[..., object]) -> Callable[..., object]:
-        async def call(self: InlinePlace, *arguments: object) -> object:
+        async def call(self: InlinePlace, *arguments: object, **options: object) -> object:
             for _ in range(dice.choice((0, 0, 1, 5, 20))):
                 await trio.lowlevel.checkpoint()
-            return await method(self, *arguments)
+            return await method(self, *arguments, **options)
 
         return call
 
-    monkeypatch.setattr(InlinePlace, "forward", dawdling(InlinePlace.forward))
-    monkeypatch.setattr(InlinePlace, "backward", dawdling(InlinePlace.backward))
+    for name in ("forward", "backward", "weight_gradient"):
+        monkeypatch.setattr(InlinePlace, name, dawdling(getattr(InlinePlace, name)))
     batches = make_batches(20, 6, 6, VOCABULARY)
     expected, _ = run_serial(batches, shards=3, delay=seed % 3)
     model = make_model()
@@ -207,7 +207,8 @@ async def test_steps_limit_and_going_on(make_batches: Batches) -> None:
 
 async def test_where_the_time_goes(make_batches: Batches) -> None:
     reports: list[Report] = []
-    await Trainer(make_model(), Adam(0.01), shards=2).run(make_batches(20, 6, 4, VOCABULARY), on_report=reports.append)
+    trainer = Trainer(make_model(), Adam(0.01), shards=2, executor="inline")
+    await trainer.run(make_batches(20, 6, 4, VOCABULARY), on_report=reports.append)
     last = reports[-1]
     names = ["load", "forward 0", "forward 1", "backward 0", "backward 1", "update"]
     assert [stage.name for stage in last.stages] == names

@@ -1,0 +1,169 @@
+"""One run of a trainer: its buffers, where it is computed, and its reports."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Mapping
+from contextlib import AsyncExitStack
+from itertools import count
+
+import trio
+
+from ..core.batch import SequenceBatch, shard_lanes
+from ..core.ranks import Arena
+from ..core.shard import Shard
+from .crew import Crews
+from .executors import Chooser, candidates
+from .places import InlinePlace, Place, ThreadPlace
+from .plan import Plan
+from .reports import Report
+from .shared import Shared
+from .stages import Intake
+from .timeline import Timeline
+from .versions import VersionStore
+from .watchdog import watch
+from .wiring import Stage, Wiring
+
+__all__ = ["Run"]
+
+SPEED_WINDOW = 32  # steps that tokens_per_second is measured over
+
+
+class Run:
+    """A run of `plan` on the batches of `intake`, which have the shape of `first`.
+
+    `steps` is how many there will be, if that is known, and `before` how many the trainer has applied in other runs.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        intake: Intake,
+        first: SequenceBatch,
+        steps: int | None,
+        before: int,
+        on_report: Callable[[Report], None],
+        between: Mapping[str, Stage],
+        timeline: Timeline | None,
+    ) -> None:
+        self._plan, self._intake, self._before, self._on_report = plan, intake, before, on_report
+        self._between, self._timeline, self._shape = between, timeline, first.inputs.shape
+        self._lanes = shard_lanes(first.inputs.shape[1], plan.shards)
+        self._widths = [part.stop - part.start for part in self._lanes]
+        self._counts = {"ranks": plan.ranks, "slots": plan.delay + 2, "workspaces": plan.workspaces()}
+        workers = {
+            "inline": 1,
+            "thread": plan.shards * (2 if plan.delay else 1),
+            "process": plan.shards * plan.ranks * self._counts["workspaces"],
+        }
+        names = candidates(plan.executor, workers, long=plan.long(first))
+        self._split = plan.split(first)
+        self.chooser = Chooser(names, workers, steps)
+        self._memory = None
+        if "process" in names:
+            self._memory = Crews.memory(plan.model, self._shape[0], self._widths, **self._counts)
+        arena = Arena(None if self._memory is None else self._memory.array)
+        self._shared = Shared(plan.model, self._widths, **self._counts, arena=arena)
+        self._shared.parameters[0] = plan.model.parameters
+        self.versions = VersionStore(self._shared.parameters)
+        self._shards: list[Shard] = []
+        self._scope = trio.CancelScope()
+        self._loss: float | None = None
+        self._start = trio.current_time()
+        self._finished = deque([(self._start, 0)], maxlen=SPEED_WINDOW)
+
+    def close(self) -> None:
+        """Write the latest version into the model, and give the memory back."""
+        self.versions.copy_latest(self._plan.model.parameters)
+        if self._memory is not None:
+            self._memory.close()
+
+    def stop(self, grace: float) -> None:
+        """Take no more batches in; what is not applied after `grace` seconds is dropped."""
+        self._intake.close()
+        self._scope.deadline = min(self._scope.deadline, trio.current_time() + grace)
+
+    async def train(self) -> None:
+        """Run to the end of the intake, with one executor after another until one is chosen."""
+        with self._scope:
+            while not self._intake.closed:
+                executor, limit = self.chooser.next(self.versions.latest)
+                await self._segment(executor, limit)
+
+    async def _segment(self, executor: str, limit: int | None) -> None:
+        first = self.versions.latest
+        wiring, times = Wiring(self._plan, self._between, self._timeline), list[float]()
+
+        def applied(step: int, version: int, loss: float, grad_norm: float, tokens: int) -> None:
+            now, (since, before) = trio.current_time(), self._finished[0]
+            total = self._finished[-1][1] + tokens
+            self._finished.append((now, total))
+            self._loss = loss
+            if limit is not None:
+                times.append(now)
+            stages, channels = wiring.reports()
+            self._on_report(
+                Report(
+                    step=self._before + step,
+                    version=self._before + version,
+                    staleness=step - 1 - version,
+                    loss=loss,
+                    grad_norm=grad_norm,
+                    tokens=total,
+                    tokens_per_second=(total - before) / max(now - since, 1e-9),
+                    seconds=now - self._start,
+                    executor=executor,
+                    stages=stages,
+                    channels=channels,
+                )
+            )
+
+        async with AsyncExitStack() as stack, trio.open_nursery() as helpers:
+            places = await self._places(executor, stack, helpers)
+            if limit is None and executor == "process":
+                self._shards.clear()  # what they were tried with is not needed any more
+            if self._plan.watchdog is not None:
+                helpers.start_soon(watch, wiring.meters, places, self._plan.watchdog)
+            await wiring.run(
+                self._intake,
+                self._shape,
+                count(first) if limit is None else range(first, first + limit),
+                self._lanes,
+                places,
+                [carried.gradients for carried in self._shared.carried],
+                self.versions,
+                applied,
+                self._loss,
+                split=self._split,
+            )
+            helpers.cancel_scope.cancel()
+        if limit is not None:
+            self.chooser.measured(executor, times)
+
+    async def _places(self, executor: str, stack: AsyncExitStack, helpers: trio.Nursery) -> list[Place]:
+        """Where the shards are computed, until `stack` is left."""
+        plan, steps = self._plan, self._shape[0]
+        if executor == "process":
+            assert self._memory is not None
+            crews = Crews(
+                plan.model,
+                steps,
+                self._widths,
+                self._memory,
+                **self._counts,
+                blas_threads=plan.blas_threads,
+                seed=plan.seed,
+            )
+            stack.enter_context(crews)
+            await crews.ready()
+            helpers.start_soon(crews.watch)
+            return [*crews.crews]
+        if not self._shards:
+            self._shards += [
+                Shard(plan.model, steps, width, self._shared.parameters, carried, (plan.seed, index))
+                for index, (width, carried) in enumerate(zip(self._widths, self._shared.carried, strict=True))
+            ]
+        if executor == "inline":
+            return [InlinePlace(shard) for shard in self._shards]
+        limiter = trio.CapacityLimiter(2 * plan.shards)  # every forward and backward task may compute at once
+        return [ThreadPlace(shard, limiter) for shard in self._shards]

@@ -1,0 +1,135 @@
+"""The wiring of the pipeline: the channels, and the stages between them in one nursery.
+
+For M shards, with a chain of channels for each (m = 0 … M−1)::
+
+    batches ─► load ─┬─ loaded m ─► forward m ─ forwarded m ─► backward m ─ backwarded m ─┬─► update ─► on_report
+                     │                 ▲                                                  │
+                     └ …               └──────────────── free m (workspaces) ◄────────────┘
+
+The only cycle is the one of the free workspaces. It cannot fill up: ``free m`` has room for every workspace there is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from typing import Any
+
+import trio
+
+from ..core.parameters import Array
+from . import stages
+from .channels import Channel, ChannelReport, Receiver, Sender
+from .places import Place
+from .plan import Plan
+from .reports import StageMeter, StageReport
+from .timeline import Timeline
+from .versions import VersionStore
+
+__all__ = ["LINKS", "Stage", "Wiring"]
+
+LINKS = ("loaded", "forwarded", "backwarded")  # between the stages: where users can put a stage of their own
+
+Stage = Callable[[Receiver[Any], Sender[Any]], Awaitable[None]]
+
+
+class Wiring:
+    """The stages, wired up for `plan`; stages of the user's come in where `between` says, in each shard's chain."""
+
+    def __init__(self, plan: Plan, between: Mapping[str, Stage], timeline: Timeline | None) -> None:
+        self._plan, self._between, self._timeline = plan, between, timeline
+        self._channels: list[Channel[Any]] = []
+        self.meters: list[StageMeter] = []
+
+    def reports(self) -> tuple[tuple[StageReport, ...], tuple[ChannelReport, ...]]:
+        """What stages and channels have counted so far."""
+        return tuple(meter.report() for meter in self.meters), tuple(channel.report() for channel in self._channels)
+
+    async def run(
+        self,
+        intake: stages.Intake,
+        shape: tuple[int, ...],
+        numbers: Iterable[int],
+        lanes: list[slice],
+        places: list[Place],
+        gradients: list[Array],
+        versions: VersionStore,
+        applied: stages.Applied,
+        loss: float | None,
+        *,
+        split: bool,
+    ) -> None:
+        """Run the stages on the batches of `intake`, numbered by `numbers`, until either ends.
+
+        `places` compute the shards, of the `lanes`, and leave their `gradients` ``(ranks, workspaces, size)``. With
+        `split` the backward pass is two stages. See the stages for the other arguments.
+        """
+        plan = self._plan
+        async with trio.open_nursery() as nursery:
+            loaded, forwarded, backwarded = (
+                [self._link(nursery, link, m) for m in range(plan.shards)] for link in LINKS
+            )
+            free = [self._channel(f"free {m}", rows.shape[1]) for m, rows in enumerate(gradients)]
+            for channel in free:
+                for workspace in range(channel.capacity):
+                    await channel.sender.send(workspace)
+
+            send: list[Sender[Any]] = [sender for sender, _ in loaded]
+            meter = self._meter("load", [], send)
+            nursery.start_soon(
+                stages.load, intake, shape, lanes, send, meter, plan.model.network, numbers, name=meter.name
+            )
+            for m, place in enumerate(places):
+                ends = loaded[m][1], free[m].receiver, forwarded[m][0]
+                meter = self._meter(f"forward {m}", [*ends[:2]], [ends[2]])
+                nursery.start_soon(stages.forward, *ends, place, versions, plan.delay, meter, name=meter.name)
+            for m, place in enumerate(places):
+                receive, send_on = forwarded[m][1], backwarded[m][0]
+                stage: Callable[..., Awaitable[None]] = stages.backward
+                name = f"backward {m}"
+                if split:
+                    recurred = self._channel(f"recurred {m}", plan.capacity)
+                    meter = self._meter(name, [receive], [recurred.sender])
+                    nursery.start_soon(stages.recurrence, receive, recurred.sender, place, meter, name=meter.name)
+                    receive, stage, name = recurred.receiver, stages.weight_gradient, f"weight gradient {m}"
+                meter = self._meter(name, [receive], [send_on])
+                nursery.start_soon(stage, receive, send_on, place, gradients[m], meter, name=meter.name)
+            receivers: list[Receiver[Any]] = [receiver for _, receiver in backwarded]
+            meter = self._meter("update", receivers, [])
+            nursery.start_soon(
+                stages.update,
+                receivers,
+                [channel.sender for channel in free],
+                versions,
+                plan.optimizer,
+                plan.clip,
+                plan.schedule,
+                plan.delay,
+                meter,
+                applied,
+                loss,
+                name=meter.name,
+            )
+
+    def _channel(self, name: str, capacity: int) -> Channel[Any]:
+        self._channels.append(Channel(name, capacity))
+        return self._channels[-1]
+
+    def _meter(self, name: str, receivers: list[Receiver[Any]], senders: list[Sender[Any]]) -> StageMeter:
+        self.meters.append(StageMeter(name, receivers, senders, self._timeline))
+        return self.meters[-1]
+
+    def _link(self, nursery: trio.Nursery, link: str, shard: int) -> tuple[Sender[Any], Receiver[Any]]:
+        """A channel's sender and its receiver; where the user has a stage there, those before and behind it."""
+        channel = self._channel(f"{link} {shard}", self._plan.capacity)
+        if link not in self._between:
+            return channel.sender, channel.receiver
+        behind = self._channel(f"{link} {shard}, passed on", self._plan.capacity)
+        meter = self._meter(f"after {link} {shard}", [channel.receiver], [behind.sender])
+        nursery.start_soon(_closing, self._between[link], channel.receiver, behind.sender, name=meter.name)
+        return channel.sender, behind.receiver
+
+
+async def _closing(stage: Stage, receive: Receiver[Any], send: Sender[Any]) -> None:
+    """Run the user's stage, and close its channels behind it whatever it does."""
+    with receive, send:
+        await stage(receive, send)
