@@ -7,9 +7,8 @@ the peak depth; and each end tells the meter of its stage when it waits.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from types import TracebackType
-from typing import Generic, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
 import trio
 
@@ -18,8 +17,7 @@ __all__ = ["Channel", "ChannelReport", "Receiver", "Sender", "Waiting"]
 T = TypeVar("T")
 
 
-@dataclass(frozen=True)
-class ChannelReport:
+class ChannelReport(NamedTuple):
     """Counts of one channel: ``items`` sent so far, ``depth`` now, ``peak`` depth, of ``capacity``."""
 
     name: str
@@ -89,6 +87,11 @@ class Sender(Generic[T]):
             await self._send.send(item)
         finally:
             self.waiting.room += self.waiting.end(start)
+        self._channel.sent()
+
+    def send_nowait(self, item: T) -> None:
+        """Send `item` where there is room. Raises trio.WouldBlock where there is none."""
+        self._send.send_nowait(item)
         self._channel.sent()
 
     def __enter__(self) -> Sender[T]:

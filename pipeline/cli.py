@@ -12,6 +12,7 @@ import math
 import os
 import sys
 from collections.abc import Callable
+from functools import partial
 from typing import NoReturn
 
 import numpy as np
@@ -25,7 +26,8 @@ from .demo import demo
 from .display import open_display
 from .executors import EXECUTORS
 from .sources import SourceError
-from .training import OPTIMIZERS, Settings, checkpoint_path, prepare_folder, save, train_text
+from .timeline import Timeline
+from .training import OPTIMIZERS, Settings, checkpoint_path, prepare_folder, save, train_text, try_file
 
 __all__ = ["main"]
 
@@ -58,7 +60,7 @@ def _number(text: str) -> float:
     return value
 
 
-def _clip(text: str) -> float | None:
+def _number_or_none(text: str) -> float | None:
     return None if text == "none" else _number(text)
 
 
@@ -91,10 +93,20 @@ def _parser() -> argparse.ArgumentParser:
     add("--optimizer", choices=list(OPTIMIZERS), default=default.optimizer, help="(%(default)s)")
     rates = ", ".join(f"{rate} for {name}" for name, (_, rate) in OPTIMIZERS.items())
     add("--lr", type=_number, metavar="RATE", help=f"learning rate ({rates})")
-    add("--clip", type=_clip, default=default.clip, metavar="NORM", help="largest gradient norm, or none (%(default)s)")
+    add(
+        "--clip",
+        type=_number_or_none,
+        default=default.clip,
+        metavar="NORM",
+        help="largest gradient norm, or none (%(default)s)",
+    )
     add("--delay", type=_whole(0), default=0, metavar="N", help="planned age of a batch's parameters (%(default)s)")
     add("--executor", choices=EXECUTORS, default="auto", help="where the passes compute (%(default)s)")
+    help_ = "end the run when a stage hangs for so long, or none (%(default)s)"
+    add("--watchdog", type=_number_or_none, default=default.watchdog, metavar="SECONDS", help=help_)
     add("--seed", type=_whole(0), default=0, metavar="N", help="of the initial weights (%(default)s)")
+    add("--trace", metavar="FILE", help="write who computed what when, for Perfetto or chrome://tracing")
+    add("--timeline", metavar="FILE", help="draw that of the last batches, as an SVG picture")
     add("--out", default="run", metavar="DIR", help="folder of the checkpoint (%(default)s)")
     add("--json", action="store_true", help="one JSON object a line for every batch")
 
@@ -113,18 +125,32 @@ def _parser() -> argparse.ArgumentParser:
 
 def _train(arguments: argparse.Namespace) -> int:
     options = vars(arguments)
-    folder, as_json = options.pop("out"), options.pop("json")
+    folder, as_json, trace, picture = (options.pop(name) for name in ("out", "json", "trace", "timeline"))
     settings = Settings(**{name: value for name, value in options.items() if name != "command"})
     try:
         prepare_folder(folder)
     except OSError as error:
         return _fail(f"--out {folder}: {error.strerror}")
+    for option, file in (("--trace", trace), ("--timeline", picture)):
+        try:
+            if file is not None:
+                try_file(file)
+        except OSError as error:
+            return _fail(f"{option} {file}: {error.strerror}")
+    timeline = None if trace is None and picture is None else Timeline()
     with open_display(as_json=as_json) as display:
-        run = trio.run(train_text, settings, display)
+        run = trio.run(partial(train_text, settings, display, timeline=timeline))
     try:
         path = save(run, settings, folder)
     except OSError as error:
         return _fail(f"{checkpoint_path(folder)}: {error.strerror}")
+    if timeline is not None:
+        for file, write in ((trace, timeline.write_trace), (picture, timeline.write_svg)):
+            try:
+                if file is not None:
+                    write(file)
+            except OSError as error:
+                return _fail(f"{file}: {error.strerror}")
     if isinstance(run.error, BrokenPipeError):
         raise run.error
     if run.error is not None:

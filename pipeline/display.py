@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import sys
 from collections import deque
@@ -78,7 +77,8 @@ class JsonDisplay(PlainDisplay):
 
     def report(self, report: Report) -> None:
         """See `Display`."""
-        print(json.dumps(dataclasses.asdict(report)), flush=True)
+        parts = {name: [part._asdict() for part in getattr(report, name)] for name in ("stages", "channels")}
+        print(json.dumps(report._asdict() | parts), flush=True)
 
 
 class LiveDisplay:
@@ -122,7 +122,7 @@ class LiveDisplay:
 
         stages = Table("stage", "batches", "busy", "waits for input", "waits for room", box=None, pad_edge=False)
         for stage in report.stages:
-            total = max(report.seconds, 1e-9)
+            total = max(stage.seconds, 1e-9)
             shares = (stage.busy / total, stage.waiting_for_input / total, stage.waiting_for_room / total)
             cells = (
                 Text(f"{'█' * round(12 * min(share, 1)):<12} {share:>4.0%}", style=style)

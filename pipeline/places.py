@@ -37,24 +37,21 @@ class Place(Protocol):
 
 
 class InlinePlace:
-    """Computes in the event loop, with a checkpoint before. Best where a pass takes less than a thread hop."""
+    """Computes in the event loop, without a checkpoint. Best where a pass takes less than a hop."""
 
     def __init__(self, shard: Shard) -> None:
         self._shard = shard
 
     async def forward(self, workspace: int, slot: int, number: int, batch: SequenceBatch) -> float:
         """See `Place`."""
-        await trio.lowlevel.checkpoint()
         return self._shard.forward(workspace, slot, number, batch)
 
     async def backward(self, workspace: int, scale: float, whole: bool) -> None:
         """See `Place`."""
-        await trio.lowlevel.checkpoint()
         self._shard.backward(workspace, scale, whole)
 
     async def weight_gradient(self, workspace: int) -> None:
         """See `Place`."""
-        await trio.lowlevel.checkpoint()
         self._shard.weight_gradient(workspace)
 
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import trio
 
@@ -15,19 +14,18 @@ from .timeline import Timeline
 __all__ = ["Report", "StageMeter", "StageReport"]
 
 
-@dataclass(frozen=True)
-class StageReport:
-    """Seconds that one stage has spent so far, and the items it has finished."""
+class StageReport(NamedTuple):
+    """The items that one stage has finished in the ``seconds`` since it began, and how it spent them."""
 
     name: str
     items: int
+    seconds: float
     busy: float
     waiting_for_input: float  # an item, the source, or the planned version
     waiting_for_room: float
 
 
-@dataclass(frozen=True)
-class Report:
+class Report(NamedTuple):
     """One applied batch.
 
     ``step`` counts applied batches from 1 and is the version that this one made; ``version`` is the one that it
@@ -96,6 +94,6 @@ class StageMeter:
 
     def report(self) -> StageReport:
         """The times so far."""
-        waiting = self.waiting
-        busy = self._busy if self.items else trio.current_time() - self._start - waiting.input - waiting.room
-        return StageReport(self.name, self.items, busy, waiting.input, waiting.room)
+        waiting, seconds = self.waiting, trio.current_time() - self._start
+        busy = self._busy if self.items else max(0.0, seconds - waiting.input - waiting.room)
+        return StageReport(self.name, self.items, seconds, busy, waiting.input, waiting.room)

@@ -148,14 +148,16 @@ class Trainer:
                     self.step += run.versions.latest
             return run.versions.latest
 
-    def stop(self, grace: float = 5.0) -> None:
-        """End the run that is going on, if there is one: it takes no more batches in, and applies those it has.
+    def stop(self, grace: float = 5.0) -> bool:
+        """End the run that is going on: it takes no more batches in, and applies those it has.
 
         What is not applied after `grace` seconds is dropped. `run` then returns as it does at the end of the batches.
+        Returns whether there is such a run; one that waits for its first batch has not begun.
         """
         check_number("grace", grace, 0)
         if self._run is not None:
             self._run.stop(grace)
+        return self._run is not None
 
 
 async def _iterate(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import math
 import os
 import signal
@@ -20,9 +21,12 @@ from .display import Display
 from .fit import default_epochs
 from .reports import Report
 from .sources import open_source
+from .timeline import Timeline
 from .trainer import Trainer
 
-__all__ = ["OPTIMIZERS", "Run", "Settings", "checkpoint_path", "prepare_folder", "save", "train_text"]
+__all__ = ["OPTIMIZERS", "Run", "Settings", "checkpoint_path", "prepare_folder", "save", "train_text", "try_file"]
+
+GRACE = 5.0  # seconds
 
 # By name: how to make one from a learning rate, and the learning rate where none is given.
 OPTIMIZERS: dict[str, tuple[Callable[[float], Optimizer], float]] = {
@@ -54,6 +58,7 @@ class Settings:
     delay: int = 0
     shards: int = 1
     executor: str = "auto"
+    watchdog: float | None = 300.0
     seed: int = 0
 
 
@@ -87,11 +92,22 @@ def prepare_folder(folder: str | os.PathLike[str]) -> None:
         pass
 
 
-async def train_text(settings: Settings, display: Display, seconds: float = math.inf) -> Run:
+def try_file(path: str | os.PathLike[str]) -> None:
+    """Try that the file `path` can be written at the end of a run, and leave it as it is. Raises OSError."""
+    if os.path.isdir(path):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), path)
+    with tempfile.TemporaryFile(dir=os.path.dirname(path) or "."):
+        pass
+
+
+async def train_text(
+    settings: Settings, display: Display, seconds: float = math.inf, timeline: Timeline | None = None
+) -> Run:
     """Train as `settings` say, for at most `seconds`, until the source ends, a signal comes or a stage fails.
 
-    The first SIGINT or SIGTERM ends the run in good order: batches in flight are dropped, and the model is that
-    of the batches applied. A second one ends the process at once.
+    The first SIGINT or SIGTERM ends the run in good order: nothing more is taken in, what is in flight is applied if
+    it takes no longer than `GRACE`, and the model is that of the batches applied. A second one ends the process at
+    once. `timeline` records who computed what, and when.
     """
     run = Run()
     async with trio.open_nursery() as nursery:
@@ -99,7 +115,7 @@ async def train_text(settings: Settings, display: Display, seconds: float = math
         await nursery.start(_watch_signals, run, training)
         with training, trio.move_on_after(seconds):
             try:
-                await _train(settings, display, run)
+                await _train(settings, display, run, timeline)
             except Exception as error:  # the caller saves what was applied before it shows the error
                 run.error = error
         nursery.cancel_scope.cancel()
@@ -115,11 +131,18 @@ async def _watch_signals(
             if run.signal is not None:
                 os._exit(128 + number)
             run.signal = number
-            scope.cancel()
+            if run.trainer is None or not run.trainer.stop(GRACE):
+                scope.cancel()  # it has not begun
 
 
-async def _train(settings: Settings, display: Display, run: Run) -> None:
+async def _train(settings: Settings, display: Display, run: Run, timeline: Timeline | None) -> None:
+    said = ""
+
     def on_report(report: Report) -> None:
+        nonlocal said
+        if trainer.choice != said:
+            said = trainer.choice
+            display.say(f"executor: {said}")
         run.losses.append(report.loss)
         display.report(report)
 
@@ -145,14 +168,15 @@ async def _train(settings: Settings, display: Display, run: Run) -> None:
             delay=settings.delay,
             shards=settings.shards,
             executor=settings.executor,
+            watchdog=settings.watchdog,
         )
         run.text, run.trainer = TextModel(model, source.vocabulary), trainer
         display.say(
             f"{settings.cell} {settings.layers}×{settings.hidden}, {model.layout.size:,} parameters, "
             f"{len(source.vocabulary)} symbols; {settings.batch_size} lanes × {settings.seq_len} steps; "
-            f"delay {settings.delay}, {settings.executor} executor, {trainer.ranks} ranks"
+            f"delay {settings.delay}, {settings.shards} shards, {trainer.ranks} ranks"
         )
-        await trainer.run(source, steps=settings.steps, on_report=on_report)
+        await trainer.run(source, steps=settings.steps, on_report=on_report, timeline=timeline)
         run.leftover = source.leftover
 
 

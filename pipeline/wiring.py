@@ -12,6 +12,7 @@ The only cycle is the one of the free workspaces. It cannot fill up: ``free m`` 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping
+from contextlib import ExitStack
 from typing import Any
 
 import trio
@@ -64,51 +65,53 @@ class Wiring:
         `split` the backward pass is two stages. See the stages for the other arguments.
         """
         plan = self._plan
-        async with trio.open_nursery() as nursery:
-            loaded, forwarded, backwarded = (
-                [self._link(nursery, link, m) for m in range(plan.shards)] for link in LINKS
-            )
-            free = [self._channel(f"free {m}", rows.shape[1]) for m, rows in enumerate(gradients)]
-            for channel in free:
+        free = [self._channel(f"free {m}", rows.shape[1]) for m, rows in enumerate(gradients)]
+        with ExitStack() as stack:
+            for channel in free:  # both ends stay open to the end: update gives back what nobody takes any more
+                stack.enter_context(channel.sender)
+                stack.enter_context(channel.receiver)
                 for workspace in range(channel.capacity):
-                    await channel.sender.send(workspace)
-
-            send: list[Sender[Any]] = [sender for sender, _ in loaded]
-            meter = self._meter("load", [], send)
-            nursery.start_soon(
-                stages.load, intake, shape, lanes, send, meter, plan.model.network, numbers, name=meter.name
-            )
-            for m, place in enumerate(places):
-                ends = loaded[m][1], free[m].receiver, forwarded[m][0]
-                meter = self._meter(f"forward {m}", [*ends[:2]], [ends[2]])
-                nursery.start_soon(stages.forward, *ends, place, versions, plan.delay, meter, name=meter.name)
-            for m, place in enumerate(places):
-                receive, send_on = forwarded[m][1], backwarded[m][0]
-                stage: Callable[..., Awaitable[None]] = stages.backward
-                name = f"backward {m}"
-                if split:
-                    recurred = self._channel(f"recurred {m}", plan.capacity)
-                    meter = self._meter(name, [receive], [recurred.sender])
-                    nursery.start_soon(stages.recurrence, receive, recurred.sender, place, meter, name=meter.name)
-                    receive, stage, name = recurred.receiver, stages.weight_gradient, f"weight gradient {m}"
-                meter = self._meter(name, [receive], [send_on])
-                nursery.start_soon(stage, receive, send_on, place, gradients[m], meter, name=meter.name)
-            receivers: list[Receiver[Any]] = [receiver for _, receiver in backwarded]
-            meter = self._meter("update", receivers, [])
-            nursery.start_soon(
-                stages.update,
-                receivers,
-                [channel.sender for channel in free],
-                versions,
-                plan.optimizer,
-                plan.clip,
-                plan.schedule,
-                plan.delay,
-                meter,
-                applied,
-                loss,
-                name=meter.name,
-            )
+                    channel.sender.send_nowait(workspace)
+            async with trio.open_nursery() as nursery:
+                loaded, forwarded, backwarded = (
+                    [self._link(nursery, link, m) for m in range(plan.shards)] for link in LINKS
+                )
+                send: list[Sender[Any]] = [sender for sender, _ in loaded]
+                meter = self._meter("load", [], send)
+                nursery.start_soon(
+                    stages.load, intake, shape, lanes, send, meter, plan.model.network, numbers, name=meter.name
+                )
+                for m, place in enumerate(places):
+                    ends = loaded[m][1], free[m].receiver, forwarded[m][0]
+                    meter = self._meter(f"forward {m}", [*ends[:2]], [ends[2]])
+                    nursery.start_soon(stages.forward, *ends, place, versions, plan.delay, meter, name=meter.name)
+                for m, place in enumerate(places):
+                    receive, send_on = forwarded[m][1], backwarded[m][0]
+                    stage: Callable[..., Awaitable[None]] = stages.backward
+                    name = f"backward {m}"
+                    if split:
+                        recurred = self._channel(f"recurred {m}", plan.capacity)
+                        meter = self._meter(name, [receive], [recurred.sender])
+                        nursery.start_soon(stages.recurrence, receive, recurred.sender, place, meter, name=meter.name)
+                        receive, stage, name = recurred.receiver, stages.weight_gradient, f"weight gradient {m}"
+                    meter = self._meter(name, [receive], [send_on])
+                    nursery.start_soon(stage, receive, send_on, place, gradients[m], meter, name=meter.name)
+                receivers: list[Receiver[Any]] = [receiver for _, receiver in backwarded]
+                meter = self._meter("update", receivers, [])
+                nursery.start_soon(
+                    stages.update,
+                    receivers,
+                    [channel.sender for channel in free],
+                    versions,
+                    plan.optimizer,
+                    plan.clip,
+                    plan.schedule,
+                    plan.delay,
+                    meter,
+                    applied,
+                    loss,
+                    name=meter.name,
+                )
 
     def _channel(self, name: str, capacity: int) -> Channel[Any]:
         self._channels.append(Channel(name, capacity))

@@ -64,4 +64,4 @@ async def update(
             versions.publish()
             applied(number + 1, version, loss, norm, messages[0].tokens)
             for sender, message in zip(send_free, messages, strict=True):
-                await sender.send(message.workspace)
+                sender.send_nowait(message.workspace)  # there is room for all
