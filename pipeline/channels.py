@@ -31,7 +31,7 @@ class Waiting:
     """How long a task has waited, in seconds of trio's clock, and for what.
 
     ``input`` is an item, or what else it needs to go on; ``room`` is a place in a channel. ``now`` says whether it
-    waits, ``resumed`` when it last stopped doing so.
+    waits, or has ended; ``resumed`` when it last went on.
     """
 
     __slots__ = ("input", "now", "resumed", "room")
@@ -101,6 +101,7 @@ class Sender(Generic[T]):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._send.close()
+        self.waiting.now = True
 
 
 class Receiver(Generic[T]):
@@ -134,3 +135,4 @@ class Receiver(Generic[T]):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._receive.close()
+        self.waiting.now = True
