@@ -61,6 +61,13 @@ EXPECTED: dict[str, Expected] = {
         (r"^LSTM, .*\n(?:.*\n)*?  largest difference of the layer's outputs: (.*)$", ROUNDING),
         (r"^LSTM, .*\n(?:.*\n)*?  largest difference of the layer's gradients: (.*)$", ROUNDING),
     ],
+    "own_stages.py": [
+        (r"^inline, with noise: loss \S+ → (\S+)$", pytest.approx([0.008], abs=0.003)),
+        (r"^thread, with noise: loss \S+ → (\S+)$", pytest.approx([0.008], abs=0.003)),
+        (r"^inline.*\n  the recorder saw (\d+) passes, in order for each shard: True$", [400]),
+        (r"^same bits with noise, inline and in threads: True()$", []),
+        (r"^same bits without noise: False()$", []),
+    ],
     "pytorch_article.py": [
         *((rf"^  epoch +{epoch}: loss (.*)$", digits(loss, 4)) for epoch, loss in LOSSES.items()),
         (r"^  RNN  1·\(200 \+ 400 \+ 40\) = +(\d+),", [640]),
