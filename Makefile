@@ -23,6 +23,7 @@ check: $(VENV)/.dev
 bench: $(VENV)/.bench
 	$(BIN)/python benchmarks/training_step.py
 	$(BIN)/python benchmarks/layers.py
+	$(BIN)/python benchmarks/event_loop.py
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info

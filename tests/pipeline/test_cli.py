@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 
@@ -89,6 +90,9 @@ BAD = {
     "an impossible size": (["train", "text.txt", "--hidden", "9999999"], 1, "not enough memory"),
     "an output that is no folder": (["train", "text.txt", "--out", "text.txt"], 1, "--out text.txt: File exists"),
     "an output below a file": (["train", "text.txt", "--out", "text.txt/x"], 1, "--out text.txt/x: Not a directory"),
+    "a trace in no folder": (["train", "text.txt", "--trace", "none/t.json"], 1, "--trace none/t.json: No such file"),
+    "a timeline that is a folder": (["train", "text.txt", "--timeline", "."], 1, "--timeline .: Is a directory"),
+    "no watchdog": (["train", "text.txt", "--watchdog", "0"], 2, "--watchdog: expected a finite number above 0"),
     "a diverging run": (["train", "text.txt", "--lr", "1e38", "--epochs", "9"], 1, "a smaller learning rate"),
     "no checkpoint": (["generate", "text.txt"], 1, "text.txt: not a safetensors file"),
     "a missing checkpoint": (["generate", "none"], 1, "none: No such file or directory"),
@@ -125,6 +129,35 @@ def test_a_signal_writes_the_weights(
     assert process.returncode == code
     assert "Traceback" not in errors.decode()
     TextModel.load(out / "model.safetensors")
+
+
+@pytest.mark.parametrize("interrupted", [False, True])
+def test_a_trace_and_a_picture_are_written(interrupted: bool, text_file: Path, tmp_path: Path) -> None:
+    trace, picture = tmp_path / "a trace.json", tmp_path / "a picture.svg"
+    words = [*COMMAND, "train", str(text_file), *SMALL, "--delay", "1", "--shards", "2", "--executor", "process"]
+    words += ["--steps", "1000000" if interrupted else "40", "--out", str(tmp_path), "--json"]
+    words += ["--trace", str(trace), "--timeline", str(picture)]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        for _ in range(40):
+            process.stdout.readline()
+        if interrupted:
+            process.send_signal(signal.SIGINT)
+        process.communicate(timeout=30)
+    events = json.loads(trace.read_text())["traceEvents"]
+    spans = [event for event in events if event["ph"] == "X"]
+    names = {event["args"]["name"] for event in events if event["name"] == "thread_name"}
+    assert names == {"load", "forward 0", "forward 1", "backward 0", "backward 1", "update"}
+    assert {event["args"]["batch"] for event in spans} >= set(range(40))
+    overlaps = [
+        (one["name"], other["name"])
+        for one in spans
+        for other in spans
+        if one["tid"] != other["tid"] and one["ts"] < other["ts"] < one["ts"] + one["dur"]
+    ]
+    assert len(overlaps) > 20  # passes of several shards and batches at the same time
+    root = ElementTree.fromstring(picture.read_text())
+    assert len(root.findall(".//{http://www.w3.org/2000/svg}rect")) > 12 * 5
 
 
 def test_a_second_signal_ends_it_at_once(text_file: Path, tmp_path: Path) -> None:
