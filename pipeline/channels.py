@@ -105,17 +105,24 @@ class Sender(Generic[T]):
 
 
 class Receiver(Generic[T]):
-    """The end that receives. Leaving it as a context manager closes it; iterating goes on until the sender does."""
+    """The end that receives. Leaving it as a context manager closes it; iterating goes on until the sender does.
+
+    ``ended`` says whether it has come to the end.
+    """
 
     def __init__(self, receive: trio.MemoryReceiveChannel[T]) -> None:
         self._receive = receive
         self.waiting = Waiting()
+        self.ended = False
 
     async def receive(self) -> T:
         """The next item, waiting for it. Raises trio.EndOfChannel after the last one."""
         start = self.waiting.begin()
         try:
             return await self._receive.receive()
+        except trio.EndOfChannel:
+            self.ended = True
+            raise
         finally:
             self.waiting.input += self.waiting.end(start)
 

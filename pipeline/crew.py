@@ -8,10 +8,9 @@ parameters, the gradients, and the hidden states of the lanes, of which only the
 from __future__ import annotations
 
 import math
+from collections.abc import Awaitable, Callable
 from types import TracebackType
 from typing import Any, ClassVar
-
-import trio
 
 from ..core.batch import SequenceBatch
 from ..core.model import SequenceModel
@@ -175,8 +174,6 @@ class Crews:
         for team in self._teams:
             await team.ready()
 
-    async def watch(self) -> None:
-        """See `Team.watch`."""
-        async with trio.open_nursery() as nursery:
-            for team in self._teams:
-                nursery.start_soon(team.watch)
+    def watches(self) -> list[Callable[[], Awaitable[None]]]:
+        """See `Team.watches`."""
+        return [watch for team in self._teams for watch in team.watches()]

@@ -14,6 +14,7 @@ from ..core.ranks import Arena
 from ..core.shard import Shard
 from .crew import Crews
 from .executors import Chooser, candidates
+from .failure import FirstError
 from .places import InlinePlace, Place, ThreadPlace
 from .plan import Plan
 from .reports import Report
@@ -33,6 +34,7 @@ class Run:
     """A run of `plan` on the batches of `intake`, which have the shape of `first`.
 
     `steps` is how many there will be, if that is known, and `before` how many the trainer has applied in other runs.
+    ``failure`` has the error that ended it.
     """
 
     def __init__(
@@ -68,6 +70,7 @@ class Run:
         self.versions = VersionStore(self._shared.parameters)
         self._shards: list[Shard] = []
         self._scope = trio.CancelScope()
+        self.failure = FirstError()
         self._loss: float | None = None
         self._start = trio.current_time()
         self._finished = deque([(self._start, 0)], maxlen=SPEED_WINDOW)
@@ -88,11 +91,11 @@ class Run:
         with self._scope:
             while not self._intake.closed:
                 executor, limit = self.chooser.next(self.versions.latest)
-                await self._segment(executor, limit)
+                await self.failure.guard(self._segment, executor, limit)
 
     async def _segment(self, executor: str, limit: int | None) -> None:
         first = self.versions.latest
-        wiring, times = Wiring(self._plan, self._between, self._timeline), list[float]()
+        wiring, times = Wiring(self._plan, self._between, self._timeline, self.failure), list[float]()
 
         def applied(step: int, version: int, loss: float, grad_norm: float, tokens: int) -> None:
             now, (since, before) = trio.current_time(), self._finished[0]
@@ -119,11 +122,11 @@ class Run:
             )
 
         async with AsyncExitStack() as stack, trio.open_nursery() as helpers:
-            places = await self._places(executor, stack, helpers)
+            places = await self.failure.guard(self._places, executor, stack, helpers)
             if limit is None and executor == "process":
                 self._shards.clear()  # what they were tried with is not needed any more
             if self._plan.watchdog is not None:
-                helpers.start_soon(watch, wiring.meters, places, self._plan.watchdog)
+                helpers.start_soon(self.failure.guard, watch, wiring.meters, places, self._plan.watchdog)
             await wiring.run(
                 self._intake,
                 self._shape,
@@ -156,7 +159,8 @@ class Run:
             )
             stack.enter_context(crews)
             await crews.ready()
-            helpers.start_soon(crews.watch)
+            for watch_worker in crews.watches():
+                helpers.start_soon(self.failure.guard, watch_worker)
             return [*crews.crews]
         if not self._shards:
             self._shards += [

@@ -20,8 +20,9 @@ import platform
 import struct
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from functools import partial
 from time import perf_counter, sleep
 from types import TracebackType
 from typing import IO, Any, ClassVar, Protocol
@@ -214,11 +215,10 @@ class Team:
         await trio.lowlevel.wait_readable(self.fd)
         return self.result()
 
-    async def watch(self) -> None:
-        """Raise WorkerError when a worker other than rank 0 ends, which the others would wait for forever."""
-        async with trio.open_nursery() as nursery:
-            for worker, reply in list(zip(self._workers, self._replies, strict=True))[1:]:
-                nursery.start_soon(self._watch, worker, reply)
+    def watches(self) -> list[Callable[[], Awaitable[None]]]:
+        """Tasks that raise WorkerError when a worker other than rank 0 ends, which rank 0 would wait for forever."""
+        workers = zip(self._workers[1:], self._replies[1:], strict=True)
+        return [partial(self._watch, worker, reply) for worker, reply in workers]
 
     async def _watch(self, worker: subprocess.Popen[bytes], reply: int) -> None:
         await trio.lowlevel.wait_readable(reply)

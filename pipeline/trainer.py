@@ -4,9 +4,6 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable, Mapping
 from contextlib import aclosing
-from typing import Any
-
-import trio
 
 from ..core.batch import SequenceBatch
 from ..core.errors import ArgumentError, check_count, check_number
@@ -94,7 +91,8 @@ class Trainer:
             watchdog=watchdog,
         )
         self.step = 0
-        self._run: Run | None = None
+        self._running = False
+        self._run: Run | None = None  # from the first batch on
 
     @property
     def choice(self) -> str:
@@ -126,8 +124,22 @@ class Trainer:
         for link in between:
             if link not in LINKS:
                 raise ArgumentError("between", f"stages for {', '.join(LINKS)}", repr(link))
-        if self._run is not None:
+        if self._running:
             raise RuntimeError("this trainer is running already; its model belongs to that run")
+        self._running = True
+        try:
+            return await self._train(batches, steps, on_report, between, timeline)
+        finally:
+            self._running = False
+
+    async def _train(
+        self,
+        batches: AsyncIterable[SequenceBatch] | Iterable[SequenceBatch],
+        steps: int | None,
+        on_report: Callable[[Report], None] | None,
+        between: Mapping[str, Stage],
+        timeline: Timeline | None,
+    ) -> int:
         async with aclosing(_iterate(batches)) as source:
             first = None if steps == 0 else await anext(source, None)
             if first is None:
@@ -139,8 +151,10 @@ class Trainer:
                 self._run = run = Run(self._plan, intake, first, steps, self.step, report, between, timeline)
                 try:
                     await run.train()
-                except BaseExceptionGroup as group:
-                    error = _root_cause(group)
+                except BaseExceptionGroup:
+                    error = run.failure.error
+                    if error is None:
+                        raise
                     raise error from error.__cause__
                 finally:
                     self._run = None
@@ -181,17 +195,3 @@ def _checked(batch: SequenceBatch) -> SequenceBatch:
     if not isinstance(batch, SequenceBatch):
         raise ArgumentError("batches", "SequenceBatch after SequenceBatch", type(batch).__name__)
     return batch
-
-
-def _root_cause(group: BaseExceptionGroup[Any]) -> BaseException:
-    """The first error in `group` that is not just a stage noticing that its neighbour has ended."""
-    leaves: list[BaseException] = []
-    pending: list[BaseException] = [group]
-    while pending:
-        error = pending.pop(0)
-        if isinstance(error, BaseExceptionGroup):
-            pending = [*error.exceptions, *pending]
-        else:
-            leaves.append(error)
-    echoes = (trio.BrokenResourceError, trio.ClosedResourceError, trio.Cancelled)
-    return next((leaf for leaf in leaves if not isinstance(leaf, echoes)), leaves[0])

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextlib import ExitStack
+from functools import partial
 from typing import Any
 
 import trio
@@ -20,6 +21,7 @@ import trio
 from ..core.parameters import Array
 from . import stages
 from .channels import Channel, ChannelReport, Receiver, Sender
+from .failure import FirstError
 from .places import Place
 from .plan import Plan
 from .reports import StageMeter, StageReport
@@ -36,8 +38,10 @@ Stage = Callable[[Receiver[Any], Sender[Any]], Awaitable[None]]
 class Wiring:
     """The stages, wired up for `plan`; stages of the user's come in where `between` says, in each shard's chain."""
 
-    def __init__(self, plan: Plan, between: Mapping[str, Stage], timeline: Timeline | None) -> None:
-        self._plan, self._between, self._timeline = plan, between, timeline
+    def __init__(
+        self, plan: Plan, between: Mapping[str, Stage], timeline: Timeline | None, failure: FirstError
+    ) -> None:
+        self._plan, self._between, self._timeline, self._failure = plan, between, timeline, failure
         self._channels: list[Channel[Any]] = []
         self.meters: list[StageMeter] = []
 
@@ -64,7 +68,7 @@ class Wiring:
         `places` compute the shards, of the `lanes`, and leave their `gradients` ``(ranks, workspaces, size)``. With
         `split` the backward pass is two stages. See the stages for the other arguments.
         """
-        plan = self._plan
+        plan, shards = self._plan, range(self._plan.shards)
         free = [self._channel(f"free {m}", rows.shape[1]) for m, rows in enumerate(gradients)]
         with ExitStack() as stack:
             for channel in free:  # both ends stay open to the end: update gives back what nobody takes any more
@@ -73,45 +77,36 @@ class Wiring:
                 for workspace in range(channel.capacity):
                     channel.sender.send_nowait(workspace)
             async with trio.open_nursery() as nursery:
-                loaded, forwarded, backwarded = (
-                    [self._link(nursery, link, m) for m in range(plan.shards)] for link in LINKS
-                )
-                send: list[Sender[Any]] = [sender for sender, _ in loaded]
+                loaded, forwarded, backwarded = ([self._link(nursery, link, m) for m in shards] for link in LINKS)
+
+                send = [sender for sender, _ in loaded]
                 meter = self._meter("load", [], send)
-                nursery.start_soon(
-                    stages.load, intake, shape, lanes, send, meter, plan.model.network, numbers, name=meter.name
-                )
+                load = partial(stages.load, intake, shape, lanes, send, meter, plan.model.network, numbers)
+                self._start(nursery, meter, load)
                 for m, place in enumerate(places):
                     ends = loaded[m][1], free[m].receiver, forwarded[m][0]
                     meter = self._meter(f"forward {m}", [*ends[:2]], [ends[2]])
-                    nursery.start_soon(stages.forward, *ends, place, versions, plan.delay, meter, name=meter.name)
+                    self._start(nursery, meter, partial(stages.forward, *ends, place, versions, plan.delay, meter))
                 for m, place in enumerate(places):
-                    receive, send_on = forwarded[m][1], backwarded[m][0]
+                    receive, send_on, rows = forwarded[m][1], backwarded[m][0], gradients[m]
                     stage: Callable[..., Awaitable[None]] = stages.backward
                     name = f"backward {m}"
                     if split:
                         recurred = self._channel(f"recurred {m}", plan.capacity)
                         meter = self._meter(name, [receive], [recurred.sender])
-                        nursery.start_soon(stages.recurrence, receive, recurred.sender, place, meter, name=meter.name)
+                        self._start(nursery, meter, partial(stages.recurrence, receive, recurred.sender, place, meter))
                         receive, stage, name = recurred.receiver, stages.weight_gradient, f"weight gradient {m}"
                     meter = self._meter(name, [receive], [send_on])
-                    nursery.start_soon(stage, receive, send_on, place, gradients[m], meter, name=meter.name)
-                receivers: list[Receiver[Any]] = [receiver for _, receiver in backwarded]
+                    self._start(nursery, meter, partial(stage, receive, send_on, place, rows, meter))
+                receivers = [receiver for _, receiver in backwarded]
+                give_back = [channel.sender for channel in free]
                 meter = self._meter("update", receivers, [])
-                nursery.start_soon(
-                    stages.update,
-                    receivers,
-                    [channel.sender for channel in free],
-                    versions,
-                    plan.optimizer,
-                    plan.clip,
-                    plan.schedule,
-                    plan.delay,
-                    meter,
-                    applied,
-                    loss,
-                    name=meter.name,
-                )
+                rule = plan.optimizer, plan.clip, plan.schedule, plan.delay
+                update = partial(stages.update, receivers, give_back, versions, *rule, meter, applied, loss)
+                self._start(nursery, meter, update)
+
+    def _start(self, nursery: trio.Nursery, meter: StageMeter, stage: Callable[[], Awaitable[None]]) -> None:
+        nursery.start_soon(self._failure.guard, stage, name=meter.name)
 
     def _channel(self, name: str, capacity: int) -> Channel[Any]:
         self._channels.append(Channel(name, capacity))
@@ -128,11 +123,14 @@ class Wiring:
             return channel.sender, channel.receiver
         behind = self._channel(f"{link} {shard}, passed on", self._plan.capacity)
         meter = self._meter(f"after {link} {shard}", [channel.receiver], [behind.sender])
-        nursery.start_soon(_closing, self._between[link], channel.receiver, behind.sender, name=meter.name)
+        own = partial(_own_stage, self._between[link], channel.receiver, behind.sender, meter.name)
+        self._start(nursery, meter, own)
         return channel.sender, behind.receiver
 
 
-async def _closing(stage: Stage, receive: Receiver[Any], send: Sender[Any]) -> None:
+async def _own_stage(stage: Stage, receive: Receiver[Any], send: Sender[Any], name: str) -> None:
     """Run the user's stage, and close its channels behind it whatever it does."""
     with receive, send:
         await stage(receive, send)
+        if not receive.ended:
+            raise RuntimeError(f"the stage {name} has returned before its input has ended")

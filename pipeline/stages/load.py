@@ -28,7 +28,7 @@ class Intake:
 
     async def next(self) -> SequenceBatch | None:
         """The next batch; None when there is none any more."""
-        if self._closed or self._left == 0:
+        if self.closed:
             return None
         batch, self._first = self._first, None
         if batch is None:
@@ -42,10 +42,10 @@ class Intake:
     @property
     def closed(self) -> bool:
         """Whether no more batches will come."""
-        return self._closed or self._left == 0
+        return self._left == 0 or (self._closed and self._first is None)
 
     def close(self) -> None:
-        """Take nothing more in; a wait for the source ends."""
+        """Take nothing more from the source; a wait for it ends."""
         self._closed = True
         if self._waiting is not None:
             self._waiting.cancel()

@@ -71,7 +71,8 @@ async def test_a_worker_that_the_others_wait_for_is_watched(team: Team) -> None:
     await team.ready()
     with pytest.RaisesGroup(WorkerError, flatten_subgroups=True):
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(team.watch)
+            for watch in team.watches():
+                nursery.start_soon(watch)
             await trio.testing.wait_all_tasks_blocked()
             team._workers[2].kill()
             await trio.sleep_forever()

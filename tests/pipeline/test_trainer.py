@@ -6,6 +6,7 @@ import gc
 import os
 import random
 from collections.abc import AsyncIterator, Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,8 +18,10 @@ from recurrio.core.serial import Step, train
 from recurrio.core.shard import Shard
 from recurrio.pipeline import Report, Trainer
 from recurrio.pipeline.blas import blas_threads
+from recurrio.pipeline.channels import Receiver, Sender
 from recurrio.pipeline.executors import EXECUTORS
 from recurrio.pipeline.places import InlinePlace
+from recurrio.pipeline.wiring import LINKS, Stage
 
 Batches = Callable[..., list[SequenceBatch]]
 VOCABULARY = 9
@@ -176,6 +179,68 @@ async def test_an_error_of_the_source_is_raised(make_batches: Batches) -> None:
     trainer = Trainer(make_model(), Adam(0.01))
     with pytest.raises(OSError, match="the line is dead"):
         await trainer.run(source())
+
+
+async def test_a_group_of_errors_of_the_source_is_raised_as_it_is(make_batches: Batches) -> None:
+    group = ExceptionGroup("two lines", [OSError("dead"), ValueError("garbled")])
+
+    async def source() -> AsyncIterator[SequenceBatch]:
+        yield make_batches(1, 6, 4, VOCABULARY)[0]
+        raise group
+
+    with pytest.raises(ExceptionGroup) as caught:
+        await Trainer(make_model(), Adam(0.01), executor="inline").run(source())
+    assert caught.value is group
+
+
+async def drop_one(receive: Receiver[Any], send: Sender[Any]) -> None:
+    async for message in receive:
+        if message.number != 2:
+            await send.send(message)
+
+
+async def send_twice(receive: Receiver[Any], send: Sender[Any]) -> None:
+    async for message in receive:
+        await send.send(message)
+        if message.number == 2:
+            await send.send(message)
+
+
+async def end_early(receive: Receiver[Any], send: Sender[Any]) -> None:
+    for _ in range(2):
+        await send.send(await receive.receive())
+
+
+@pytest.mark.parametrize(
+    ("stage", "message"),
+    [
+        (drop_one, "expected batch 2 with version 1, got"),
+        (send_twice, "expected batch 3 with version 2, got"),
+        (end_early, "the stage after {link} 0 has returned before its input has ended"),
+    ],
+)
+@pytest.mark.parametrize("link", LINKS)
+async def test_a_stage_of_the_user_s_that_breaks_the_order_is_an_error(
+    link: str, stage: Stage, message: str, make_batches: Batches
+) -> None:
+    trainer = Trainer(make_model(), Adam(0.01), delay=1, executor="inline")
+    with pytest.raises(RuntimeError, match=message.format(link=link)):
+        await trainer.run(make_batches(30, 6, 4, VOCABULARY), between={link: stage})
+    assert trainer.step <= 3
+
+
+async def test_a_link_that_does_not_exist_is_refused(make_batches: Batches) -> None:
+    with pytest.raises(ValueError, match="between: expected stages for loaded, forwarded, backwarded, got 'updated'"):
+        await Trainer(make_model(), Adam(0.01)).run(make_batches(1, 6, 4, VOCABULARY), between={"updated": drop_one})
+
+
+async def test_a_trainer_runs_once_at_a_time(make_batches: Batches) -> None:
+    trainer = Trainer(make_model(), Adam(0.01), executor="inline")
+    with pytest.RaisesGroup(pytest.RaisesExc(RuntimeError, match="running already")):
+        async with trio.open_nursery() as nursery:
+            for _ in range(2):
+                nursery.start_soon(trainer.run, make_batches(3, 6, 4, VOCABULARY))
+    assert await trainer.run(make_batches(3, 6, 4, VOCABULARY)) == 3
 
 
 async def test_nothing_that_is_not_finite_is_applied(make_batches: Batches) -> None:
