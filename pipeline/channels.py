@@ -7,6 +7,7 @@ the peak depth; and each end tells the meter of its stage when it waits.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from types import TracebackType
 from typing import Generic, NamedTuple, TypeVar
 
@@ -30,24 +31,25 @@ class ChannelReport(NamedTuple):
 class Waiting:
     """How long a task has waited, in seconds of trio's clock, and for what.
 
-    ``input`` is an item, or what else it needs to go on; ``room`` is a place in a channel. ``now`` says whether it
-    waits, or has ended; ``resumed`` when it last went on.
+    ``input`` is an item, or what else it needs to go on; ``room`` is a place in a channel. ``idle`` is 0 unless it
+    waits at an end, or has closed one; ``resumed`` says when it last went on.
     """
 
-    __slots__ = ("input", "now", "resumed", "room")
+    __slots__ = ("idle", "input", "resumed", "room")
 
     def __init__(self) -> None:
         self.input = self.room = self.resumed = 0.0
-        self.now = False
+        self.idle = 0  # a count, because a user's stage may wait at both ends
 
     def begin(self) -> float:
         """The task begins to wait; returns when."""
-        self.now = True
+        self.idle += 1
         return trio.current_time()
 
     def end(self, start: float) -> float:
         """It no longer does; returns for how long it has."""
-        self.now, self.resumed = False, trio.current_time()
+        self.resumed = trio.current_time()
+        self.idle -= 1
         return self.resumed - start
 
 
@@ -74,14 +76,17 @@ class Channel(Generic[T]):
 
 
 class Sender(Generic[T]):
-    """The end that sends. Leaving it as a context manager closes it."""
+    """The end that sends. Leaving it as a context manager closes it. ``check`` is called with each item beforehand."""
 
     def __init__(self, channel: Channel[T], send: trio.MemorySendChannel[T]) -> None:
         self._channel, self._send = channel, send
         self.waiting = Waiting()
+        self.check: Callable[[T], None] | None = None
 
     async def send(self, item: T) -> None:
         """Send `item`, waiting for room."""
+        if self.check is not None:
+            self.check(item)
         start = self.waiting.begin()
         try:
             await self._send.send(item)
@@ -101,30 +106,34 @@ class Sender(Generic[T]):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._send.close()
-        self.waiting.now = True
+        self.waiting.idle += 1
 
 
 class Receiver(Generic[T]):
     """The end that receives. Leaving it as a context manager closes it; iterating goes on until the sender does.
 
-    ``ended`` says whether it has come to the end.
+    ``note`` is called with each item that has come; ``ended`` says whether it has come to the end.
     """
 
     def __init__(self, receive: trio.MemoryReceiveChannel[T]) -> None:
         self._receive = receive
         self.waiting = Waiting()
         self.ended = False
+        self.note: Callable[[T], None] | None = None
 
     async def receive(self) -> T:
         """The next item, waiting for it. Raises trio.EndOfChannel after the last one."""
         start = self.waiting.begin()
         try:
-            return await self._receive.receive()
+            item = await self._receive.receive()
         except trio.EndOfChannel:
             self.ended = True
             raise
         finally:
             self.waiting.input += self.waiting.end(start)
+        if self.note is not None:
+            self.note(item)
+        return item
 
     def __aiter__(self) -> Receiver[T]:
         return self
@@ -142,4 +151,4 @@ class Receiver(Generic[T]):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._receive.close()
-        self.waiting.now = True
+        self.waiting.idle += 1

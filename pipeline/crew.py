@@ -96,6 +96,9 @@ class Crew:
         """See `Place`."""
         await self._teams[workspace].run("weight_gradient")
 
+    def give_up(self) -> None:
+        """See `Place`; a wait for a process can be cancelled."""
+
 
 class Crews:
     """The crews of all shards of a run, in `memory`; a context manager that ends the processes.

@@ -6,6 +6,7 @@ BLAS threads, is fixed before the first batch.
 
 from __future__ import annotations
 
+import math
 from itertools import pairwise
 from statistics import median
 
@@ -20,10 +21,11 @@ WARM = 4  # of them that do not count
 WORTH_IT = 2.0  # seconds; processes are not started for the rest of a run that is shorter anyway
 
 
-def candidates(executor: str, workers: dict[str, int], *, long: bool) -> list[str]:
+def candidates(executor: str, workers: dict[str, int], *, long: bool, several: bool = True) -> list[str]:
     """What ``auto`` tries, in this order; another `executor` is the only one.
 
-    `workers` is how many passes can go on at once in each. Where passes are `long`, none is the event loop.
+    `workers` is how many passes can go on at once in each. Where passes are `long`, none is the event loop. Where not
+    `several` are to be tried, it is the first for short passes, and the last for long ones.
     """
     if executor != "auto":
         return [executor]
@@ -32,6 +34,8 @@ def candidates(executor: str, workers: dict[str, int], *, long: bool) -> list[st
         found.append("thread")
     if processors() > 1 and workers["process"] > 1 and supported():
         found.append("process")
+    if not several:
+        return found[-1:] if long else found[:1]
     return found
 
 
@@ -45,6 +49,7 @@ class Chooser:
     def __init__(self, names: list[str], workers: dict[str, int], steps: int | None) -> None:
         self._left, self._workers, self._steps = list(names), workers, steps
         self._seconds: dict[str, float] = {}
+        self._failures: dict[str, str] = {}
         self.choice = ""
 
     def next(self, done: int) -> tuple[str, int | None]:
@@ -59,11 +64,15 @@ class Chooser:
         if self._left:
             return self._left.pop(0), TRIAL
         best = min(self._seconds, key=self._seconds.__getitem__)
-        self.choice = f"{self._named(best)}, measured: " + ", ".join(
-            f"{name} {1e3 * seconds:.2f}" for name, seconds in self._seconds.items()
-        )
-        self.choice += " ms a step"
+        times = [f"{name} {1e3 * time:.2f}" for name, time in self._seconds.items() if name not in self._failures]
+        failures = "".join(f"; {name} cannot start: {why}" for name, why in self._failures.items())
+        self.choice = f"{self._named(best)}, measured: {', '.join(times)} ms a step{failures}"
         return best, None
+
+    def failed(self, executor: str, error: Exception) -> None:
+        """Note that `executor` cannot be started."""
+        self._seconds[executor] = math.inf
+        self._failures[executor] = str(error) or type(error).__name__
 
     def measured(self, executor: str, finished: list[float]) -> None:
         """Note when the batches of a trial of `executor` were `finished`, in seconds."""

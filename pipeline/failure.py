@@ -27,9 +27,24 @@ class FirstError:
         """Run `task`; what it returns or raises goes on its way."""
         try:
             return await task(*arguments)
-        except trio.Cancelled:
-            raise
         except BaseException as error:
-            if self.error is None:
+            if self.error is None and not _is_cancellation(error):
                 self.error = error
             raise
+
+    def take(self, group: BaseExceptionGroup[BaseException]) -> BaseException:
+        """The first error; where no task has failed, the one in the nursery itself, such as KeyboardInterrupt."""
+        error, self.error = self.error, None
+        if error is not None:
+            return error
+        leaf: BaseException = group
+        while isinstance(leaf, BaseExceptionGroup):
+            parts: tuple[BaseException, ...] = leaf.exceptions
+            leaf = next((part for part in parts if not _is_cancellation(part)), parts[0])
+        return leaf
+
+
+def _is_cancellation(error: BaseException) -> bool:
+    if isinstance(error, BaseExceptionGroup):
+        return all(map(_is_cancellation, error.exceptions))
+    return isinstance(error, trio.Cancelled)

@@ -35,6 +35,10 @@ class Place(Protocol):
         """Run what `backward` has left, when it was not to do the whole."""
         ...
 
+    def give_up(self) -> None:
+        """Wait no longer for passes that cannot be cancelled; the run is at its end."""
+        ...
+
 
 class InlinePlace:
     """Computes in the event loop, without a checkpoint. Best where a pass takes less than a hop."""
@@ -53,6 +57,9 @@ class InlinePlace:
     async def weight_gradient(self, workspace: int) -> None:
         """See `Place`."""
         self._shard.weight_gradient(workspace)
+
+    def give_up(self) -> None:
+        """See `Place`; a pass that hangs here lets nobody call this."""
 
 
 class ThreadPlace:

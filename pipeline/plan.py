@@ -13,6 +13,7 @@ from ..core.schedules import Schedule
 __all__ = ["Plan", "default_ranks", "processors"]
 
 LONG = 100e6  # operations of a forward pass, some two milliseconds
+SPLIT = 20e6  # the same, from which on two stages are better than one
 
 
 def processors() -> int:
@@ -57,7 +58,7 @@ class Plan:
 
     def long(self, first: SequenceBatch) -> bool:
         """Whether a pass of a shard takes so long that it should not hold up the event loop."""
-        return 2 * self.model.layout.size * first.tokens / self.shards >= LONG
+        return self._operations(first) >= LONG
 
     def split(self, first: SequenceBatch) -> bool:
         """Whether the backward pass is two stages, so that two batches can be in it at the same time.
@@ -65,4 +66,8 @@ class Plan:
         It takes twice as long as the forward pass. With a delay it would be what all the others wait for; and one
         more hop is nothing to a long pass.
         """
-        return self.delay > 0 and self.long(first)
+        return self.delay > 0 and self._operations(first) >= SPLIT
+
+    def _operations(self, first: SequenceBatch) -> float:
+        """Of a forward pass of a shard: about two for each parameter and token."""
+        return 2 * self.model.layout.size * first.tokens / self.shards

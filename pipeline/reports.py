@@ -90,7 +90,7 @@ class StageMeter:
 
     def busy_since(self) -> float | None:
         """Since when, by trio's clock, the stage has been at one item; None while it waits."""
-        return None if self.waiting.now else self.waiting.resumed
+        return None if self.waiting.idle else self.waiting.resumed
 
     def report(self) -> StageReport:
         """The times so far."""

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
-from collections.abc import Callable, Mapping
-from contextlib import AsyncExitStack
+from collections.abc import Callable, Mapping, Sequence
 from itertools import count
 
 import trio
@@ -17,12 +17,13 @@ from .executors import Chooser, candidates
 from .failure import FirstError
 from .places import InlinePlace, Place, ThreadPlace
 from .plan import Plan
-from .reports import Report
+from .reports import Report, StageMeter
 from .shared import Shared
 from .stages import Intake
+from .team import WorkerError
 from .timeline import Timeline
 from .versions import VersionStore
-from .watchdog import watch
+from .watchdog import StageHungError, watch
 from .wiring import Stage, Wiring
 
 __all__ = ["Run"]
@@ -58,7 +59,8 @@ class Run:
             "thread": plan.shards * (2 if plan.delay else 1),
             "process": plan.shards * plan.ranks * self._counts["workspaces"],
         }
-        names = candidates(plan.executor, workers, long=plan.long(first))
+        # A stage of the user's may remember what has passed, and would begin anew with every executor.
+        names = candidates(plan.executor, workers, long=plan.long(first), several=not between)
         self._split = plan.split(first)
         self.chooser = Chooser(names, workers, steps)
         self._memory = None
@@ -69,6 +71,8 @@ class Run:
         self._shared.parameters[0] = plan.model.parameters
         self.versions = VersionStore(self._shared.parameters)
         self._shards: list[Shard] = []
+        self._crews: Crews | None = None
+        self._places: Sequence[Place] = ()
         self._scope = trio.CancelScope()
         self.failure = FirstError()
         self._loss: float | None = None
@@ -76,10 +80,16 @@ class Run:
         self._finished = deque([(self._start, 0)], maxlen=SPEED_WINDOW)
 
     def close(self) -> None:
-        """Write the latest version into the model, and give the memory back."""
+        """End the workers, write the latest version into the model, and give the memory back."""
+        self._close_crews()
         self.versions.copy_latest(self._plan.model.parameters)
         if self._memory is not None:
             self._memory.close()
+
+    def _close_crews(self) -> None:
+        if self._crews is not None:
+            self._crews.close()
+            self._crews = None
 
     def stop(self, grace: float) -> None:
         """Take no more batches in; what is not applied after `grace` seconds is dropped."""
@@ -91,7 +101,21 @@ class Run:
         with self._scope:
             while not self._intake.closed:
                 executor, limit = self.chooser.next(self.versions.latest)
-                await self.failure.guard(self._segment, executor, limit)
+                if executor == "process" and self._crews is None:
+                    try:
+                        await self._start_crews()
+                    except (WorkerError, StageHungError, OSError, ValueError, TypeError) as error:
+                        self._close_crews()
+                        if limit is None:
+                            raise
+                        self.chooser.failed(executor, error)
+                        continue
+                if limit is None:  # what the others were tried with is not needed any more
+                    if executor == "process":
+                        self._shards.clear()
+                    else:
+                        self._close_crews()
+                await self._segment(executor, limit)
 
     async def _segment(self, executor: str, limit: int | None) -> None:
         first = self.versions.latest
@@ -121,53 +145,68 @@ class Run:
                 )
             )
 
-        async with AsyncExitStack() as stack, trio.open_nursery() as helpers:
-            places = await self.failure.guard(self._places, executor, stack, helpers)
-            if limit is None and executor == "process":
-                self._shards.clear()  # what they were tried with is not needed any more
+        async with trio.open_nursery() as helpers:
+            watching = trio.CancelScope(shield=True)  # a run that is being cancelled can hang as well
             if self._plan.watchdog is not None:
-                helpers.start_soon(self.failure.guard, watch, wiring.meters, places, self._plan.watchdog)
-            await wiring.run(
-                self._intake,
-                self._shape,
-                count(first) if limit is None else range(first, first + limit),
-                self._lanes,
-                places,
-                [carried.gradients for carried in self._shared.carried],
-                self.versions,
-                applied,
-                self._loss,
-                split=self._split,
-            )
+                helpers.start_soon(self.failure.guard, self._watch, watching, wiring.meters)
+            try:
+                places = self._open_places(executor, helpers)
+                await wiring.run(
+                    self._intake,
+                    self._shape,
+                    count(first) if limit is None else range(first, first + limit),
+                    self._lanes,
+                    places,
+                    [carried.gradients for carried in self._shared.carried],
+                    self.versions,
+                    applied,
+                    self._loss,
+                    split=self._split,
+                )
+            finally:
+                watching.cancel()
             helpers.cancel_scope.cancel()
         if limit is not None:
             self.chooser.measured(executor, times)
 
-    async def _places(self, executor: str, stack: AsyncExitStack, helpers: trio.Nursery) -> list[Place]:
-        """Where the shards are computed, until `stack` is left."""
+    async def _start_crews(self) -> None:
+        plan = self._plan
+        assert self._memory is not None
+        options: dict[str, int] = {**self._counts, "blas_threads": plan.blas_threads, "seed": plan.seed}
+        self._crews = Crews(plan.model, self._shape[0], self._widths, self._memory, **options)
+        patience = math.inf if plan.watchdog is None else plan.watchdog
+        with trio.move_on_after(patience) as waiting:
+            await self._crews.ready()
+        if waiting.cancelled_caught:
+            raise StageHungError(f"the workers have not started within {patience} s")
+
+    async def _watch(self, scope: trio.CancelScope, meters: list[StageMeter]) -> None:
+        assert self._plan.watchdog is not None
+        with scope:
+            try:
+                await watch(meters, self._plan.watchdog)
+            except StageHungError:
+                for place in self._places:
+                    place.give_up()
+                raise
+
+    def _open_places(self, executor: str, helpers: trio.Nursery) -> list[Place]:
+        """Where the shards are computed; `helpers` watch over the workers."""
         plan, steps = self._plan, self._shape[0]
         if executor == "process":
-            assert self._memory is not None
-            crews = Crews(
-                plan.model,
-                steps,
-                self._widths,
-                self._memory,
-                **self._counts,
-                blas_threads=plan.blas_threads,
-                seed=plan.seed,
-            )
-            stack.enter_context(crews)
-            await crews.ready()
-            for watch_worker in crews.watches():
+            assert self._crews is not None
+            for watch_worker in self._crews.watches():
                 helpers.start_soon(self.failure.guard, watch_worker)
-            return [*crews.crews]
+            self._places = [*self._crews.crews]
+            return self._places
         if not self._shards:
             self._shards += [
                 Shard(plan.model, steps, width, self._shared.parameters, carried, (plan.seed, index))
                 for index, (width, carried) in enumerate(zip(self._widths, self._shared.carried, strict=True))
             ]
         if executor == "inline":
-            return [InlinePlace(shard) for shard in self._shards]
-        limiter = trio.CapacityLimiter(2 * plan.shards)  # every forward and backward task may compute at once
-        return [ThreadPlace(shard, limiter) for shard in self._shards]
+            self._places = [InlinePlace(shard) for shard in self._shards]
+        else:
+            limiter = trio.CapacityLimiter(3 * plan.shards)  # the tasks that may compute at once
+            self._places = [ThreadPlace(shard, limiter) for shard in self._shards]
+        return self._places

@@ -17,17 +17,19 @@ import json
 import mmap
 import os
 import platform
+import select
 import struct
 import subprocess
 import sys
-from collections.abc import Awaitable, Callable
-from contextlib import suppress
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager, suppress
 from functools import partial
 from time import perf_counter, sleep
 from types import TracebackType
-from typing import IO, Any, ClassVar, Protocol
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
+import threadpoolctl
 import trio
 
 from ..core.parameters import Array
@@ -37,6 +39,7 @@ __all__ = ["SharedMemory", "Team", "TeamMember", "WorkerError", "supported", "wo
 
 PATIENCE = 0.002  # seconds
 SUSPENDED = 20_000  # looks, some ten milliseconds: the other rank is not computing at all
+ORPHANED = 5.0  # seconds after which an idle worker sees whether its trainer is still there
 LOOKS = 200  # at the counters, before the processor is offered to somebody else
 START = "from recurrio.pipeline.team import worker; worker()"
 JOB = struct.Struct("8d")  # the number of the pass among the member's, and its arguments
@@ -68,7 +71,7 @@ def _map(fd: int, size: int) -> Array:
 
 
 class SharedMemory:
-    """`size` bytes that teams share, all zero at first: ``array``, behind ``fd``. A context manager."""
+    """`size` bytes that teams share, all zero at first: ``array``, behind ``fd``."""
 
     def __init__(self, size: int) -> None:
         self.fd = os.memfd_create("recurrio")
@@ -138,35 +141,45 @@ class Team:
     ) -> None:
         self.arena = Arena(memory.array, start)
         self._jobs = _Meeting(self.arena, Rank(0, ranks)).jobs
+        memory.array[start : self.arena.size] = 0  # the memory may have been another team's
         self._passes, self._failed = make.passes, False
-        plan = json.dumps([make.__module__, make.__name__, arguments, memory.fd, len(memory.array), start, ranks])
-        threads = dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"), str(blas_threads))
-        path = os.pathsep.join(entry or os.getcwd() for entry in sys.path)
         self._workers: list[subprocess.Popen[bytes]] = []
-        try:
-            for index in range(ranks):
-                self._workers.append(
-                    subprocess.Popen(
-                        [sys.executable, "-P", "-c", START, str(index), plan],
-                        stdin=subprocess.PIPE,
-                        stdout=subprocess.PIPE,
-                        bufsize=0,
-                        pass_fds=[memory.fd],
-                        env={**os.environ, **threads, "PYTHONPATH": path},
-                        start_new_session=True,  # Ctrl-C is for the trainer, which then closes the pipe
-                    )
-                )
-        except BaseException:
-            self.close()
-            raise
-        self._replies = [_fd(worker.stdout) for worker in self._workers]
+        self._replies: list[int] = []
+        plan = [make.__module__, make.__name__, arguments, memory.fd, len(memory.array), start, ranks, blas_threads]
+        with _file(json.dumps(plan).encode()) as plan_fd:
+            try:
+                for index in range(ranks):
+                    self._start(index, plan_fd, memory.fd, blas_threads)
+            except BaseException:
+                self.close()
+                raise
         self.fd = self._replies[0]
+
+    def _start(self, index: int, plan: int, memory: int, blas_threads: int) -> None:
+        threads = dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"), str(blas_threads))
+        path = os.pathsep.join(entry or os.getcwd() for entry in sys.path if isinstance(entry, str))
+        reply, send_reply = os.pipe()
+        self._replies.append(reply)
+        try:
+            worker = subprocess.Popen(
+                [sys.executable, "-P", "-c", START, str(index), str(plan), str(send_reply)],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.DEVNULL,
+                bufsize=0,
+                pass_fds=[memory, plan, send_reply],
+                env={**os.environ, **threads, "PYTHONPATH": path},
+                start_new_session=True,  # Ctrl-C is for the trainer, which then closes the pipe
+            )
+        finally:
+            os.close(send_reply)
+        self._workers.append(worker)
 
     async def ready(self) -> None:
         """Wait until all workers have started. Raises WorkerError where one cannot."""
         for worker, reply in zip(self._workers, self._replies, strict=True):
             await trio.lowlevel.wait_readable(reply)
             if os.read(reply, 1) != b"r":
+                worker.kill()
                 raise WorkerError(f"a worker process could not start (exit code {worker.wait()})")
 
     def close(self) -> None:
@@ -175,9 +188,10 @@ class Team:
             worker.kill()
         for worker in self._workers:
             worker.wait()
-            for pipe in (worker.stdin, worker.stdout):
-                assert pipe is not None
-                pipe.close()
+            assert worker.stdin is not None
+            worker.stdin.close()
+        while self._replies:
+            os.close(self._replies.pop())
 
     def __enter__(self) -> Team:
         return self
@@ -197,7 +211,8 @@ class Team:
         self._jobs[0] += 1  # it is what the workers look at
         for worker in self._workers:
             try:
-                os.write(_fd(worker.stdin), message)
+                assert worker.stdin is not None
+                worker.stdin.write(message)
             except BrokenPipeError:
                 raise self._ended(worker) from None
 
@@ -228,16 +243,24 @@ class Team:
         return WorkerError(f"a worker process has ended (exit code {worker.wait()})")
 
 
-def _fd(pipe: IO[bytes] | None) -> int:
-    assert pipe is not None
-    return pipe.fileno()
+@contextmanager
+def _file(content: bytes) -> Iterator[int]:
+    """A file without a name, for as long as the block: command lines have a limit, and pipes block when full."""
+    fd = os.memfd_create("recurrio")
+    try:
+        with open(fd, "wb", closefd=False) as file:
+            file.write(content)
+        yield fd
+    finally:
+        os.close(fd)
 
 
 def worker() -> None:
     """The main function of a worker process: do the jobs that come until the pipe ends."""
-    index, (module, name, arguments, fd, size, start, ranks) = int(sys.argv[1]), json.loads(sys.argv[2])
-    replies = os.dup(1)
-    os.dup2(2, 1)  # whatever else prints goes to standard error
+    index, plan, replies = map(int, sys.argv[1:])
+    with open(f"/proc/self/fd/{plan}", "rb") as file:
+        module, name, arguments, fd, size, start, ranks, blas_threads = json.load(file)
+    threadpoolctl.threadpool_limits(blas_threads, user_api="blas")  # the environment's number has a limit
     memory, rank, parent = _map(fd, size), Rank(index, ranks), os.getppid()
     arena = Arena(memory, start)
     meeting = _Meeting(arena, rank)
@@ -255,6 +278,8 @@ def worker() -> None:
         until = perf_counter() + PATIENCE
         while meeting.jobs[0] < number and perf_counter() < until:
             os.sched_yield()
+        while not select.select([0], [], [], ORPHANED)[0]:
+            check()
         message = os.read(0, JOB.size)
         if not message:
             return

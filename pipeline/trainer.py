@@ -111,12 +111,15 @@ class Trainer:
         """Train on `batches`, at most `steps` of them, and return how many were applied.
 
         All batches have the shape ``(T, B)`` of the first. `on_report` is called after each. The hidden state
-        starts from zero. A stage that fails ends all of them, and its error is what is raised here.
+        starts from zero. A stage that fails ends all of them, and its error is what is raised here. The arrays of a
+        batch belong to the run until it is reported; and as in any trio program, an async generator among `batches`
+        must not hold a nursery or a cancel scope open where it yields.
 
         `between` puts stages of the caller's between those of the pipeline, one task for each shard: it says for
         ``"loaded"``, ``"forwarded"`` or ``"backwarded"``, the messages in `recurrio.pipeline.messages`, an
-        ``async def stage(receive, send)`` that sends on each message it receives, in order. `timeline` records who
-        computed what, and when.
+        ``async def stage(receive, send)`` that sends on each message it receives, in order. It may not wait for more
+        before it does: few batches are in flight, `delay` + 1 at most. With it, ``auto`` tries nothing. `timeline`
+        records who computed what, and when.
         """
         if steps is not None:
             check_count("steps", steps, 0)
@@ -149,17 +152,20 @@ class Trainer:
                 intake = Intake(first, source, steps)
                 report = on_report or (lambda report: None)
                 self._run = run = Run(self._plan, intake, first, steps, self.step, report, between, timeline)
+                error = None
                 try:
                     await run.train()
-                except BaseExceptionGroup:
-                    error = run.failure.error
-                    if error is None:
-                        raise
-                    raise error from error.__cause__
+                except BaseExceptionGroup as group:
+                    error = run.failure.take(group)
                 finally:
                     self._run = None
                     run.close()
                     self.step += run.versions.latest
+                if error is not None:
+                    try:
+                        raise error  # not in the except block, which would make the group its context, and a cycle
+                    finally:
+                        del error
             return run.versions.latest
 
     def stop(self, grace: float = 5.0) -> bool:

@@ -11,6 +11,7 @@ The only cycle is the one of the free workspaces. It cannot fill up: ``free m`` 
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextlib import ExitStack
 from functools import partial
@@ -129,8 +130,21 @@ class Wiring:
 
 
 async def _own_stage(stage: Stage, receive: Receiver[Any], send: Sender[Any], name: str) -> None:
-    """Run the user's stage, and close its channels behind it whatever it does."""
+    """Run the user's stage, and close its channels behind it whatever it does.
+
+    Raises RuntimeError where it does not send on each message in order.
+    """
+    passing: deque[int] = deque()  # the batches that it has
+
+    def check(message: Any) -> None:  # noqa: ANN401 (what travels there)
+        following = passing.popleft() if passing else None
+        if message.number != following:
+            expected = "nothing" if following is None else f"batch {following}"
+            raise RuntimeError(f"the stage {name} has sent batch {message.number}, where {expected} was to go on")
+
+    receive.note, send.check = lambda message: passing.append(message.number), check
     with receive, send:
         await stage(receive, send)
-        if not receive.ended:
-            raise RuntimeError(f"the stage {name} has returned before its input has ended")
+        if passing or not receive.ended:
+            kept = f"batch {passing[0]} to go on" if passing else "its input to end"
+            raise RuntimeError(f"the stage {name} has returned, where there was {kept}")

@@ -44,13 +44,16 @@ async def update(
         for receiver in receive_backwarded:
             stack.enter_context(receiver)
         while True:
-            try:
-                messages = [await receiver.receive() for receiver in receive_backwarded]
-            except trio.EndOfChannel:
+            received = [await _next(receiver) for receiver in receive_backwarded]
+            messages = [message for message in received if message is not None]
+            if not messages:
                 return
+            if len(messages) < len(received):
+                raise RuntimeError(f"some shards have ended before batch {versions.latest}, and others have not")
             number, version = messages[0].number, planned_version(versions.latest, delay)
             if any(message.number != versions.latest or message.version != version for message in messages):
-                raise RuntimeError(f"expected batch {versions.latest} with version {version}, got {messages}")
+                got = ", ".join(f"batch {message.number} with version {message.version}" for message in messages)
+                raise RuntimeError(f"expected batch {versions.latest} with version {version} of all shards, got {got}")
             parts = [part for message in messages for part in message.gradients]
             if schedule is not None:
                 optimizer.lr = schedule.lr(number, loss)
@@ -65,3 +68,10 @@ async def update(
             applied(number + 1, version, loss, norm, messages[0].tokens)
             for sender, message in zip(send_free, messages, strict=True):
                 sender.send_nowait(message.workspace)  # there is room for all
+
+
+async def _next(receiver: Receiver[Backwarded]) -> Backwarded | None:
+    try:
+        return await receiver.receive()
+    except trio.EndOfChannel:
+        return None

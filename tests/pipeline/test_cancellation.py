@@ -97,7 +97,7 @@ class Bench:
         monkeypatch.setattr(trio._core._run, "_ALLOW_DETERMINISTIC_SCHEDULING", True)
         monkeypatch.setattr(trio._core._run, "_r", self._random)
         if case.split:
-            monkeypatch.setattr(plan, "LONG", 0)
+            monkeypatch.setattr(plan, "SPLIT", 0)
         if case.executor == "auto":  # inline, in threads, and inline again
             monkeypatch.setattr(run, "candidates", lambda *_, **__: ["inline", "thread"])
             monkeypatch.setattr(executors, "TRIAL", 2)

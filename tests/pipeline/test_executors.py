@@ -9,7 +9,7 @@ import pytest
 
 from recurrio.core import Adam, SequenceBatch, SequenceModel
 from recurrio.core.serial import train
-from recurrio.pipeline import Report, Trainer, executors, plan
+from recurrio.pipeline import Report, Trainer, executors, plan, team
 from recurrio.pipeline.executors import TRIAL, Chooser, candidates
 from recurrio.pipeline.team import supported
 
@@ -70,10 +70,12 @@ def test_processes_are_not_started_for_a_short_rest(steps: int, expected: str) -
 
 
 @pytest.mark.skipif(not supported(), reason="worker processes take Linux on x86-64")
-@pytest.mark.parametrize("count", [1, 11, 12, 13, 24, 36, 50])
+@pytest.mark.parametrize(
+    ("count", "ranks"), [(1, 1), (11, 1), (12, 1), (13, 1), (24, 1), (36, 1), (50, 1), (24, 2), (25, 2), (50, 2)]
+)
 @pytest.mark.parametrize("best", ["inline", "thread", "process"])
 async def test_changing_the_executor_changes_no_bit(
-    best: str, count: int, make_batches: Callable[..., list[SequenceBatch]], monkeypatch: pytest.MonkeyPatch
+    best: str, count: int, ranks: int, make_batches: Callable[..., list[SequenceBatch]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(executors, "processors", lambda: 2)
     monkeypatch.setattr(plan, "processors", lambda: 2)
@@ -86,8 +88,9 @@ async def test_changing_the_executor_changes_no_bit(
     batches = make_batches(count, 6, 4, 9)
     options = {"hidden_size": 8, "num_layers": 2, "dropout": 0.3, "seed": 1}
     models = [SequenceModel(9, embedding_size=5, **options) for _ in range(2)]
-    list(train(models[0], Adam(0.01), batches, clip=0.5, shards=2, delay=1, seed=3))
-    trainer, reports = Trainer(models[1], Adam(0.01), clip=0.5, shards=2, delay=1, seed=3), list[Report]()
+    options = {"shards": 2, "delay": 1, "ranks": ranks, "seed": 3}
+    list(train(models[0], Adam(0.01), batches, clip=0.5, **options))
+    trainer, reports = Trainer(models[1], Adam(0.01), clip=0.5, **options), list[Report]()
     choices = []
 
     def on_report(report: Report) -> None:
@@ -101,3 +104,29 @@ async def test_changing_the_executor_changes_no_bit(
     assert [report.step for report in reports] == list(range(1, count + 1))
     assert bool(choices[-1]) == (count > 3 * TRIAL)
     assert trainer.choice == ""
+
+
+@pytest.mark.skipif(not supported(), reason="worker processes take Linux on x86-64")
+@pytest.mark.parametrize("start", ["raise SystemExit(3)", "import time; time.sleep(1000)"])
+async def test_auto_goes_on_without_processes_that_cannot_start(
+    start: str, make_batches: Callable[..., list[SequenceBatch]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(executors, "processors", lambda: 2)
+    monkeypatch.setattr(team, "START", start)
+    model, choices = SequenceModel(9, hidden_size=8, seed=1), set[str]()
+    trainer = Trainer(model, Adam(0.01), ranks=2, watchdog=1.0)
+    batches = make_batches(40, 6, 4, 9)
+    assert await trainer.run(batches, on_report=lambda report: choices.add(trainer.choice)) == 40
+    assert any("process cannot start: " in choice for choice in choices)
+    expected = SequenceModel(9, hidden_size=8, seed=1)
+    list(train(expected, Adam(0.01), batches, ranks=2))
+    assert np.array_equal(model.parameters, expected.parameters)
+
+
+@pytest.mark.skipif(not supported(), reason="worker processes take Linux on x86-64")
+async def test_a_worker_may_print_when_it_starts(
+    make_batches: Callable[..., list[SequenceBatch]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(team, "START", f"print('hello', flush=True); {team.START}")
+    trainer = Trainer(SequenceModel(9, hidden_size=8), Adam(0.01), ranks=2, executor="process")
+    assert await trainer.run(make_batches(3, 6, 4, 9)) == 3

@@ -51,7 +51,7 @@ def expected(cell: str, shards: int, delay: int) -> bytes:
 async def test_the_weights_after_100_steps_are_those_of_the_serial_loop(
     cell: str, shards: int, delay: int, executor: str, capacity: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(plan, "LONG", 0)  # with a delay the backward pass is two stages
+    monkeypatch.setattr(plan, "SPLIT", 0)  # with a delay the backward pass is two stages
     model = make_model(cell)
     trainer = Trainer(model, Adam(0.01), clip=0.5, shards=shards, delay=delay, executor=executor, capacity=capacity)
     assert await trainer.run(batches()) == COUNT
@@ -85,7 +85,7 @@ async def test_every_stage_may_dawdle(
 ) -> None:
     dice = random.Random(seed)
     shards, delay, capacity = dice.choice((1, 2, 4)), dice.randrange(4), dice.choice((0, 1, 4))
-    monkeypatch.setattr(plan, "LONG", dice.choice((0, plan.LONG)))
+    monkeypatch.setattr(plan, "SPLIT", dice.choice((0, plan.SPLIT)))
 
     def pause(*_: object) -> float:
         return dice.choice((0, 0, 0.1, 1, 5)) * dice.random()

@@ -67,7 +67,7 @@ async def test_a_stage_that_stands_still_holds_the_source_back(
 async def test_the_watchdog_names_the_stage_that_hangs(
     name: str, method: str, make_batches: Batches, monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock
 ) -> None:
-    monkeypatch.setattr(plan, "LONG", 0)
+    monkeypatch.setattr(plan, "SPLIT", 0)
     places, right, make = list[InlinePlace](), getattr(InlinePlace, method), InlinePlace.__init__
 
     def numbered(self: InlinePlace, *arguments: Any) -> None:  # noqa: ANN401
@@ -115,7 +115,7 @@ async def test_time_in_which_the_process_stood_still_does_not_count(mock_clock: 
     meter = StageMeter("slow", [channel.receiver], [])
     with pytest.RaisesGroup(StageHungError):
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(watch, [meter], [], 10.0)
+            nursery.start_soon(watch, [meter], 10.0)
             await wait_all_tasks_blocked()
             mock_clock.jump(500)  # as after SIGSTOP and SIGCONT
             await wait_all_tasks_blocked()
