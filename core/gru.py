@@ -22,7 +22,7 @@ import numpy as np
 from .masks import Masks
 from .parameters import Array
 from .ranks import Arena, Pass, Rank
-from .sequence import Buffers, LayerSize, State, Weights, from_torch, matrix_columns, sweeps, to_torch
+from .sequence import Buffers, LayerSize, State, Weights, from_torch, matrix_columns, row_items, sweeps, to_torch
 
 __all__ = ["GRUSequence", "gru_step"]
 
@@ -101,7 +101,11 @@ class GRUSequence:
                 factors[:n, 4 * U :],
                 scratch[:n],
             )
-            copies = (buffers.d_outputs_by_step[now], d_outputs[:n], factors[:n, : 4 * U], buffers.d_gates_by_step[now])
+            pairs = (
+                (buffers.d_outputs_by_step[now], d_outputs[:n]),
+                (factors[:n, : 4 * U], buffers.d_gates_by_step[now]),
+            )
+            copies = [row_items(array) for pair in pairs for array in pair]
             by_step = [
                 (
                     now.start + t,

@@ -24,7 +24,7 @@ import numpy as np
 from .masks import Masks
 from .parameters import Array
 from .ranks import Arena, Pass, Rank
-from .sequence import Buffers, LayerSize, State, Weights, from_torch, matrix_columns, sweeps, to_torch
+from .sequence import Buffers, LayerSize, State, Weights, from_torch, matrix_columns, row_items, sweeps, to_torch
 
 __all__ = ["LSTMSequence", "lstm_step"]
 
@@ -124,10 +124,10 @@ class LSTMSequence:
                 factors[:n, 4 * U : 5 * U],
                 factors[:n, :U],
                 factors[:n, 5 * U :],
-                buffers.d_outputs_by_step[now],
-                d_outputs[:n],
-                factors[:n, U : 5 * U],
-                buffers.d_gates_by_step[now],
+                row_items(buffers.d_outputs_by_step[now]),
+                row_items(d_outputs[:n]),
+                row_items(factors[:n, U : 5 * U]),
+                row_items(buffers.d_gates_by_step[now]),
             )
             by_step = [
                 (

@@ -17,7 +17,7 @@ import numpy as np
 from .masks import Masks
 from .parameters import Array
 from .ranks import Arena, Pass, Rank
-from .sequence import Buffers, LayerSize, State, Weights, from_torch, matrix_columns, sweeps, to_torch
+from .sequence import Buffers, LayerSize, State, Weights, from_torch, matrix_columns, row_items, sweeps, to_torch
 
 __all__ = ["NONLINEARITIES", "RNNSequence", "rnn_step"]
 
@@ -147,8 +147,8 @@ class RNNSequence:
         buffers.start_backward()
         matmul, add, multiply = np.matmul, np.add, np.multiply
         for (now, factors, scratch, d_outputs), by_step in self._sweeps:
-            np.copyto(d_outputs, buffers.d_outputs_by_step[now])
-            np.copyto(scratch, outputs_by_step[now])
+            np.copyto(row_items(d_outputs), row_items(buffers.d_outputs_by_step[now]))
+            np.copyto(row_items(scratch), row_items(outputs_by_step[now]))
             self._derivative(scratch, factors)
             for t, d_output, factor, (part, parts) in by_step:
                 if masks is not None:
@@ -165,7 +165,7 @@ class RNNSequence:
                     matmul(hidden_weights, factor, d_hidden)
                 if masks is not None:
                     masks.give_back(t, d_state, kept)
-            np.copyto(buffers.d_gates_by_step[now], factors)
+            np.copyto(row_items(buffers.d_gates_by_step[now]), row_items(factors))
         if masks is not None:
             masks.finish(d_state)
 

@@ -15,7 +15,17 @@ from .masks import Masks
 from .parameters import Array
 from .ranks import Arena, Rank
 
-__all__ = ["Buffers", "LayerSize", "State", "Weights", "from_torch", "matrix_columns", "sweeps", "to_torch"]
+__all__ = [
+    "Buffers",
+    "LayerSize",
+    "State",
+    "Weights",
+    "from_torch",
+    "matrix_columns",
+    "row_items",
+    "sweeps",
+    "to_torch",
+]
 
 CACHE_BYTES = 1 << 21  # what one sweep over the derivative factors may touch: measured, and flat around it
 
@@ -66,6 +76,14 @@ def sweeps(steps: int, bytes_per_step: int) -> list[slice]:
     """`steps` cut into sweeps that fit in the cache, in the order of the backward pass."""
     length = min(steps, max(1, CACHE_BYTES // bytes_per_step))
     return [slice(max(0, stop - length), stop) for stop in range(steps, 0, -length)]
+
+
+def row_items(array: Array) -> Array:
+    """A view of `array` ``(…, B)`` in which each row of lanes is one item, ``(…)``.
+
+    Copying between layouts then takes half to a third of the time: NumPy starts a loop for each row otherwise.
+    """
+    return array.view(np.dtype((np.void, array.shape[-1] * array.itemsize)))[..., 0]
 
 
 class Buffers:
