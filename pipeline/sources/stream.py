@@ -73,8 +73,10 @@ class TextStream:
         pass  # the descriptor belongs to the caller
 
     async def _receive(self) -> bytes:
-        # A thread, because a descriptor of any kind can be read so, and left behind while it waits.
-        return await trio.to_thread.run_sync(os.read, self.fd, 1 << 16, abandon_on_cancel=True)
+        # A thread, because a descriptor of any kind can be read so, and left behind while it waits. It has a limiter of
+        # its own: one that is left behind would use up those of the program.
+        limiter = trio.CapacityLimiter(1)
+        return await trio.to_thread.run_sync(os.read, self.fd, 1 << 16, abandon_on_cancel=True, limiter=limiter)
 
     async def _fill(self) -> None:
         """Read until there is a batch or the input ends."""

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import trio
+import trio.lowlevel
 from trio.testing import wait_all_tasks_blocked
 
 from recurrio.core import CharVocabulary, SequenceBatch
@@ -193,3 +194,16 @@ async def test_nonsense_arguments_raise(argument: str, value: object, text_file:
     with pytest.raises(ValueError, match=argument):
         async with open_source(text_file, **{"batch_size": 2, "seq_len": 4, argument: value}):
             pass
+
+
+async def test_reads_that_are_left_behind_do_not_use_up_the_threads_of_the_program() -> None:
+    limiter = trio.to_thread.current_default_thread_limiter()
+    read, write = os.pipe()
+    for _ in range(3):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(TextStream(read, "pipe", 2, 3).__aenter__)
+            await wait_all_tasks_blocked()
+            nursery.cancel_scope.cancel()
+    assert limiter.borrowed_tokens == 0
+    os.close(write)  # the readers come to the end
+    os.close(read)

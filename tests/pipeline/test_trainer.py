@@ -5,10 +5,8 @@ from __future__ import annotations
 import gc
 import os
 import random
-import re
 import weakref
 from collections.abc import AsyncIterator, Callable
-from typing import Any
 
 import numpy as np
 import pytest
@@ -20,10 +18,8 @@ from recurrio.core.serial import Step, train
 from recurrio.core.shard import Shard
 from recurrio.pipeline import Report, Trainer
 from recurrio.pipeline.blas import blas_threads
-from recurrio.pipeline.channels import Receiver, Sender
 from recurrio.pipeline.executors import EXECUTORS
 from recurrio.pipeline.places import InlinePlace
-from recurrio.pipeline.wiring import LINKS, Stage
 
 Batches = Callable[..., list[SequenceBatch]]
 VOCABULARY = 9
@@ -193,63 +189,6 @@ async def test_a_group_of_errors_of_the_source_is_raised_as_it_is(make_batches: 
     with pytest.raises(ExceptionGroup) as caught:
         await Trainer(make_model(), Adam(0.01), executor="inline").run(source())
     assert caught.value is group
-
-
-async def drop_one(receive: Receiver[Any], send: Sender[Any]) -> None:
-    async for message in receive:
-        if message.number != 2:
-            await send.send(message)
-
-
-async def send_twice(receive: Receiver[Any], send: Sender[Any]) -> None:
-    async for message in receive:
-        await send.send(message)
-        if message.number == 2:
-            await send.send(message)
-
-
-async def end_early(receive: Receiver[Any], send: Sender[Any]) -> None:
-    for _ in range(2):
-        await send.send(await receive.receive())
-
-
-async def drop_the_last(receive: Receiver[Any], send: Sender[Any]) -> None:
-    async for message in receive:
-        if message.number != 29:
-            await send.send(message)
-
-
-@pytest.mark.parametrize(
-    ("stage", "message"),
-    [
-        (drop_one, "the stage after {link} 1 has sent batch 3, where batch 2 was to go on"),
-        (send_twice, "the stage after {link} 1 has sent batch 2, where nothing was to go on"),
-        (end_early, "the stage after {link} 1 has returned, where there was its input to end"),
-        (drop_the_last, "the stage after {link} 1 has returned, where there was batch 29 to go on"),
-    ],
-)
-@pytest.mark.parametrize("link", LINKS)
-async def test_a_stage_of_the_user_s_that_breaks_the_order_is_an_error(
-    link: str, stage: Stage, message: str, make_batches: Batches
-) -> None:
-    async def of_shard_1(receive: Receiver[Any], send: Sender[Any]) -> None:
-        nonlocal shards
-        shards += 1
-        if shards == 2:
-            await stage(receive, send)
-        else:
-            async for one in receive:
-                await send.send(one)
-
-    shards, trainer = 0, Trainer(make_model(), Adam(0.01), shards=2, delay=2, executor="inline", capacity=2)
-    with pytest.raises(RuntimeError) as caught:
-        await trainer.run(make_batches(30, 6, 4, VOCABULARY), between={link: of_shard_1})
-    assert re.sub(r"[01] has", "1 has", str(caught.value)) == message.format(link=link)
-
-
-async def test_a_link_that_does_not_exist_is_refused(make_batches: Batches) -> None:
-    with pytest.raises(ValueError, match="between: expected stages for loaded, forwarded, backwarded, got 'updated'"):
-        await Trainer(make_model(), Adam(0.01)).run(make_batches(1, 6, 4, VOCABULARY), between={"updated": drop_one})
 
 
 async def test_a_trainer_runs_once_at_a_time(make_batches: Batches) -> None:
