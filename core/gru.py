@@ -22,7 +22,18 @@ import numpy as np
 from .masks import Masks
 from .parameters import Array
 from .ranks import Arena, Pass, Rank
-from .sequence import Buffers, LayerSize, State, Weights, from_torch, matrix_columns, row_items, sweeps, to_torch
+from .sequence import (
+    Buffers,
+    LayerSize,
+    State,
+    Weights,
+    from_torch,
+    matrix_columns,
+    product,
+    row_items,
+    sweeps,
+    to_torch,
+)
 
 __all__ = ["GRUSequence", "gru_step"]
 
@@ -54,7 +65,7 @@ class GRUSequence:
         self._states: list[State] = [(hidden,) for hidden in buffers.hidden]
         self.first, self.last = self._states[0], self._states[T]
         gates = np.empty((T, 4 * U, B), dtype)
-        self._one = np.array(1, dtype)
+        self._one, self._product = np.array(1, dtype), product(B)
         self._scratch, self._sums = np.empty((U, B), dtype), np.empty((3 * U, B), dtype)
         # σ(z) = 1 / (1 + exp(−z)): the minus is folded into the packed rows of r and z.
         self._signs = np.repeat(np.array([1, -1], dtype), (U, 2 * U))[:, None]
@@ -159,7 +170,7 @@ class GRUSequence:
         states, shown = self._states, buffers.shown
         buffers.start(masks, self.first)
         yield
-        matmul, exp, add, reciprocal = np.matmul, np.exp, np.add, np.reciprocal
+        matmul, exp, add, reciprocal = self._product, np.exp, np.add, np.reciprocal
         tanh, multiply, subtract = np.tanh, np.multiply, np.subtract
         # exp(−z) = inf is σ(z) = 0, which is right; the caller silences overflow.
         for t, step in enumerate(self._forward_steps):
@@ -200,7 +211,7 @@ class GRUSequence:
         np.copyto(hidden_weights[:, 2 * U :], buffers.rows[:U, split + 1 :].T)
         (d_hidden,) = d_state
         buffers.start_backward()
-        matmul, add, subtract, multiply = np.matmul, np.add, np.subtract, np.multiply
+        matmul, add, subtract, multiply = self._product, np.add, np.subtract, np.multiply
         for now, views, copies, by_step in self._sweeps:
             n, r, z, s, for_n, for_r, for_z, for_s, for_h, scratch = views
             np.copyto(for_h, z)

@@ -24,7 +24,18 @@ import numpy as np
 from .masks import Masks
 from .parameters import Array
 from .ranks import Arena, Pass, Rank
-from .sequence import Buffers, LayerSize, State, Weights, from_torch, matrix_columns, row_items, sweeps, to_torch
+from .sequence import (
+    Buffers,
+    LayerSize,
+    State,
+    Weights,
+    from_torch,
+    matrix_columns,
+    product,
+    row_items,
+    sweeps,
+    to_torch,
+)
 
 __all__ = ["LSTMSequence", "lstm_step"]
 
@@ -73,7 +84,7 @@ class LSTMSequence:
 
         self._packed = np.empty_like(buffers.rows)
         self._sums = np.empty((4 * U, B), dtype)
-        self._one = np.array(1, dtype)
+        self._one, self._product = np.array(1, dtype), product(B)
         # σ(z) = 1 / (1 + exp(−z)): the minus is folded into the packed rows of o, i and f.
         self._signs = np.repeat(np.array([-1, 1], dtype), (3 * U, U))[:, None]
         self._forward_steps = [
@@ -188,7 +199,7 @@ class LSTMSequence:
         buffers.start(masks, self.first)
         yield
         packed, one = self._packed, self._one
-        matmul, exp, add, reciprocal = np.matmul, np.exp, np.add, np.reciprocal
+        matmul, exp, add, reciprocal = self._product, np.exp, np.add, np.reciprocal
         tanh, multiply = np.tanh, np.multiply
         # exp(−z) = inf is σ(z) = 0, which is right; the caller silences overflow.
         for t, step in enumerate(self._forward_steps):
@@ -208,7 +219,7 @@ class LSTMSequence:
             tanh(cell, cell_tanh)
             multiply(o, cell_tanh, output)
             if projection is not None:
-                matmul(projection, output, states[t + 1][0])
+                np.matmul(projection, output, states[t + 1][0])
             if masks is not None:
                 masks.hold(t, states[t], states[t + 1], shown[t])
             if together:
@@ -231,7 +242,7 @@ class LSTMSequence:
         hidden_weights, one, together = self._hidden_weights, self._one, buffers.ranks > 1
         (d_hidden, d_cell), d_raw = d_state, self._d_raw
         buffers.start_backward()
-        matmul, add, subtract, multiply = np.matmul, np.add, np.subtract, np.multiply
+        matmul, add, subtract, multiply = self._product, np.add, np.subtract, np.multiply
         for views, by_step in self._sweeps:
             (oif, o, i, f, g, g_c, cell_tanh, for_oif, for_o, for_if, for_g, for_cell, for_c, *copies) = views
             subtract(one, oif, for_oif)

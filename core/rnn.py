@@ -17,7 +17,18 @@ import numpy as np
 from .masks import Masks
 from .parameters import Array
 from .ranks import Arena, Pass, Rank
-from .sequence import Buffers, LayerSize, State, Weights, from_torch, matrix_columns, row_items, sweeps, to_torch
+from .sequence import (
+    Buffers,
+    LayerSize,
+    State,
+    Weights,
+    from_torch,
+    matrix_columns,
+    product,
+    row_items,
+    sweeps,
+    to_torch,
+)
 
 __all__ = ["NONLINEARITIES", "RNNSequence", "rnn_step"]
 
@@ -57,7 +68,7 @@ class RNNSequence:
         self._states: list[State] = [(hidden,) for hidden in buffers.hidden]
         self.first, self.last = self._states[0], self._states[T]
         self._z, self._sums = np.empty((U, B), dtype), np.empty((U, B), dtype)
-        self._one = np.array(1, dtype)
+        self._one, self._product = np.array(1, dtype), product(B)
         self._packed = np.empty_like(buffers.rows)
 
         self._hidden_weights = np.empty((H, U), dtype)
@@ -113,7 +124,7 @@ class RNNSequence:
         states, shown = self._states, buffers.shown
         buffers.start(masks, self.first)
         yield
-        matmul, add, tanh, exp = np.matmul, np.add, np.tanh, np.exp
+        matmul, add, tanh, exp = self._product, np.add, np.tanh, np.exp
         for t, x in enumerate(buffers.by_step):
             hidden = states[t + 1][0]
             matmul(packed, x, z)
@@ -145,7 +156,7 @@ class RNNSequence:
         U, B = d_hidden.shape
         outputs_by_step = buffers.outputs[buffers.own].reshape(U, -1, B).transpose(1, 0, 2)
         buffers.start_backward()
-        matmul, add, multiply = np.matmul, np.add, np.multiply
+        matmul, add, multiply = self._product, np.add, np.multiply
         for (now, factors, scratch, d_outputs), by_step in self._sweeps:
             np.copyto(row_items(d_outputs), row_items(buffers.d_outputs_by_step[now]))
             np.copyto(row_items(scratch), row_items(outputs_by_step[now]))

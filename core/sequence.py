@@ -7,6 +7,7 @@ the weights is one product over all of them. The two rows of ones meet torch's t
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -22,6 +23,7 @@ __all__ = [
     "Weights",
     "from_torch",
     "matrix_columns",
+    "product",
     "row_items",
     "sweeps",
     "to_torch",
@@ -76,6 +78,14 @@ def sweeps(steps: int, bytes_per_step: int) -> list[slice]:
     """`steps` cut into sweeps that fit in the cache, in the order of the backward pass."""
     length = min(steps, max(1, CACHE_BYTES // bytes_per_step))
     return [slice(max(0, stop - length), stop) for stop in range(steps, 0, -length)]
+
+
+def product(lanes: int) -> Callable[[Array, Array, Array], Array]:
+    """``product(a, b, out)`` of matrices, for a `b` of so many columns: the same bits, by the call that starts sooner.
+
+    For a single column that is `np.ndarray.dot`, by 0.7 µs; else `np.matmul`.
+    """
+    return np.ndarray.dot if lanes == 1 else np.matmul
 
 
 def row_items(array: Array) -> Array:
