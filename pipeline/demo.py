@@ -24,7 +24,7 @@ def demo(seconds: float) -> Run:
         corpus = Path(folder) / "standard-library.py"
         files = _write_corpus(corpus)
         display.say(f"Learning Python {sys.version_info.major}.{sys.version_info.minor} from {files} of its own files.")
-        settings = Settings(str(corpus), lr=0.004, epochs=1000)
+        settings = Settings(str(corpus), lr=0.004, epochs=1000, delay=1)  # so that the stages overlap
         run = trio.run(train_text, settings, display, seconds)
     if run.text is not None and run.error is None and run.signal is None:
         print("\nWhat it writes after “def ”:\n", flush=True)

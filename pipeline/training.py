@@ -174,7 +174,7 @@ async def _train(settings: Settings, display: Display, run: Run, timeline: Timel
         display.say(
             f"{settings.cell} {settings.layers}×{settings.hidden}, {model.layout.size:,} parameters, "
             f"{len(source.vocabulary)} symbols; {settings.batch_size} lanes × {settings.seq_len} steps; "
-            f"delay {settings.delay}, {settings.shards} shards, {trainer.ranks} ranks"
+            f"delay {settings.delay}, shards {settings.shards}, ranks {trainer.ranks}"
         )
         await trainer.run(source, steps=settings.steps, on_report=on_report, timeline=timeline)
         run.leftover = source.leftover
