@@ -177,7 +177,8 @@ async def _train(settings: Settings, display: Display, run: Run, timeline: Timel
             f"delay {settings.delay}, shards {settings.shards}, ranks {trainer.ranks}"
         )
         await trainer.run(source, steps=settings.steps, on_report=on_report, timeline=timeline)
-        run.leftover = source.leftover
+        if run.signal is None:  # else there is more than that at the end
+            run.leftover = source.leftover
 
 
 def _optimizer(settings: Settings) -> Optimizer:
