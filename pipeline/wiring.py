@@ -7,6 +7,7 @@ For M shards, with a chain of channels for each (m = 0 … M−1)::
                      └ …               └──────────────── free m (workspaces) ◄────────────┘
 
 The only cycle is the one of the free workspaces. It cannot fill up: ``free m`` has room for every workspace there is.
+Where the backward pass is split, ``weight gradient m`` stands behind ``backward m``, with ``recurred m`` between them.
 """
 
 from __future__ import annotations
