@@ -73,10 +73,12 @@ class TextStream:
         pass  # the descriptor belongs to the caller
 
     async def _receive(self) -> bytes:
-        # A thread, because a descriptor of any kind can be read so, and left behind while it waits. It has a limiter of
-        # its own: one that is left behind would use up those of the program.
-        limiter = trio.CapacityLimiter(1)
-        return await trio.to_thread.run_sync(os.read, self.fd, 1 << 16, abandon_on_cancel=True, limiter=limiter)
+        # Not in a thread if it can be helped: one that is left behind would read what comes later.
+        try:
+            await trio.lowlevel.wait_readable(self.fd)
+        except OSError:  # a file, or a system that can wait for sockets alone
+            return await trio.to_thread.run_sync(os.read, self.fd, 1 << 16, abandon_on_cancel=True)
+        return os.read(self.fd, 1 << 16)
 
     async def _fill(self) -> None:
         """Read until there is a batch or the input ends."""

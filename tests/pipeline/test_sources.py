@@ -196,14 +196,26 @@ async def test_nonsense_arguments_raise(argument: str, value: object, text_file:
             pass
 
 
-async def test_reads_that_are_left_behind_do_not_use_up_the_threads_of_the_program() -> None:
-    limiter = trio.to_thread.current_default_thread_limiter()
+async def test_a_wait_for_a_pipe_that_is_cancelled_takes_nothing_of_what_comes_later() -> None:
     read, write = os.pipe()
     for _ in range(3):
         async with trio.open_nursery() as nursery:
             nursery.start_soon(TextStream(read, "pipe", 2, 3).__aenter__)
             await wait_all_tasks_blocked()
+            assert trio.to_thread.current_default_thread_limiter().borrowed_tokens == 0
             nursery.cancel_scope.cancel()
-    assert limiter.borrowed_tokens == 0
-    os.close(write)  # the readers come to the end
+    os.write(write, b"abcdefgh")
+    os.close(write)
+    async with TextStream(read, "pipe", 2, 3) as source:
+        batches = [batch async for batch in source]
+    assert source.vocabulary.decode(np.ravel(batches[0].inputs.T)) == "abcdef"
     os.close(read)
+
+
+async def test_a_descriptor_that_cannot_be_waited_for_is_read_all_the_same(tmp_path: Path) -> None:
+    path = tmp_path / "text.txt"
+    path.write_bytes(b"abcdefgh")
+    fd = os.open(path, os.O_RDONLY)
+    async with TextStream(fd, "file", 2, 3) as source:
+        assert len([batch async for batch in source]) == 1
+    os.close(fd)
