@@ -54,11 +54,8 @@ class Run:
         self._lanes = shard_lanes(first.inputs.shape[1], plan.shards)
         self._widths = [part.stop - part.start for part in self._lanes]
         self._counts = {"ranks": plan.ranks, "slots": plan.delay + 2, "workspaces": plan.workspaces()}
-        workers = {
-            "inline": 1,
-            "thread": plan.shards * (2 if plan.delay else 1),
-            "process": plan.shards * plan.ranks * self._counts["workspaces"],
-        }
+        self._passes = plan.shards * self._counts["workspaces"]  # no more can go on at once
+        workers = {"inline": 1, "thread": self._passes, "process": self._passes * plan.ranks}
         # A stage of the user's may remember what has passed, and would begin anew with every executor.
         names = candidates(plan.executor, workers, long=plan.long(first), several=not between)
         self._split = plan.split(first)
@@ -207,6 +204,6 @@ class Run:
         if executor == "inline":
             self._places = [InlinePlace(shard) for shard in self._shards]
         else:
-            limiter = trio.CapacityLimiter(3 * plan.shards)  # the tasks that may compute at once
+            limiter = trio.CapacityLimiter(self._passes)
             self._places = [ThreadPlace(shard, limiter) for shard in self._shards]
         return self._places

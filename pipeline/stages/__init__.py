@@ -1,4 +1,7 @@
-"""The four stages. Each is an async function that receives, computes, sends on, and closes what it sends to."""
+"""The stages. Each is an async function that receives, computes, sends on, and closes what it sends to.
+
+`recurrence` and `weight_gradient` are the two halves of `backward`.
+"""
 
 from .backward import backward, recurrence, weight_gradient
 from .forward import forward

@@ -34,7 +34,7 @@ class Intake:
         if batch is None:
             with trio.CancelScope() as self._waiting:
                 batch = await anext(self._source, None)
-            self._closed = batch is None
+            self._closed = self._closed or batch is None  # closed meanwhile, it stays so
         if self._left is not None:
             self._left -= 1
         return batch

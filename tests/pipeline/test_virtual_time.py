@@ -188,6 +188,23 @@ async def test_stop_ends_a_wait_for_the_source(make_batches: Batches, autojump_c
     assert trio.current_time() < 2
 
 
+async def test_stop_holds_when_a_batch_comes_at_the_same_moment(make_batches: Batches) -> None:
+    batches, trainer, arrived = make_batches(9, 3, 4, V), make_trainer(), trio.Event()
+
+    async def source() -> AsyncIterator[SequenceBatch]:
+        for batch in batches:
+            yield batch
+            if batch is batches[2]:
+                await arrived.wait()
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(trainer.run, source())
+        await wait_all_tasks_blocked()
+        arrived.set()
+        trainer.stop(grace=1000)
+    assert trainer.step in (3, 4)  # with the batch that came, or without it; and no more
+
+
 async def test_what_takes_longer_than_the_grace_is_dropped(make_batches: Batches, autojump_clock: MockClock) -> None:
     batches, trainer = make_batches(100, 3, 4, V), make_trainer(delay=1)
 
