@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from recurrio.core.columns import copy_columns
 from recurrio.core.parameters import Array, Layout
 from recurrio.core.ranks import Arena, Pass, Rank
 from recurrio.core.stack import Stack, StackWorkspace
@@ -50,16 +51,16 @@ class LayerMember(LayerArrays):
         yield from workspace.forward(self._weights, self._state)
         T, B = workspace.shape
         outputs = workspace.one_and_outputs[1:].reshape(-1, T, B)
-        np.copyto(self.output[:, :, units], outputs[units].transpose(1, 2, 0))
+        copy_columns(outputs[units], self.output[:, :, units].transpose(2, 0, 1))
         workspace.write_d_outputs(units, self.d_output[:, :, units].transpose(2, 0, 1))
         for part in workspace.kernels[0].d_state:
             part.fill(0)
         yield from workspace.backward()
         workspace.weight_gradient(self._d_weights)
         yield
-        one, other = workspace.d_inputs_of_ranks[:, self._inputs]
-        np.add(one, other, one)
-        np.copyto(self.d_x[:, :, self._inputs], one.reshape(-1, T, B).transpose(1, 2, 0))
+        steps = self._rank.share(T)
+        one, other = workspace.d_inputs_of_ranks.reshape(2, T, B, -1)[:, steps]
+        np.add(one, other, self.d_x[steps])
         own = self._rank.share(len(self.parameters))
         one, other = self.gradients[:, own]
         np.add(one, other, one)

@@ -139,7 +139,7 @@ class Lookup:
         """After the stack's backward pass: write the gradients of its weights and of the table."""
         self.workspace.weight_gradient(d_weights)
         assert self.workspace.d_inputs is not None
-        add_by_token(self._tokens, self.workspace.d_inputs.T, d_table, self._rows)
+        add_by_token(self._tokens, self.workspace.d_inputs, d_table, self._rows)
 
 
 class Folded:

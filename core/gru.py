@@ -21,6 +21,7 @@ import numpy as np
 
 from .masks import Masks
 from .parameters import Array
+from .product import bind_product, empty_weights
 from .ranks import Arena, Pass, Rank
 from .sequence import (
     Buffers,
@@ -29,7 +30,6 @@ from .sequence import (
     Weights,
     from_torch,
     matrix_columns,
-    product,
     row_items,
     sweeps,
     to_torch,
@@ -65,17 +65,17 @@ class GRUSequence:
         self._states: list[State] = [(hidden,) for hidden in buffers.hidden]
         self.first, self.last = self._states[0], self._states[T]
         gates = np.empty((T, 4 * U, B), dtype)
-        self._one, self._product = np.array(1, dtype), product(B)
+        self._one = np.array(1, dtype)
         self._scratch, self._sums = np.empty((U, B), dtype), np.empty((3 * U, B), dtype)
         # σ(z) = 1 / (1 + exp(−z)): the minus is folded into the packed rows of r and z.
         self._signs = np.repeat(np.array([1, -1], dtype), (U, 2 * U))[:, None]
-        self._for_n, self._for_s = np.empty((U, split), dtype), np.empty((U, 1 + H), dtype)
-        self._for_rz = np.empty((2 * U, split + 1 + H), dtype)
+        self._for_n, self._for_s = empty_weights(U, split, B, dtype), empty_weights(U, 1 + H, B, dtype)
+        self._for_rz = empty_weights(2 * U, split + 1 + H, B, dtype)
         self._forward_steps = [
             (
-                buffers.by_step[t],
-                buffers.by_step[t][:split],
-                buffers.by_step[t][split:],
+                bind_product(self._for_n, buffers.by_step[t][:split], gates[t, :U]),
+                bind_product(self._for_rz, buffers.by_step[t], gates[t, U : 3 * U]),
+                bind_product(self._for_s, buffers.by_step[t][split:], gates[t, 3 * U :]),
                 gates[t, : 3 * U],
                 gates[t, :U],
                 gates[t, U : 3 * U],
@@ -90,7 +90,7 @@ class GRUSequence:
 
         # Backward goes over the steps in sweeps that fit in the cache: whole-array calls for the derivative
         # factors of a sweep, then step by step. A factor becomes a gradient in place: of n, r, z, s and h, which is z.
-        self._hidden_weights = np.empty((H, 3 * U), dtype)
+        self._hidden_weights = empty_weights(H, 3 * U, B, dtype)
         self.d_state: State = (np.zeros((U, B), dtype),)
         self._kept: State = (np.zeros((U, B), dtype),)
         cuts = sweeps(T, 14 * U * B * dtype.itemsize)
@@ -117,17 +117,13 @@ class GRUSequence:
                 (factors[:n, : 4 * U], buffers.d_gates_by_step[now]),
             )
             copies = [row_items(array) for pair in pairs for array in pair]
-            by_step = [
-                (
-                    now.start + t,
-                    d_outputs[t],
-                    factors[t].reshape(5, U, B),
-                    factors[t, 4 * U :],
-                    factors[t, U : 4 * U],
-                    buffers.parts[(now.start + t) % 2],
-                )
-                for t in reversed(range(n))
-            ]
+            by_step = []
+            for t in reversed(range(n)):
+                part, parts = buffers.parts[(now.start + t) % 2]
+                out = part if rank.count > 1 else self.d_state[0]
+                multiply = bind_product(self._hidden_weights, factors[t, U : 4 * U], out)
+                nrzsh, through = factors[t].reshape(5, U, B), factors[t, 4 * U :]
+                by_step.append((now.start + t, d_outputs[t], nrzsh, through, multiply, parts))
             self._sweeps.append((now, views, copies, by_step))
 
     @staticmethod
@@ -165,22 +161,21 @@ class GRUSequence:
         np.copyto(self._for_s, buffers.rows[:U, split:])
         np.multiply(buffers.rows[U:], signs[U:], out=self._for_rz)
         columns = None if table is None else table * signs
-        for_n, for_s, for_rz = self._for_n, self._for_s, self._for_rz
         one, scratch, sums, together = self._one, self._scratch, self._sums, buffers.ranks > 1
         states, shown = self._states, buffers.shown
         buffers.start(masks, self.first)
         yield
-        matmul, exp, add, reciprocal = self._product, np.exp, np.add, np.reciprocal
+        exp, add, reciprocal = np.exp, np.add, np.reciprocal
         tanh, multiply, subtract = np.tanh, np.multiply, np.subtract
         # exp(−z) = inf is σ(z) = 0, which is right; the caller silences overflow.
         for t, step in enumerate(self._forward_steps):
-            whole, x_one, one_hidden, nrz, n, rz, r, z, s, hidden, output = step
-            matmul(for_n, x_one, n)
-            matmul(for_rz, whole, rz)
+            for_n, for_rz, for_s, nrz, n, rz, r, z, s, hidden, output = step
+            for_n()
+            for_rz()
+            for_s()
             if columns is not None and tokens is not None:
                 columns.take(tokens[t], 1, sums, "clip")
                 add(nrz, sums, nrz)
-            matmul(for_s, one_hidden, s)
             exp(rz, rz)
             add(rz, one, rz)
             reciprocal(rz, rz)
@@ -211,7 +206,7 @@ class GRUSequence:
         np.copyto(hidden_weights[:, 2 * U :], buffers.rows[:U, split + 1 :].T)
         (d_hidden,) = d_state
         buffers.start_backward()
-        matmul, add, subtract, multiply = self._product, np.add, np.subtract, np.multiply
+        add, subtract, multiply = np.add, np.subtract, np.multiply
         for now, views, copies, by_step in self._sweeps:
             n, r, z, s, for_n, for_r, for_z, for_s, for_h, scratch = views
             np.copyto(for_h, z)
@@ -228,19 +223,17 @@ class GRUSequence:
             multiply(for_r, for_s, for_r)
             d_outputs_from, d_outputs_to, d_gates_from, d_gates_to = copies
             np.copyto(d_outputs_to, d_outputs_from)
-            for t, d_output, d_nrzsh, through, d_rzs, (part, parts) in by_step:
+            for t, d_output, d_nrzsh, through, step_product, parts in by_step:
                 if masks is not None:
                     masks.take_back(t, d_state, kept)
                 add(d_output, d_hidden, d_hidden)
                 multiply(d_nrzsh, d_hidden, d_nrzsh)
+                step_product()
                 if together:
-                    matmul(hidden_weights, d_rzs, part)
                     yield
                     add(parts[0], parts[1], d_hidden)
                     for other in parts[2:]:
                         add(d_hidden, other, d_hidden)
-                else:
-                    matmul(hidden_weights, d_rzs, d_hidden)
                 add(d_hidden, through, d_hidden)
                 if masks is not None:
                     masks.give_back(t, d_state, kept)

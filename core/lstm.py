@@ -21,21 +21,13 @@ from __future__ import annotations
 
 import numpy as np
 
+from . import compiled
+from .lstm_elements import Compiled, Plain, Surroundings
 from .masks import Masks
 from .parameters import Array
+from .product import bind_product, empty_weights, multiply
 from .ranks import Arena, Pass, Rank
-from .sequence import (
-    Buffers,
-    LayerSize,
-    State,
-    Weights,
-    from_torch,
-    matrix_columns,
-    product,
-    row_items,
-    sweeps,
-    to_torch,
-)
+from .sequence import Buffers, LayerSize, State, Weights, from_torch, matrix_columns, to_torch
 
 __all__ = ["LSTMSequence", "lstm_step"]
 
@@ -65,95 +57,52 @@ class LSTMSequence:
 
     def __init__(self, steps: int, lanes: int, size: LayerSize, dtype: np.dtype, rank: Rank, arena: Arena) -> None:
         T, B, P = steps, lanes, size.output_size
-        self.buffers = buffers = Buffers(T, B, size, gates=4, rows=4, dtype=dtype, rank=rank, arena=arena)
+        self._is_compiled = is_compiled = compiled.has("lstm_forward", dtype) and not size.proj_size
+        self.buffers = buffers = Buffers(
+            T, B, size, gates=4, rows=4, dtype=dtype, rank=rank, arena=arena, by_lane=is_compiled
+        )
         U = buffers.units.stop - buffers.units.start
         self.d_inputs_from = buffers.d_gates
 
-        # gates[t] is o, i, f, g, c_t, one behind the other, so that what is used together is contiguous.
-        gates = np.zeros((T + 1, 5 * U, B), dtype)
-        cells = gates[:, 4 * U :]
-        products = np.empty((2 * U, B), dtype)  # i ⊙ g and f ⊙ c
-        cell_tanh = np.empty((T, U, B), dtype)  # tanh(c')
-        self._states: list[State] = [(buffers.hidden[t], cells[t]) for t in range(T + 1)]
-        self.first, self.last = self._states[0], self._states[T]
-        self._projection = np.empty((size.proj_size, size.hidden_size), dtype)
-        # With a projection: o ⊙ tanh(c') and dh' of every step, for the gradient of W_hr.
-        raw, d_projected = (np.empty((units, T + 1, B), dtype) for units in ((U, P) if size.proj_size else (0, 0)))
-        self._raw, self._d_projected = (array.reshape(-1, (T + 1) * B)[:, : T * B] for array in (raw, d_projected))
-        self._raw_by_step, self._d_projected_by_step = raw.transpose(1, 0, 2), d_projected.transpose(1, 0, 2)
-
-        self._packed = np.empty_like(buffers.rows)
-        self._sums = np.empty((4 * U, B), dtype)
-        self._one, self._product = np.array(1, dtype), product(B)
-        # σ(z) = 1 / (1 + exp(−z)): the minus is folded into the packed rows of o, i and f.
-        self._signs = np.repeat(np.array([-1, 1], dtype), (3 * U, U))[:, None]
-        self._forward_steps = [
-            (
-                buffers.by_step[t],
-                gates[t, : 4 * U],
-                gates[t, : 3 * U],
-                gates[t, 3 * U : 4 * U],
-                gates[t, U : 3 * U],
-                gates[t, 3 * U :],
-                products,
-                products[:U],
-                products[U:],
-                cells[t + 1],
-                cell_tanh[t],
-                gates[t, :U],
-                self._raw_by_step[t] if size.proj_size else buffers.hidden[t + 1],
-            )
-            for t in range(T)
-        ]
-
-        # Backward goes over the steps in sweeps that fit in the cache: whole-array calls for the derivative
-        # factors of a sweep, then step by step. A factor becomes a gradient in place: those of dh' are the factors
-        # of tanh(c') and o, those of dc' the factors of i, f, g and c, which is f.
-        self._hidden_weights = np.empty((P, 4 * U), dtype)
         d_hidden = np.zeros((buffers.own.stop - buffers.own.start, B), dtype)
         self.d_state: State = (d_hidden, np.zeros((U, B), dtype))
         self._kept: State = (np.zeros_like(d_hidden), np.zeros((U, B), dtype))
-        self._d_raw = np.empty((U, B), dtype) if size.proj_size else d_hidden
-        cuts = sweeps(T, 16 * U * B * dtype.itemsize)
-        longest = cuts[0].stop - cuts[0].start
-        factors = np.empty((longest, 6 * U, B), dtype)
-        d_outputs = np.empty((longest, len(d_hidden), B), dtype)
+        # With a projection: o ⊙ tanh(c') and dh' of every step, for the gradient of W_hr.
+        self._projection = np.empty((size.proj_size, size.hidden_size), dtype)
+        raw, d_projected = (np.empty((units, T + 1, B), dtype) for units in ((U, P) if size.proj_size else (0, 0)))
+        self._raw, self._d_projected = (array.reshape(-1, (T + 1) * B)[:, : T * B] for array in (raw, d_projected))
+        self._raw_by_step = list(raw.transpose(1, 0, 2)[:T])
+        around = Surroundings(
+            (T, U, B),
+            buffers,
+            outputs=self._raw_by_step if size.proj_size else buffers.hidden[1:],
+            d_hidden=d_hidden,
+            d_cell=self.d_state[1],
+            d_raw=np.empty((U, B), dtype) if size.proj_size else d_hidden,
+            projection=self._projection,
+            d_projected=list(d_projected.transpose(1, 0, 2)[:T]) if size.proj_size else [],
+        )
+        elements = Compiled(around) if is_compiled else Plain(around)
+        self._states: list[State] = list(zip(buffers.hidden, elements.cells, strict=True))
+        self.first, self.last = self._states[0], self._states[T]
+
+        # σ(z) = 1 / (1 + exp(−z)): the minus is folded into the packed rows of o, i and f.
+        self._signs = np.repeat(np.array([-1, 1], dtype), (3 * U, U))[:, None]
+        self._packed = empty_weights(4 * U, buffers.rows.shape[1], B, dtype)
+        self._hidden_weights = empty_weights(P, 4 * U, B, dtype)
+        self._sums = np.empty((4 * U, B), dtype)
+        self._forward_steps = [
+            (bind_product(self._packed, x, z), z, activate)
+            for x, z, activate in zip(buffers.by_step, elements.z, elements.forward, strict=True)
+        ]
         self._sweeps = []
-        for now in cuts:
-            n = now.stop - now.start
-            views = (
-                gates[now, : 3 * U],
-                gates[now, :U],
-                gates[now, U : 2 * U],
-                gates[now, 2 * U : 3 * U],
-                gates[now, 3 * U : 4 * U],
-                gates[now, 3 * U :],
-                cell_tanh[now],
-                factors[:n, U : 4 * U],
-                factors[:n, U : 2 * U],
-                factors[:n, 2 * U : 4 * U],
-                factors[:n, 4 * U : 5 * U],
-                factors[:n, :U],
-                factors[:n, 5 * U :],
-                row_items(buffers.d_outputs_by_step[now]),
-                row_items(d_outputs[:n]),
-                row_items(factors[:n, U : 5 * U]),
-                row_items(buffers.d_gates_by_step[now]),
-            )
-            by_step = [
-                (
-                    now.start + t,
-                    d_outputs[t],
-                    factors[t, U : 2 * U],
-                    factors[t, :U],
-                    self.d_state[1] if t == n - 1 else factors[t + 1, 5 * U :],
-                    factors[t, 2 * U :].reshape(4, U, B),
-                    factors[t, U : 5 * U],
-                    buffers.parts[(now.start + t) % 2],
-                )
-                for t in reversed(range(n))
-            ]
-            self._sweeps.append((views, by_step))
+        for before, steps_back, after in elements.backward:
+            by_step = []
+            for t, d_next_cell, differentiate, d_z, d_cell in steps_back:
+                part, parts = buffers.parts[t % 2]
+                multiply = bind_product(self._hidden_weights, d_z, part if rank.count > 1 else d_hidden)
+                by_step.append((t, d_next_cell, differentiate, multiply, d_cell, parts))
+            self._sweeps.append((before, by_step, after))
 
     @staticmethod
     def shapes(size: LayerSize) -> dict[str, tuple[int, int]]:
@@ -198,28 +147,14 @@ class LSTMSequence:
         sums, together, states, shown = self._sums, buffers.ranks > 1, self._states, buffers.shown
         buffers.start(masks, self.first)
         yield
-        packed, one = self._packed, self._one
-        matmul, exp, add, reciprocal = self._product, np.exp, np.add, np.reciprocal
-        tanh, multiply = np.tanh, np.multiply
-        # exp(−z) = inf is σ(z) = 0, which is right; the caller silences overflow.
-        for t, step in enumerate(self._forward_steps):
-            x, z, oif, g, i_f, g_c, ig_fc, ig, fc, cell, cell_tanh, o, output = step
-            if columns is None or tokens is None:
-                matmul(packed, x, z)
-            else:
-                columns.take(tokens[t], 1, z, "clip")
-                matmul(packed, x, sums)
-                add(z, sums, z)
-            exp(oif, oif)
-            add(oif, one, oif)
-            reciprocal(oif, oif)
-            tanh(g, g)
-            multiply(i_f, g_c, ig_fc)
-            add(ig, fc, cell)
-            tanh(cell, cell_tanh)
-            multiply(o, cell_tanh, output)
+        for t, (step_product, z, activate) in enumerate(self._forward_steps):
+            step_product()
+            if columns is not None and tokens is not None:
+                columns.take(tokens[t], 1, sums, "clip")
+                np.add(z, sums, z)
+            activate()
             if projection is not None:
-                np.matmul(projection, output, states[t + 1][0])
+                np.matmul(projection, self._raw_by_step[t], states[t + 1][0])
             if masks is not None:
                 masks.hold(t, states[t], states[t + 1], shown[t])
             if together:
@@ -237,57 +172,34 @@ class LSTMSequence:
         and with a projection ``W_hrᵀ·dh'`` in the place of ``dh'``.
         """
         buffers, masks, kept, d_state = self.buffers, self.buffers.masks, self._kept, self.d_state
-        projection = self._projection.T if buffers.size.proj_size else None
         np.copyto(self._hidden_weights, buffers.rows[:, buffers.size.input_size + 2 :].T)
-        hidden_weights, one, together = self._hidden_weights, self._one, buffers.ranks > 1
-        (d_hidden, d_cell), d_raw = d_state, self._d_raw
+        d_hidden, together = d_state[0], buffers.ranks > 1
         buffers.start_backward()
-        matmul, add, subtract, multiply = self._product, np.add, np.subtract, np.multiply
-        for views, by_step in self._sweeps:
-            (oif, o, i, f, g, g_c, cell_tanh, for_oif, for_o, for_if, for_g, for_cell, for_c, *copies) = views
-            subtract(one, oif, for_oif)
-            multiply(for_oif, oif, for_oif)
-            multiply(for_o, cell_tanh, for_o)
-            multiply(for_if, g_c, for_if)
-            multiply(g, g, for_g)
-            subtract(one, for_g, for_g)
-            multiply(for_g, i, for_g)
-            multiply(cell_tanh, cell_tanh, for_cell)
-            subtract(one, for_cell, for_cell)
-            multiply(for_cell, o, for_cell)
-            np.copyto(for_c, f)
-            d_outputs_from, d_outputs_to, d_gates_from, d_gates_to = copies
-            np.copyto(d_outputs_to, d_outputs_from)
-            for t, d_output, d_o, through_tanh, d_next_cell, ifg_c, d_z, (part, parts) in by_step:
+        for before, by_step, after in self._sweeps:
+            before()
+            for t, d_next_cell, differentiate, step_product, d_cell, parts in by_step:
                 if masks is not None:
                     masks.take_back(t, (d_hidden, d_next_cell), kept)
-                add(d_output, d_hidden, d_hidden)
-                if projection is not None:
-                    np.copyto(self._d_projected_by_step[t], d_hidden)
-                    matmul(projection, d_hidden, d_raw)
-                multiply(d_o, d_raw, d_o)  # two calls, because one that broadcasts takes longer
-                multiply(through_tanh, d_raw, through_tanh)
-                add(d_next_cell, through_tanh, d_cell)
-                multiply(ifg_c, d_cell, ifg_c)
+                differentiate()
+                step_product()
                 if together:
-                    matmul(hidden_weights, d_z, part)
                     yield
-                    add(parts[0], parts[1], d_hidden)
+                    np.add(parts[0], parts[1], d_hidden)
                     for other in parts[2:]:
-                        add(d_hidden, other, d_hidden)
-                else:
-                    matmul(hidden_weights, d_z, d_hidden)
+                        np.add(d_hidden, other, d_hidden)
                 if masks is not None:
-                    masks.give_back(t, (d_hidden, ifg_c[3]), kept)
-            np.copyto(d_cell, for_c[0])
-            np.copyto(d_gates_to, d_gates_from)
+                    masks.give_back(t, (d_hidden, d_cell), kept)
+            after()
         if masks is not None:
             masks.finish(d_state)
 
     def weight_gradient(self, d_weights: Weights) -> None:
         """After `backward`: write the gradient of this rank's rows of the parameters."""
         buffers = self.buffers
-        np.matmul(buffers.d_gates, buffers.stacked.T, buffers.d_rows)
+        if self._is_compiled:
+            multiply(buffers.stacked, buffers.d_gates.T, buffers.d_rows.T)
+        else:
+            np.matmul(buffers.d_gates, buffers.stacked.T, buffers.d_rows)
         buffers.store_rows(d_weights[0])
         if buffers.size.proj_size:
             np.matmul(self._d_projected, self._raw.T, d_weights[1])

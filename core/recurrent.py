@@ -19,6 +19,7 @@ from typing import Generic, NamedTuple, TypeVar
 import numpy as np
 from numpy.typing import DTypeLike
 
+from .columns import copy_columns
 from .errors import ArgumentError, check_array, check_dtype, check_tape, count_parts
 from .initializers import TorchRandom
 from .masks import Masks, check_lengths
@@ -164,7 +165,7 @@ class Recurrent(StackParameters, Generic[S]):
         lockstep([workspace.backward()])
         workspace.weight_gradient(views)
         assert workspace.d_inputs is not None
-        d_x = self._leave(workspace.d_inputs.reshape(-1, steps, lanes), batched)
+        d_x = self._leave(workspace.d_inputs.T.reshape(-1, steps, lanes), batched)
         d_first = self._state_out([kernel.d_state for kernel in workspace.kernels], batched)
         return d_x, d_first, self.stack.to_torch(views)
 
@@ -203,8 +204,12 @@ class Recurrent(StackParameters, Generic[S]):
 
     def _leave(self, columns: Array, batched: bool) -> Array:
         """A copy of `columns` ``(features, T, B)`` in the layout of `x`."""
-        axes = (2, 1, 0) if self.batch_first else (1, 2, 0)
-        return np.array(columns.transpose(axes) if batched else columns[:, :, 0].T, order="C")
+        features, steps, lanes = columns.shape
+        if not batched:
+            return columns[:, :, 0].T.copy()
+        left = np.empty((lanes, steps, features) if self.batch_first else (steps, lanes, features), self.dtype)
+        copy_columns(columns, left.transpose((2, 1, 0) if self.batch_first else (2, 0, 1)))
+        return left
 
     def _check_masks(
         self, steps: int, lanes: int, batched: bool, lengths: Array | None, reset: Array | None

@@ -16,6 +16,7 @@ import numpy as np
 
 from .masks import Masks
 from .parameters import Array
+from .product import bind_product, empty_weights
 from .ranks import Arena, Pass, Rank
 from .sequence import (
     Buffers,
@@ -24,7 +25,6 @@ from .sequence import (
     Weights,
     from_torch,
     matrix_columns,
-    product,
     row_items,
     sweeps,
     to_torch,
@@ -68,10 +68,11 @@ class RNNSequence:
         self._states: list[State] = [(hidden,) for hidden in buffers.hidden]
         self.first, self.last = self._states[0], self._states[T]
         self._z, self._sums = np.empty((U, B), dtype), np.empty((U, B), dtype)
-        self._one, self._product = np.array(1, dtype), product(B)
-        self._packed = np.empty_like(buffers.rows)
+        self._one = np.array(1, dtype)
+        self._packed = empty_weights(U, buffers.rows.shape[1], B, dtype)
+        self._products = [bind_product(self._packed, x, self._z) for x in buffers.by_step]
 
-        self._hidden_weights = np.empty((H, U), dtype)
+        self._hidden_weights = empty_weights(H, U, B, dtype)
         self.d_state: State = (np.zeros((U, B), dtype),)
         self._kept: State = (np.zeros((U, B), dtype),)
         cuts = sweeps(T, 4 * U * B * dtype.itemsize)
@@ -81,10 +82,11 @@ class RNNSequence:
         for now in cuts:
             n = now.stop - now.start
             whole = (now, factors[:n], scratch[:n], d_outputs[:n])
-            by_step = [
-                (now.start + t, d_outputs[t], factors[t], buffers.parts[(now.start + t) % 2])
-                for t in reversed(range(n))
-            ]
+            by_step = []
+            for t in reversed(range(n)):
+                part, parts = buffers.parts[(now.start + t) % 2]
+                multiply = bind_product(self._hidden_weights, factors[t], part if rank.count > 1 else self.d_state[0])
+                by_step.append((now.start + t, d_outputs[t], factors[t], multiply, parts))
             self._sweeps.append((whole, by_step))
 
     @staticmethod
@@ -120,14 +122,14 @@ class RNNSequence:
         # σ(z) = 1 / (1 + exp(−z)): the minus is folded into the packed rows.
         np.multiply(buffers.rows, -1 if logistic else 1, out=self._packed)
         columns = -table if logistic and table is not None else table
-        z, sums, one, packed, together = self._z, self._sums, self._one, self._packed, buffers.ranks > 1
+        z, sums, one, together = self._z, self._sums, self._one, buffers.ranks > 1
         states, shown = self._states, buffers.shown
         buffers.start(masks, self.first)
         yield
-        matmul, add, tanh, exp = self._product, np.add, np.tanh, np.exp
-        for t, x in enumerate(buffers.by_step):
+        add, tanh, exp = np.add, np.tanh, np.exp
+        for t, multiply in enumerate(self._products):
             hidden = states[t + 1][0]
-            matmul(packed, x, z)
+            multiply()
             if columns is not None and tokens is not None:
                 columns.take(tokens[t], 1, sums, "clip")
                 add(z, sums, z)
@@ -152,28 +154,26 @@ class RNNSequence:
         """
         buffers, masks, kept, d_state = self.buffers, self.buffers.masks, self._kept, self.d_state
         np.copyto(self._hidden_weights, buffers.rows[:, buffers.size.input_size + 2 :].T)
-        hidden_weights, (d_hidden,), together = self._hidden_weights, d_state, buffers.ranks > 1
+        (d_hidden,), together = d_state, buffers.ranks > 1
         U, B = d_hidden.shape
         outputs_by_step = buffers.outputs[buffers.own].reshape(U, -1, B).transpose(1, 0, 2)
         buffers.start_backward()
-        matmul, add, multiply = self._product, np.add, np.multiply
+        add = np.add
         for (now, factors, scratch, d_outputs), by_step in self._sweeps:
             np.copyto(row_items(d_outputs), row_items(buffers.d_outputs_by_step[now]))
             np.copyto(row_items(scratch), row_items(outputs_by_step[now]))
             self._derivative(scratch, factors)
-            for t, d_output, factor, (part, parts) in by_step:
+            for t, d_output, factor, multiply, parts in by_step:
                 if masks is not None:
                     masks.take_back(t, d_state, kept)
                 add(d_output, d_hidden, d_hidden)
-                multiply(factor, d_hidden, factor)
+                np.multiply(factor, d_hidden, factor)
+                multiply()
                 if together:
-                    matmul(hidden_weights, factor, part)
                     yield
                     add(parts[0], parts[1], d_hidden)
                     for other in parts[2:]:
                         add(d_hidden, other, d_hidden)
-                else:
-                    matmul(hidden_weights, factor, d_hidden)
                 if masks is not None:
                     masks.give_back(t, d_state, kept)
             np.copyto(row_items(buffers.d_gates_by_step[now]), row_items(factors))

@@ -7,11 +7,11 @@ the weights is one product over all of them. The two rows of ones meet torch's t
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
 
+from .columns import copy_matrix
 from .masks import Masks
 from .parameters import Array
 from .ranks import Arena, Rank
@@ -23,7 +23,6 @@ __all__ = [
     "Weights",
     "from_torch",
     "matrix_columns",
-    "product",
     "row_items",
     "sweeps",
     "to_torch",
@@ -80,14 +79,6 @@ def sweeps(steps: int, bytes_per_step: int) -> list[slice]:
     return [slice(max(0, stop - length), stop) for stop in range(steps, 0, -length)]
 
 
-def product(lanes: int) -> Callable[[Array, Array, Array], Array]:
-    """``product(a, b, out)`` of matrices, for a `b` of so many columns: the same bits, by the call that starts sooner.
-
-    For a single column that is `np.ndarray.dot`, by 0.7 µs; else `np.matmul`.
-    """
-    return np.ndarray.dot if lanes == 1 else np.matmul
-
-
 def row_items(array: Array) -> Array:
     """A view of `array` ``(…, B)`` in which each row of lanes is one item, ``(…)``.
 
@@ -123,6 +114,7 @@ class Buffers:
         dtype: np.dtype,
         rank: Rank,
         arena: Arena,
+        by_lane: bool = False,
     ) -> None:
         T, B, I, P = steps, lanes, size.input_size, size.output_size
         H, K = I + 2, I + 2 + P
@@ -147,9 +139,15 @@ class Buffers:
         self.shown = [shown[1 + self.own.start : 1 + self.own.stop, t] for t in range(T)]
 
         # Gradients are a step too long, which keeps their rows off a power of two: such rows share cache lines.
-        d_gates = np.empty((gates * U, T + 1, B), dtype)
-        self.d_gates = d_gates.reshape(gates * U, (T + 1) * B)[:, : T * B]
-        self.d_gates_by_step = d_gates[:, :T].transpose(1, 0, 2)
+        if by_lane:
+            d_gates = np.empty((T, B, gates * U + 16), dtype)[..., : gates * U]
+            self.d_gates = d_gates.reshape(T * B, gates * U).T
+            self.d_gates_by_step = d_gates.transpose(0, 2, 1)
+            assert np.shares_memory(self.d_gates, d_gates)
+        else:
+            d_gates = np.empty((gates * U, T + 1, B), dtype)
+            self.d_gates = d_gates.reshape(gates * U, (T + 1) * B)[:, : T * B]
+            self.d_gates_by_step = d_gates[:, :T].transpose(1, 0, 2)
         self.d_outputs = arena.zeros((P, (T + 1) * B), dtype)[:, : T * B]
         self.d_outputs_by_step = self.d_outputs[self.own].reshape(O, T, B).transpose(1, 0, 2)
         # Each rank's part of dh, for all units; the ranks add them up. Two of them, so that none is written
@@ -157,7 +155,8 @@ class Buffers:
         parts = arena.zeros((2, rank.count, P, B), dtype)
         self.parts = [(parts[k, rank.index], [part[self.own] for part in parts[k]]) for k in range(2)]
 
-        self.rows, self.d_rows = np.zeros((rows * U, K), dtype), np.empty((rows * U, K), dtype)
+        self.rows = np.zeros((rows * U, K), dtype)
+        self.d_rows = np.empty((K, rows * U), dtype).T if by_lane else np.empty((rows * U, K), dtype)
 
     @property
     def one_and_outputs(self) -> Array:
@@ -188,7 +187,8 @@ class Buffers:
         if not self.size.bias:
             both = [(rows[..., :I], matrix[..., :I]), (rows[..., hidden:], matrix[..., I:])]
         for ours, theirs in both:
-            np.copyto(*((ours, theirs) if into_rows else (theirs, ours)))
+            for row, other in zip(ours, theirs, strict=True):
+                copy_matrix(*((other, row) if into_rows else (row, other)))
 
     def start(self, masks: Masks | None, state: State) -> None:
         """Before the first step: take the masks of the batch and apply them to the first `state`."""

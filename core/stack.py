@@ -11,13 +11,15 @@ from collections.abc import Sequence
 import numpy as np
 
 from .cells import CELLS, Kernel
+from .columns import copy_columns
 from .errors import ArgumentError, check_count, check_dtype, check_number
 from .masks import Masks
 from .parameters import Array, Layout
+from .product import multiply
 from .ranks import Arena, Pass, Rank
 from .sequence import LayerSize, State, Weights
 
-__all__ = ["Stack", "StackWorkspace", "copy_columns"]
+__all__ = ["Stack", "StackWorkspace"]
 
 
 class Stack:
@@ -142,8 +144,8 @@ class StackWorkspace:
 
     The caller writes the inputs with `write` and reads ``one_and_outputs`` ``(1+D·P, T·B)`` after `forward`; it writes
     ``d_outputs`` ``(D·P, T·B)`` and `d_state` before `backward`. A stack whose first layer is given a table and tokens
-    has no inputs: `folded`. With `input_gradient` the backward pass leaves ``d_inputs`` ``(I, T·B)``, this rank's part
-    of the gradient of the inputs; ``d_inputs_of_ranks`` ``(ranks, I, T·B)`` has the parts of all.
+    has no inputs: `folded`. With `input_gradient` the backward pass leaves ``d_inputs`` ``(T·B, I)``, this rank's part
+    of the gradient of the inputs; ``d_inputs_of_ranks`` ``(ranks, T·B, I)`` has the parts of all.
     """
 
     def __init__(
@@ -168,16 +170,15 @@ class StackWorkspace:
             for size in sizes
         ]
         self.kernels = [kernel for layer in self.layers for kernel in layer]
-        # Each rank's part of the gradient of a layer's inputs, on its way to the layer below; a step too long, so
-        # that no row is a power of two.
+        # Each rank's part of the gradient of a layer's inputs, on its way to the layer below.
         wanted = [input_gradient, *[True] * (len(sizes) - 1)]
         self._d_inputs = [
-            arena.zeros((rank.count, size.input_size if needed else 0, (steps + 1) * lanes), dtype)[..., :-lanes]
+            arena.zeros((rank.count, steps * lanes, size.input_size if needed else 0), dtype)
             for size, needed in zip(sizes, wanted, strict=True)
         ]
         self.d_inputs_of_ranks = self._d_inputs[0]
         self.d_inputs = self.d_inputs_of_ranks[rank.index] if input_gradient else None
-        self._part = np.empty((max(size.input_size for size in sizes) if D == 2 else 0, steps * lanes), dtype)
+        self._part = np.empty((steps * lanes, max(size.input_size for size in sizes) if D == 2 else 0), dtype)
         # What is kept of the outputs of a layer, for the rows that this rank hands on: 0, or 1 / (1 − dropout).
         drops = stack.dropout > 0
         self._kept = [
@@ -270,24 +271,25 @@ class StackWorkspace:
             for direction, kernel in enumerate(layer):
                 buffers = kernel.buffers
                 yield from kernel.backward()
-                if not len(mine):
+                if not mine.size:
                     continue
-                columns = buffers.rows[:, : buffers.size.input_size].T
+                for_inputs = buffers.rows[:, : buffers.size.input_size]
                 if direction == 0:
-                    np.matmul(columns, kernel.d_inputs_from, mine)
+                    multiply(kernel.d_inputs_from.T, for_inputs, mine)
                 else:
-                    part = self._part[: len(mine)]
-                    np.matmul(columns, kernel.d_inputs_from, part)
-                    by_step = mine.reshape(-1, *self.shape)
-                    np.add(by_step, part.reshape(by_step.shape)[:, ::-1], by_step)
+                    part = self._part[:, : mine.shape[1]]
+                    multiply(kernel.d_inputs_from.T, for_inputs, part)
+                    by_step = mine.reshape(*self.shape, -1)
+                    np.add(by_step, part.reshape(by_step.shape)[::-1], by_step)
             if index:
                 yield
                 for direction, kernel in enumerate(self.layers[index - 1]):
                     rows, _ = self.outputs(index - 1, direction)
-                    total = d_inputs[0, rows] if self.rank.count == 1 else d_inputs[:, rows].sum(axis=0)
+                    total = d_inputs[0, :, rows] if self.rank.count == 1 else d_inputs[:, :, rows].sum(axis=0)
+                    columns = total.T.reshape(-1, *self.shape)
                     if self._dropping:
-                        total = total * self._kept[index - 1][direction].reshape(total.shape)
-                    self._write_d_outputs(kernel, direction, total)
+                        columns = columns * self._kept[index - 1][direction]
+                    self._write_d_outputs(kernel, direction, columns)
                 yield
 
     def weight_gradient(self, d_weights: list[Weights]) -> None:
@@ -302,16 +304,4 @@ class StackWorkspace:
     def _write_d_outputs(self, kernel: Kernel, direction: int, values: Array) -> None:
         buffers, values = kernel.buffers, values.reshape(-1, *self.shape)
         own = buffers.d_outputs[buffers.own].reshape(values.shape)
-        np.copyto(own, values[:, ::-1] if direction else values)
-
-
-def copy_columns(values: Array, out: Array) -> None:
-    """Copy `values` ``(features, T, B)`` into `out`, step by step where the steps are large and not in one piece.
-
-    Copied whole, NumPy would read ``x`` ``(T, B, I)`` across its rows, which takes up to three times as long.
-    """
-    if values.shape[0] * values.shape[2] < 2048 or values.strides[2] == values.itemsize:
-        np.copyto(out, values)
-        return
-    for step in range(values.shape[1]):
-        np.copyto(out[:, step], values[:, step])
+        copy_columns(values[:, ::-1] if direction else values, own)
