@@ -7,6 +7,7 @@ the weights is one product over all of them. The two rows of ones meet torch's t
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -174,21 +175,27 @@ class Buffers:
 
     def load_rows(self, matrix: Array) -> None:
         """Copy this rank's rows of `matrix` into ``rows``."""
-        self._copy_columns(self.rows, self.own_rows(matrix), into_rows=True)
+        for ours, theirs in self._blocks(self.rows, matrix):
+            np.copyto(ours, theirs)
 
     def store_rows(self, d_matrix: Array) -> None:
         """Copy ``d_rows`` into this rank's rows of `d_matrix`."""
-        self._copy_columns(self.d_rows, self.own_rows(d_matrix), into_rows=False)
+        for ours, theirs in self._blocks(self.d_rows, d_matrix):
+            copy_matrix(ours, theirs)
 
-    def _copy_columns(self, rows: Array, matrix: Array, *, into_rows: bool) -> None:
-        rows = rows.reshape(*matrix.shape[:2], -1)
+    def _blocks(self, rows: Array, matrix: Array) -> Iterator[tuple[Array, Array]]:
+        """What belongs together in this rank's `rows` and the `matrix` of a layer, which has no columns for no bias."""
         I, hidden = self.size.input_size, self.size.input_size + 2
-        both = [(rows, matrix)]
-        if not self.size.bias:
-            both = [(rows[..., :I], matrix[..., :I]), (rows[..., hidden:], matrix[..., I:])]
-        for ours, theirs in both:
-            for row, other in zip(ours, theirs, strict=True):
-                copy_matrix(*((other, row) if into_rows else (row, other)))
+        gates = [(rows, matrix)]
+        if self.ranks > 1:
+            theirs = self.own_rows(matrix)
+            gates = list(zip(rows.reshape(*theirs.shape[:2], -1), theirs, strict=True))
+        for ours, theirs in gates:
+            if self.size.bias:
+                yield ours, theirs
+            else:
+                yield ours[:, :I], theirs[:, :I]
+                yield ours[:, hidden:], theirs[:, I:]
 
     def start(self, masks: Masks | None, state: State) -> None:
         """Before the first step: take the masks of the batch and apply them to the first `state`."""

@@ -32,23 +32,25 @@ class Waiting:
     """How long a task has waited, in seconds of trio's clock, and for what.
 
     ``input`` is an item, or what else it needs to go on; ``room`` is a place in a channel. ``idle`` is 0 unless it
-    waits at an end, or has closed one; ``resumed`` says when it last went on.
+    waits at an end, or has closed one; ``resumed`` says when it last went on. ``now`` is trio's clock, which
+    `trio.current_time` looks up anew in every call.
     """
 
-    __slots__ = ("idle", "input", "resumed", "room")
+    __slots__ = ("idle", "input", "now", "resumed", "room")
 
     def __init__(self) -> None:
+        self.now = trio.lowlevel.current_clock().current_time
         self.input = self.room = self.resumed = 0.0
         self.idle = 0  # a count, because a user's stage may wait at both ends
 
     def begin(self) -> float:
         """The task begins to wait; returns when."""
         self.idle += 1
-        return trio.current_time()
+        return self.now()
 
     def end(self, start: float) -> float:
         """It no longer does; returns for how long it has."""
-        self.resumed = trio.current_time()
+        self.resumed = self.now()
         self.idle -= 1
         return self.resumed - start
 
@@ -67,7 +69,8 @@ class Channel(Generic[T]):
     def sent(self) -> None:
         """Count an item; the sender calls it."""
         self.items += 1
-        self.peak = max(self.peak, self._receive.statistics().current_buffer_used)
+        if self.peak < self.capacity:
+            self.peak = max(self.peak, self._receive.statistics().current_buffer_used)
 
     def report(self) -> ChannelReport:
         """The counts as they are now."""
@@ -84,14 +87,22 @@ class Sender(Generic[T]):
         self.check: Callable[[T], None] | None = None
 
     async def send(self, item: T) -> None:
-        """Send `item`, waiting for room."""
+        """Send `item`, waiting for room.
+
+        Where there is room it goes on at once, as in Go: it can be cancelled here, but other tasks come in where the
+        stage receives.
+        """
         if self.check is not None:
             self.check(item)
-        start = self.waiting.begin()
+        await trio.lowlevel.checkpoint_if_cancelled()
         try:
-            await self._send.send(item)
-        finally:
-            self.waiting.room += self.waiting.end(start)
+            self._send.send_nowait(item)
+        except trio.WouldBlock:
+            start = self.waiting.begin()
+            try:
+                await self._send.send(item)
+            finally:
+                self.waiting.room += self.waiting.end(start)
         self._channel.sent()
 
     def send_nowait(self, item: T) -> None:

@@ -6,8 +6,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
-import trio
-
 from .channels import ChannelReport, Receiver, Sender, Waiting
 from .timeline import Timeline
 
@@ -66,18 +64,25 @@ class StageMeter:
         for end in ends:
             end.waiting = self.waiting
         self._timeline, self._busy = timeline, 0.0
-        self._start = self.waiting.resumed = trio.current_time()
+        self._start = self._began = self.waiting.resumed = self.waiting.now()
+        self._batch = 0
+        self._version: int | None = None
 
-    @contextmanager
-    def computing(self, batch: int, version: int | None = None) -> Iterator[None]:
-        """Count the time of the block as busy, and the batch as an item, if it comes to its end."""
-        start = trio.current_time()
-        yield
-        end = trio.current_time()
-        self._busy += end - start
-        self.items += 1
-        if self._timeline is not None:
-            self._timeline.add(self.name, batch, version, start, end)
+    def computing(self, batch: int, version: int | None = None) -> StageMeter:
+        """For ``with``: count the time of the block as busy, and the batch as an item, if it comes to its end."""
+        self._batch, self._version = batch, version
+        return self
+
+    def __enter__(self) -> None:
+        self._began = self.waiting.now()
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
+        if kind is None:
+            end = self.waiting.now()
+            self._busy += end - self._began
+            self.items += 1
+            if self._timeline is not None:
+                self._timeline.add(self.name, self._batch, self._version, self._began, end)
 
     @contextmanager
     def waiting_for_input(self) -> Iterator[None]:
@@ -92,8 +97,8 @@ class StageMeter:
         """Since when, by trio's clock, the stage has been at one item; None while it waits."""
         return None if self.waiting.idle else self.waiting.resumed
 
-    def report(self) -> StageReport:
-        """The times so far."""
-        waiting, seconds = self.waiting, trio.current_time() - self._start
+    def report(self, now: float) -> StageReport:
+        """The times up to `now`."""
+        waiting, seconds = self.waiting, now - self._start
         busy = self._busy if self.items else max(0.0, seconds - waiting.input - waiting.room)
         return StageReport(self.name, self.items, seconds, busy, waiting.input, waiting.room)

@@ -125,7 +125,7 @@ class Run:
             self._loss = loss
             if limit is not None:
                 times.append(now)
-            stages, channels = wiring.reports()
+            stages, channels = wiring.reports(now)
             self._on_report(
                 Report(
                     step=self._before + step,

@@ -23,23 +23,20 @@ class VersionStore:
         self.latest = 0
 
     def slot(self, version: int) -> int:
-        """The row that holds, or will hold, `version`."""
+        """The row that holds `version`, or where the next version is to be written. Raises LookupError."""
+        if not self.latest - len(self._slots) + 1 < version <= self.latest + 1:
+            raise LookupError(f"parameter version {version} is not in the store; the latest is {self.latest}")
         return version % len(self._slots)
 
     def parameters(self, version: int) -> Array:
-        """The vector ``(size,)`` of `version`, or the place where the next version is to be written."""
-        if not self.latest - len(self._slots) + 1 < version <= self.latest + 1:
-            raise LookupError(f"parameter version {version} is not in the store; the latest is {self.latest}")
+        """The vector ``(size,)`` in the row of `version`. Raises LookupError."""
         vector: Array = self._slots[self.slot(version)]
         return vector
 
-    async def wait_for(self, version: int) -> int:
-        """Wait until `version` is published; return its slot."""
+    async def wait_for(self, version: int) -> None:
+        """Wait until `version` is published."""
         while self.latest < version:
             await self._published.wait()
-        if version + len(self._slots) <= self.latest:
-            raise LookupError(f"parameter version {version} has been overwritten; the latest is {self.latest}")
-        return self.slot(version)
 
     def publish(self) -> None:
         """Make the version that was written behind the latest one visible."""

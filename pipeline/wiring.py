@@ -47,9 +47,10 @@ class Wiring:
         self._channels: list[Channel[Any]] = []
         self.meters: list[StageMeter] = []
 
-    def reports(self) -> tuple[tuple[StageReport, ...], tuple[ChannelReport, ...]]:
-        """What stages and channels have counted so far."""
-        return tuple(meter.report() for meter in self.meters), tuple(channel.report() for channel in self._channels)
+    def reports(self, now: float) -> tuple[tuple[StageReport, ...], tuple[ChannelReport, ...]]:
+        """What stages and channels have counted up to `now`."""
+        stages = tuple([meter.report(now) for meter in self.meters])
+        return stages, tuple([channel.report() for channel in self._channels])
 
     async def run(
         self,

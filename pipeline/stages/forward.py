@@ -26,8 +26,10 @@ async def forward(
         async for number, shard, batch, tokens, total in receive_loaded:
             workspace = await receive_free.receive()
             version = planned_version(number, delay)
-            with meter.waiting_for_input():
-                slot = await versions.wait_for(version)
+            if versions.latest < version:
+                with meter.waiting_for_input():
+                    await versions.wait_for(version)
+            slot = versions.slot(version)
             with meter.computing(number, version):
                 loss = await place.forward(workspace, slot, number, batch)
             await send_forwarded.send(Forwarded(number, shard, version, workspace, tokens, total, loss))
