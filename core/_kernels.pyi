@@ -2,7 +2,7 @@ from collections.abc import Callable
 
 from .parameters import Array
 
-INSTRUCTIONS: tuple[str, ...]  # "plain", "AVX2", "AVX-512": those that this processor has, the best last
+INSTRUCTIONS: list[str]  # "plain", "AVX2", "AVX-512": those that this processor has, the best last
 
 def bind(kernel: str, /, *arrays: Array) -> Callable[[], None]: ...
-def use(instructions: str, /) -> tuple[str, ...]: ...
+def use(instructions: str, /) -> list[str]: ...

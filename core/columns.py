@@ -12,6 +12,8 @@ __all__ = ["copy_columns", "copy_matrix"]
 
 def copy_columns(values: Array, out: Array) -> None:
     """Copy `values` ``(features, T, B)`` into `out`; either can be a view of an array in the other layout."""
+    if not values.size:  # a rank can have no features
+        return
     if _is_flat(values) and _is_flat(out):
         copy_matrix(values.reshape(len(values), -1), out.reshape(len(out), -1))
         return

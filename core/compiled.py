@@ -13,7 +13,7 @@ try:
     from ._kernels import bind, use
 except ImportError:  # installed without a compiler
     INSTRUCTIONS = "NumPy"
-    KERNELS: tuple[str, ...] = ()
+    KERNELS: list[str] = []
 else:
     INSTRUCTIONS = LEVELS[-1]
     KERNELS = use(INSTRUCTIONS)

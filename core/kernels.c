@@ -3,12 +3,13 @@
    NumPy.
 
    A kernel is bound once to its arrays, each (rows, columns) of float32, and is then called without arguments. Each
-   element of a product is one chain of fused multiply-adds, from the first column of the weights to the last. So it
-   has the same bits however many columns stand beside it, with AVX2 and with AVX-512. */
+   element of a product is a sum in one order: a chain of fused multiply-adds for every DEPTH columns of the weights, and
+   the chains added up. So it has the same bits however many columns stand beside it, with AVX2 and with AVX-512. */
 
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
 
 typedef struct {
@@ -25,14 +26,20 @@ typedef void Kernel(const Array *);
 #endif
 #define INLINE static inline __attribute__((always_inline))
 
+#ifdef __clang__ /* the arrays of a loop do not overlap */
+#define DISJOINT _Pragma("clang loop vectorize(assume_safety)")
+#else
+#define DISJOINT _Pragma("GCC ivdep")
+#endif
+
 /* ---- out (M, N) = weights (M, K) · x (K, N) ----
 
-   The sums of a block, ROWS rows of the weights by one or two vectors of columns of x, stay in registers over all of K.
-   The rows of x and of out are in one piece; those of the weights need not be. */
+   The sums of a block, ROWS rows of the weights by one or two vectors of columns of x, stay in registers over DEPTH of
+   K. The rows of x and of out are in one piece; those of the weights need not be. */
 
 #define ROWS 8
-#define DEPTH 512 /* of many columns, so much of K and so many columns are copied to one place, where they fit in the */
-#define CHUNK 128 /* cache, and then meet all rows */
+#define DEPTH 512
+#define CHUNK 128 /* of more columns, so many are copied to one place, where they fit in the cache, and meet all rows */
 
 /* Compute out[row…][column…], or with `add` add to it. */
 typedef void Block(const Array weights, const Array x, const Array out, Py_ssize_t row, Py_ssize_t column, int add);
@@ -59,12 +66,12 @@ typedef float Sixteen __attribute__((vector_size(64), aligned(4), may_alias));
             float *to = out.data + first * out.stride + column;                                                        \
             vector sums[together][count];                                                                              \
             memset(sums, 0, sizeof sums);                                                                              \
-            if (add)                                                                                                   \
-                EACH(r, together) EACH(c, count) sums[r][c] = *(vector *)(to + r * out.stride + c * LANES);            \
             for (Py_ssize_t k = 0; k < x.rows; k++)                                                                    \
                 EACH(r, together)                                                                                      \
                     EACH(c, count) sums[r][c] += w[r * weights.stride + k * weights.across] *                          \
                                                  *(const vector *)(from + k * x.stride + c * LANES);                   \
+            if (add)                                                                                                   \
+                EACH(r, together) EACH(c, count) sums[r][c] += *(vector *)(to + r * out.stride + c * LANES);           \
             EACH(r, together) EACH(c, count) *(vector *)(to + r * out.stride + c * LANES) = sums[r][c];                \
         }                                                                                                              \
     }
@@ -83,35 +90,40 @@ static const Width avx512[] = {{32, rows_32_avx512, row_32}, {16, rows_16_avx512
 
 /* One column by `count` vectors of rows, which are side by side in the weights. */
 #define COLUMN(name, count)                                                                                            \
-    AVX2 static void name(const Array weights, const Array x, const Array out, Py_ssize_t row, Py_ssize_t column) {    \
+    AVX2 static void name(const Array weights, const Array x, const Array out, Py_ssize_t row, Py_ssize_t column,      \
+                          int add) {                                                                                   \
         Eight sums[count];                                                                                             \
         memset(sums, 0, sizeof sums);                                                                                  \
         for (Py_ssize_t k = 0; k < x.rows; k++)                                                                        \
             EACH(c, count) sums[c] += *(const Eight *)(weights.data + row + k * weights.across + 8 * c) *              \
                                       x.data[k * x.stride + column];                                                   \
-        EACH(r, 8 * count) out.data[(row + r) * out.stride + column] = sums[r / 8][r % 8];                             \
+        for (int r = 0; r < 8 * count; r++) {                                                                          \
+            float *to = out.data + (row + r) * out.stride + column;                                                    \
+            *to = add ? sums[r / 8][r % 8] + *to : sums[r / 8][r % 8];                                                 \
+        }                                                                                                              \
     }
 
 COLUMN(column_32, 4)
 COLUMN(column_8, 1)
 
-AVX2 static void element(const Array weights, const Array x, const Array out, Py_ssize_t row, Py_ssize_t column) {
-    float sum = 0;
+AVX2 static void element(const Array weights, const Array x, const Array out, Py_ssize_t row, Py_ssize_t column,
+                         int add) {
+    float sum = 0, *to = out.data + row * out.stride + column;
     for (Py_ssize_t k = 0; k < x.rows; k++)
         sum += weights.data[row * weights.stride + k * weights.across] * x.data[k * x.stride + column];
-    out.data[row * out.stride + column] = sum;
+    *to = add ? sum + *to : sum;
 }
 
 /* The columns from `first` on, one by one. */
-static void product_of_columns(const Array weights, const Array x, const Array out, Py_ssize_t first) {
+static void product_of_columns(const Array weights, const Array x, const Array out, Py_ssize_t first, int add) {
     for (Py_ssize_t column = first; column < x.columns; column++) {
         Py_ssize_t row = 0;
         for (; weights.stride == 1 && row + 32 <= out.rows; row += 32)
-            column_32(weights, x, out, row, column);
+            column_32(weights, x, out, row, column, add);
         for (; weights.stride == 1 && row + 8 <= out.rows; row += 8)
-            column_8(weights, x, out, row, column);
+            column_8(weights, x, out, row, column, add);
         for (; row < out.rows; row++)
-            element(weights, x, out, row, column);
+            element(weights, x, out, row, column, add);
     }
 }
 
@@ -134,23 +146,22 @@ static Array part(const Array a, Py_ssize_t row, Py_ssize_t rows, Py_ssize_t col
 static void product(const Array *arrays, const Width *widest) {
     const Array weights = arrays[0], x = arrays[1], out = arrays[2];
     const Py_ssize_t in_blocks = x.columns - x.columns % 8;
-    float *near = in_blocks > CHUNK ? malloc(DEPTH * CHUNK * sizeof(float)) : NULL;
-    if (near) {
-        for (Py_ssize_t n = 0; n < in_blocks; n += CHUNK) {
-            const Py_ssize_t columns = Py_MIN(CHUNK, in_blocks - n);
-            for (Py_ssize_t k = 0; k < x.rows; k += DEPTH) {
-                const Py_ssize_t depth = Py_MIN(DEPTH, x.rows - k);
+    float *near = in_blocks > CHUNK ? malloc(DEPTH * CHUNK * sizeof(float)) : NULL; /* without it, it takes longer */
+    for (Py_ssize_t k = 0; k < x.rows; k += DEPTH) {
+        const Py_ssize_t depth = Py_MIN(DEPTH, x.rows - k), chunk = near ? CHUNK : in_blocks;
+        const Array w = part(weights, 0, weights.rows, k, depth);
+        for (Py_ssize_t n = 0; n < in_blocks; n += chunk) {
+            Array some = part(x, k, depth, n, Py_MIN(chunk, in_blocks - n));
+            if (near) {
                 for (Py_ssize_t row = 0; row < depth; row++)
-                    memcpy(near + row * CHUNK, x.data + (k + row) * x.stride + n, columns * sizeof(float));
-                product_of_blocks(part(weights, 0, weights.rows, k, depth), (Array){near, depth, columns, CHUNK, 1},
-                                  part(out, 0, out.rows, n, columns), widest, k > 0);
+                    memcpy(near + row * CHUNK, some.data + row * some.stride, some.columns * sizeof(float));
+                some = (Array){near, depth, some.columns, CHUNK, 1};
             }
+            product_of_blocks(w, some, part(out, 0, out.rows, n, some.columns), widest, k > 0);
         }
-        free(near);
-    } else { /* few columns; or there is no memory, and it takes longer */
-        product_of_blocks(weights, part(x, 0, x.rows, 0, in_blocks), out, widest, 0);
+        product_of_columns(w, part(x, k, depth, 0, x.columns), out, in_blocks, k > 0);
     }
-    product_of_columns(weights, x, out, in_blocks);
+    free(near);
 }
 
 static void product_avx2(const Array *arrays) { product(arrays, avx2); }
@@ -162,23 +173,31 @@ static void product_avx512(const Array *arrays) { product(arrays, avx512); }
 
 #ifdef X86
 
+/* The elements of a and b, one behind the other, that the numbers say. */
+#if defined(__clang__) || __GNUC__ >= 12
+#define SHUFFLE(a, b, ...) __builtin_shufflevector(a, b, __VA_ARGS__)
+#else
+typedef int Numbers __attribute__((vector_size(32)));
+#define SHUFFLE(a, b, ...) __builtin_shuffle(a, b, (Numbers){__VA_ARGS__})
+#endif
+
 /* Of eight rows of eight: pairs of rows are interleaved by one element, then by two, then by four. */
 AVX2 static void transpose_square(const float *from, Py_ssize_t stride, float *to, Py_ssize_t to_stride) {
     Eight a[8], b[8];
     for (int r = 0; r < 8; r++)
         a[r] = *(const Eight *)(from + r * stride);
     for (int r = 0; r < 8; r += 2) {
-        b[r] = __builtin_shufflevector(a[r], a[r + 1], 0, 8, 2, 10, 4, 12, 6, 14);
-        b[r + 1] = __builtin_shufflevector(a[r], a[r + 1], 1, 9, 3, 11, 5, 13, 7, 15);
+        b[r] = SHUFFLE(a[r], a[r + 1], 0, 8, 2, 10, 4, 12, 6, 14);
+        b[r + 1] = SHUFFLE(a[r], a[r + 1], 1, 9, 3, 11, 5, 13, 7, 15);
     }
     for (int r = 0; r < 8; r += 4)
         for (int k = r; k < r + 2; k++) {
-            a[k] = __builtin_shufflevector(b[k], b[k + 2], 0, 1, 8, 9, 4, 5, 12, 13);
-            a[k + 2] = __builtin_shufflevector(b[k], b[k + 2], 2, 3, 10, 11, 6, 7, 14, 15);
+            a[k] = SHUFFLE(b[k], b[k + 2], 0, 1, 8, 9, 4, 5, 12, 13);
+            a[k + 2] = SHUFFLE(b[k], b[k + 2], 2, 3, 10, 11, 6, 7, 14, 15);
         }
     for (int k = 0; k < 4; k++) {
-        *(Eight *)(to + k * to_stride) = __builtin_shufflevector(a[k], a[k + 4], 0, 1, 2, 3, 8, 9, 10, 11);
-        *(Eight *)(to + (k + 4) * to_stride) = __builtin_shufflevector(a[k], a[k + 4], 4, 5, 6, 7, 12, 13, 14, 15);
+        *(Eight *)(to + k * to_stride) = SHUFFLE(a[k], a[k + 4], 0, 1, 2, 3, 8, 9, 10, 11);
+        *(Eight *)(to + (k + 4) * to_stride) = SHUFFLE(a[k], a[k + 4], 4, 5, 6, 7, 12, 13, 14, 15);
     }
 }
 
@@ -207,10 +226,8 @@ static void transpose_avx2(const Array *arrays) { transpose_rows(arrays[0], arra
 
 /* ---- the LSTM, element by element ---- */
 
-/* tanh to 4e-7 of its value: x·P(x²) / Q(x²), fitted for the least relative error up to 9, where it is 1. */
+/* tanh to 4e-7 of its value: x·P(x²) / Q(x²), fitted for the least relative error up to 9, and from there on 1. */
 INLINE float tanh_of(float x) {
-    x = x > 9 ? 9 : x;
-    x = x < -9 ? -9 : x;
     float s = x * x;
     float p = 1.3354083774793577e-08f;
     p = p * s + 2.0608713712231232e-05f;
@@ -222,9 +239,11 @@ INLINE float tanh_of(float x) {
     q = q * s + 2.5876910685735856e-02f;
     q = q * s + 4.6714325862606540e-01f;
     q = q * s + 1;
-    float t = x * p / q;
+    float t = x * p / q; /* one choice a line: so compilers turn them into vectors */
     t = t > 1 ? 1 : t;
-    return t < -1 ? -1 : t;
+    t = t < -1 ? -1 : t;
+    t = x > 9 ? 1 : t;
+    return x < -9 ? -1 : t;
 }
 
 /* σ(−x), for the gates whose weights carry the minus */
@@ -246,7 +265,7 @@ INLINE void lstm_forward(const Array *arrays) {
     float *o = arrays[0].data, *i = o + n, *f = i + n, *g = f + n;
     const float *cell = arrays[1].data;
     float *next_cell = arrays[2].data, *cell_tanh = arrays[3].data, *h = hidden.data;
-#pragma GCC ivdep
+    DISJOINT
     for (Py_ssize_t k = 0; k < n; k++) {
         float o_k = sigmoid_of_minus(o[k]), i_k = sigmoid_of_minus(i[k]), f_k = sigmoid_of_minus(f[k]);
         float g_k = tanh_of(g[k]), c_k = i_k * g_k + f_k * cell[k], t_k = tanh_of(c_k);
@@ -275,7 +294,7 @@ INLINE void lstm_backward(const Array *arrays, int avx2) {
     for (Py_ssize_t row = 0; row < hidden.rows; row++)
         for (Py_ssize_t column = 0; column < hidden.columns; column++)
             d_hidden[row * hidden.columns + column] += d_output.data[row * d_output.stride + column];
-#pragma GCC ivdep
+    DISJOINT
     for (Py_ssize_t k = 0; k < n; k++) {
         float d_next = d_cell[k] + d_hidden[k] * o[k] * (1 - cell_tanh[k] * cell_tanh[k]);
         d_o[k] = d_hidden[k] * cell_tanh[k] * o[k] * (1 - o[k]);
@@ -332,35 +351,37 @@ static int lstm_backward_fits(const Array *a) {
 
 /* ---- binding ---- */
 
-#define MOST 8 /* arrays of a kernel */
-#define LONG (1 << 16) /* multiply-adds or so; from there on a call lets other threads run */
+#define LONG (1 << 16) /* operations; from there on a call lets other threads run */
 
 typedef struct {
     const char *name, *access; /* for each array: r, it is read, or w, it is written */
+    int work; /* operations for each element of the first array; 0, if as many as the second has columns */
     int (*fits)(const Array *);
     Kernel *kernel;
 } Entry;
 
-#define LSTM(level) {"lstm_forward", "wrwwww", lstm_forward_fits, lstm_forward_##level},                               \
-                    {"lstm_backward", "rrrrwwww", lstm_backward_fits, lstm_backward_##level}
+#define LSTM(level) {"lstm_forward", "wrwwww", 8, lstm_forward_fits, lstm_forward_##level},                               \
+                    {"lstm_backward", "rrrrwwww", 8, lstm_backward_fits, lstm_backward_##level}
 
-static const Entry plain[] = {{"transpose", "rw", transpose_fits, transpose_plain}, LSTM(plain), {0}};
+static const Entry plain[] = {{"transpose", "rw", 1, transpose_fits, transpose_plain}, LSTM(plain), {0}};
 #ifdef X86
 static const Entry with_avx2[] = {
-    {"product", "rrw", product_fits, product_avx2}, {"transpose", "rw", transpose_fits, transpose_avx2}, LSTM(avx2), {0}};
+    {"product", "rrw", 0, product_fits, product_avx2}, {"transpose", "rw", 1, transpose_fits, transpose_avx2}, LSTM(avx2), {0}};
 static const Entry with_avx512[] = {
-    {"product", "rrw", product_fits, product_avx512}, {"transpose", "rw", transpose_fits, transpose_avx2}, LSTM(avx512), {0}};
+    {"product", "rrw", 0, product_fits, product_avx512}, {"transpose", "rw", 1, transpose_fits, transpose_avx2}, LSTM(avx512), {0}};
 #endif
 
 static const Entry *entries = plain; /* that `bind` takes */
 
+/* Behind it are its arrays, and then the buffers that hold their memory. */
 typedef struct {
-    PyObject_HEAD
+    PyObject_VAR_HEAD
     Kernel *kernel;
     int is_long;
-    Array arrays[MOST];
-    Py_buffer buffers[MOST];
 } Bound;
+
+static Array *arrays_of(PyObject *bound) { return (Array *)((Bound *)bound + 1); }
+static Py_buffer *buffers_of(PyObject *bound) { return (Py_buffer *)(arrays_of(bound) + Py_SIZE(bound)); }
 
 static PyTypeObject *bound_type;
 
@@ -372,18 +393,18 @@ static PyObject *bound_call(PyObject *self, PyObject *args, PyObject *keywords) 
     }
     if (bound->is_long) {
         Py_BEGIN_ALLOW_THREADS
-        bound->kernel(bound->arrays);
+        bound->kernel(arrays_of(self));
         Py_END_ALLOW_THREADS
     } else {
-        bound->kernel(bound->arrays);
+        bound->kernel(arrays_of(self));
     }
     Py_RETURN_NONE;
 }
 
 static void bound_dealloc(PyObject *self) {
     PyTypeObject *type = Py_TYPE(self);
-    for (int k = 0; k < MOST; k++)
-        PyBuffer_Release(&((Bound *)self)->buffers[k]);
+    for (Py_ssize_t k = 0; k < Py_SIZE(self); k++)
+        PyBuffer_Release(&buffers_of(self)[k]);
     type->tp_free(self);
     Py_DECREF(type);
 }
@@ -393,7 +414,7 @@ static int open_array(PyObject *object, int flags, Py_buffer *buffer, Array *arr
     const Py_ssize_t item = sizeof(float);
     if (PyObject_GetBuffer(object, buffer, flags) < 0)
         return -1;
-    if (buffer->ndim != 2 || strcmp(buffer->format, "f") || buffer->strides[0] % item || buffer->strides[1] % item ||
+    if (buffer->ndim != 2 || !buffer->format || strcmp(buffer->format, "f") || !buffer->strides || buffer->strides[0] % item || buffer->strides[1] % item ||
         (uintptr_t)buffer->buf % item) {
         PyErr_SetString(PyExc_ValueError, "expected arrays (rows, columns) of float32");
         return -1;
@@ -416,24 +437,25 @@ static PyObject *bind(PyObject *module, PyObject *args) {
         return PyErr_Format(PyExc_LookupError, "no kernel %s here", name);
     if (given != (Py_ssize_t)strlen(entry->access))
         return PyErr_Format(PyExc_TypeError, "%s: expected %zu arrays, got %zd", name, strlen(entry->access), given);
-    Bound *bound = (Bound *)bound_type->tp_alloc(bound_type, 0);
+    PyObject *bound = bound_type->tp_alloc(bound_type, given);
     if (!bound)
         return NULL;
+    Array *arrays = arrays_of(bound);
     for (Py_ssize_t k = 0; k < given; k++) {
         int flags = entry->access[k] == 'w' ? PyBUF_RECORDS : PyBUF_RECORDS_RO;
-        if (open_array(PyTuple_GET_ITEM(args, k + 1), flags, &bound->buffers[k], &bound->arrays[k]) < 0) {
+        if (open_array(PyTuple_GET_ITEM(args, k + 1), flags, &buffers_of(bound)[k], &arrays[k]) < 0) {
             Py_DECREF(bound);
             return NULL;
         }
     }
-    if (!entry->fits(bound->arrays)) {
+    if (!entry->fits(arrays)) {
         Py_DECREF(bound);
         return PyErr_Format(PyExc_ValueError, "%s: the shapes of the arrays do not fit", name);
     }
-    bound->kernel = entry->kernel;
-    const Array *first = bound->arrays;
-    bound->is_long = first[0].rows * first[0].columns * first[1].columns >= LONG;
-    return (PyObject *)bound;
+    double work = entry->work ? entry->work : arrays[1].columns;
+    ((Bound *)bound)->kernel = entry->kernel;
+    ((Bound *)bound)->is_long = work * arrays[0].rows * arrays[0].columns >= LONG;
+    return bound;
 }
 
 /* The instructions that there are kernels for and that this processor has, the best last. */
@@ -457,6 +479,13 @@ static void find_levels(void) {
 #endif
 }
 
+static int add_name(PyObject *names, const char *name) {
+    PyObject *one = PyUnicode_FromString(name);
+    int error = one ? PyList_Append(names, one) : -1;
+    Py_XDECREF(one);
+    return error;
+}
+
 static PyObject *use(PyObject *module, PyObject *name) {
     (void)module;
     const char *wanted = PyUnicode_AsUTF8(name);
@@ -465,17 +494,10 @@ static PyObject *use(PyObject *module, PyObject *name) {
     for (Py_ssize_t k = 0; k < level_count; k++)
         if (!strcmp(levels[k].name, wanted)) {
             entries = levels[k].entries;
-            Py_ssize_t count = 0;
-            while (entries[count].name)
-                count++;
-            PyObject *names = PyTuple_New(count);
-            for (Py_ssize_t n = 0; names && n < count; n++) {
-                PyObject *one = PyUnicode_FromString(entries[n].name);
-                if (!one)
+            PyObject *names = PyList_New(0);
+            for (const Entry *entry = entries; names && entry->name; entry++)
+                if (add_name(names, entry->name) < 0)
                     Py_CLEAR(names);
-                else
-                    PyTuple_SET_ITEM(names, n, one);
-            }
             return names;
         }
     return PyErr_Format(PyExc_LookupError, "no instructions %s here", wanted);
@@ -483,7 +505,7 @@ static PyObject *use(PyObject *module, PyObject *name) {
 
 static PyMethodDef methods[] = {
     {"bind", bind, METH_VARARGS, "bind(kernel, *arrays): a callable that runs the kernel on the arrays."},
-    {"use", use, METH_O, "use(instructions): from now on bind kernels made of these; the names of the kernels."},
+    {"use", use, METH_O, "use(instructions): from now on bind kernels made of these; a list of the kernels."},
     {NULL},
 };
 
@@ -493,15 +515,22 @@ static struct PyModuleDef definition = {
 
 PyMODINIT_FUNC PyInit__kernels(void) {
     PyType_Slot slots[] = {{Py_tp_call, bound_call}, {Py_tp_dealloc, bound_dealloc}, {0, NULL}};
-    PyType_Spec spec = {"recurrio.core._kernels.Bound", sizeof(Bound), 0,
+    PyType_Spec spec = {"recurrio.core._kernels.Bound", sizeof(Bound), sizeof(Array) + sizeof(Py_buffer),
                         Py_TPFLAGS_DEFAULT | Py_TPFLAGS_DISALLOW_INSTANTIATION, slots};
     find_levels();
-    PyObject *module = PyModule_Create(&definition), *names = PyTuple_New(level_count);
-    for (Py_ssize_t k = 0; names && k < level_count; k++)
-        PyTuple_SET_ITEM(names, k, PyUnicode_FromString(levels[k].name));
-    bound_type = (PyTypeObject *)PyType_FromSpec(&spec);
-    if (module && (!names || !bound_type || PyModule_AddObjectRef(module, "INSTRUCTIONS", names) < 0))
-        Py_CLEAR(module);
-    Py_XDECREF(names);
+    PyObject *module = PyModule_Create(&definition), *names = NULL;
+    if (!module || !(bound_type = (PyTypeObject *)PyType_FromSpec(&spec)) || !(names = PyList_New(0)))
+        goto failed;
+    for (Py_ssize_t k = 0; k < level_count; k++)
+        if (add_name(names, levels[k].name) < 0)
+            goto failed;
+    if (PyModule_AddObjectRef(module, "INSTRUCTIONS", names) < 0)
+        goto failed;
+    Py_DECREF(names);
     return module;
+failed:
+    Py_XDECREF(names);
+    Py_CLEAR(bound_type);
+    Py_XDECREF(module);
+    return NULL;
 }

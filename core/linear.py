@@ -17,18 +17,19 @@ from .errors import ArgumentError, check_array, check_count, check_dtype, check_
 from .initializers import TorchRandom
 from .module import Module
 from .parameters import Array, Layout
+from .product import multiply
 
 __all__ = ["Linear", "LinearTape", "backward", "forward", "weight_gradient"]
 
 
 def forward(matrix: Array, one_and_inputs: Array, out: Array) -> None:
     """`out` ``(O, N)`` from `one_and_inputs` ``(1+I, N)``, whose first row is ones."""
-    np.matmul(matrix, one_and_inputs, out)
+    multiply(matrix, one_and_inputs, out)
 
 
 def backward(matrix: Array, d_out: Array, d_inputs: Array) -> None:
     """`d_inputs` ``(I, N)`` from `d_out` ``(O, N)``."""
-    np.matmul(matrix[:, 1:].T, d_out, d_inputs)
+    multiply(matrix[:, 1:].T, d_out, d_inputs)
 
 
 def weight_gradient(d_out: Array, one_and_inputs: Array, d_matrix: Array) -> None:

@@ -28,8 +28,9 @@ def bind_product(matrix: Array, x: Array, out: Array) -> Callable[[], object]:
     """A call without arguments that writes the product of `matrix` ``(M, K)`` and `x` ``(K, N)`` into `out`."""
     if compiled.has("product", out.dtype):
         return compiled.bind("product", matrix, x, out)
-    # The same bits, but for a single column dot starts 0.7 µs sooner.
-    return partial(np.ndarray.dot if x.shape[1] == 1 else np.matmul, matrix, x, out)
+    # The same bits, but for a single column dot starts 0.7 µs sooner. It takes an `out` in one piece only.
+    by_dot = x.shape[1] == 1 and out.flags.c_contiguous
+    return partial(np.ndarray.dot if by_dot else np.matmul, matrix, x, out)
 
 
 def multiply(matrix: Array, x: Array, out: Array) -> None:

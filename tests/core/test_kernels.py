@@ -10,9 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from recurrio.core import LSTM, compiled
+from recurrio.core import LSTM, SGD, MSELoss, SequenceBatch, SequenceModel, compiled
 from recurrio.core.columns import copy_columns, copy_matrix
 from recurrio.core.product import bind_product, empty_weights, multiply
+from recurrio.core.serial import train
 
 kernels = pytest.importorskip("recurrio.core._kernels", reason="installed without a compiler")
 WITH_PRODUCT = [level for level in kernels.INSTRUCTIONS if level != "plain"]
@@ -37,10 +38,13 @@ def with_level(level: str, kernel: str, *arrays: Array) -> None:
 
 def chain(weights: Array, x: Array) -> Array:
     """The product with each sum in order and rounded once a step; float64 holds a product of float32 exactly."""
-    sums = np.zeros((len(weights), x.shape[1]), np.float32)
-    for k in range(len(x)):
-        sums = (sums + np.multiply.outer(weights[:, k].astype(float), x[k].astype(float))).astype(np.float32)
-    return sums
+    total = np.zeros((len(weights), x.shape[1]), np.float32)
+    for start in range(0, len(x), 512):
+        sums = np.zeros_like(total)
+        for k in range(start, min(start + 512, len(x))):
+            sums = (sums + np.multiply.outer(weights[:, k].astype(float), x[k].astype(float))).astype(np.float32)
+        total += sums
+    return total
 
 
 def strided(rng: np.random.Generator, rows: int, columns: int, padding: int, transposed: bool) -> Array:
@@ -59,7 +63,7 @@ def strided(rng: np.random.Generator, rows: int, columns: int, padding: int, tra
     seed=st.integers(0, 99),
 )
 @pytest.mark.skipif(not WITH_PRODUCT, reason="the processor has no AVX2")
-def test_a_product_is_a_chain_of_fused_multiply_adds(
+def test_a_product_is_in_chains_of_fused_multiply_adds(
     rows: int, depth: int, columns: int, padding: int, transposed: bool, seed: int
 ) -> None:
     rng = np.random.default_rng(seed)
@@ -156,11 +160,11 @@ def test_the_activations_are_right_to_a_few_bits_over_all_magnitudes(level: str)
 
 
 @pytest.mark.parametrize("level", kernels.INSTRUCTIONS)
-def test_nan_in_is_nan_out_and_infinity_is_the_end(level: str) -> None:
-    z = np.array([[np.nan, np.inf, -np.inf]], np.float32).repeat(9, 0)
+def test_nan_in_is_nan_out_and_gates_close_and_open(level: str) -> None:
+    z = np.array([[np.nan, np.inf, 3e38, 20, -20, -3e38, -np.inf]], np.float32).repeat(9, 0)
     sigmoid, tanh = activations(level, z)
-    np.testing.assert_allclose(sigmoid, np.array([[np.nan, 1, 0]] * 9), rtol=0, atol=6e-8)
-    np.testing.assert_allclose(tanh, np.array([[np.nan, 1, -1]] * 9), rtol=0, atol=6e-8)
+    np.testing.assert_array_equal(sigmoid, [[np.nan, 1, 1, 1, 0, 0, 0]] * 9)
+    np.testing.assert_array_equal(tanh, [[np.nan, 1, 1, 1, -1, -1, -1]] * 9)
 
 
 @settings(deadline=None, max_examples=40)
@@ -271,6 +275,31 @@ def test_a_bound_kernel_keeps_its_arrays_and_lets_them_go() -> None:
     assert sys.getrefcount(values) == before
     with pytest.raises(TypeError):
         type(kernels.bind("transpose", values, out))()
+
+
+def test_long_sums_stay_precise() -> None:
+    ones = np.full((8, 1 << 16), 1.1, np.float32)
+    x, out = np.ones((1 << 16, 8), np.float32), np.empty((8, 8), np.float32)
+    multiply(ones, x, out)
+    exact = float(np.float32(1.1)) * (1 << 16)
+    assert abs(out - exact).max() < 1e-5 * exact
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_one_feature_and_one_lane_are_enough(dtype: str) -> None:
+    for layers in (1, 2):
+        layer = LSTM(1, 8, num_layers=layers, bidirectional=True, dtype=dtype)
+        _, _, tape = layer.forward(np.ones((2, 1, 1), dtype))
+        d_x, _, _ = layer.backward(tape, np.ones((2, 1, 16), dtype))
+        assert np.isfinite(d_x).all()
+    batch = SequenceBatch(np.ones((2, 1, 1), dtype), np.ones((2, 1, 1), dtype))
+    one, two, same = (
+        SequenceModel(input_size=1, hidden_size=6, output_size=1, loss=MSELoss(), dtype=dtype) for _ in range(3)
+    )
+    for trained, ranks in ((one, 1), (two, 3)):
+        list(train(trained, SGD(0.1), [batch] * 3, ranks=ranks))
+    np.testing.assert_allclose(one.parameters, two.parameters, rtol=1e-5, atol=1e-6)
+    assert not np.array_equal(one.parameters, same.parameters)
 
 
 def test_instructions_that_are_not_there_are_refused() -> None:
