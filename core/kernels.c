@@ -8,6 +8,7 @@
 
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
+#include <math.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -315,6 +316,31 @@ AVX512 static void lstm_forward_avx512(const Array *arrays) { lstm_forward(array
 AVX512 static void lstm_backward_avx512(const Array *arrays) { lstm_backward(arrays, 1); }
 #endif
 
+/* ---- a step of Adam ----
+
+   parameters, gradient, mean, square and out are (1, size), the constants of the step (1, 7); out can be the same array
+   as parameters. */
+
+INLINE void adam(const Array *arrays) {
+    const float *parameters = arrays[0].data, *gradient = arrays[1].data, *constants = arrays[5].data;
+    float *mean = arrays[2].data, *square = arrays[3].data, *out = arrays[4].data;
+    const float beta_1 = constants[0], rest_1 = constants[1], beta_2 = constants[2], rest_2 = constants[3];
+    const float scale = constants[4], eps = constants[5], rate = constants[6];
+    DISJOINT
+    for (Py_ssize_t k = 0; k < arrays[0].columns; k++) {
+        float g = gradient[k], m = mean[k] * beta_1 + g * rest_1, v = square[k] * beta_2 + g * g * rest_2;
+        mean[k] = m;
+        square[k] = v;
+        out[k] = parameters[k] - rate * m / (sqrtf(v) * scale + eps);
+    }
+}
+
+static void adam_plain(const Array *arrays) { adam(arrays); }
+#ifdef X86
+AVX2 static void adam_avx2(const Array *arrays) { adam(arrays); }
+AVX512 static void adam_avx512(const Array *arrays) { adam(arrays); }
+#endif
+
 /* ---- which arrays fit a kernel ---- */
 
 static int has_rows(const Array a) { return a.columns <= 1 || a.across == 1; }
@@ -349,6 +375,13 @@ static int lstm_backward_fits(const Array *a) {
            has_shape(a[7], B, 4 * U) && has_rows(a[7]);
 }
 
+static int adam_fits(const Array *a) {
+    int fit = has_shape(a[5], 1, 7) && has_rows(a[5]);
+    for (int k = 0; k < 5; k++)
+        fit = fit && is_state(a[k], 1, a[0].columns);
+    return fit;
+}
+
 /* ---- binding ---- */
 
 #define LONG (1 << 16) /* operations; from there on a call lets other threads run */
@@ -360,15 +393,16 @@ typedef struct {
     Kernel *kernel;
 } Entry;
 
-#define LSTM(level) {"lstm_forward", "wrwwww", 8, lstm_forward_fits, lstm_forward_##level},                               \
-                    {"lstm_backward", "rrrrwwww", 8, lstm_backward_fits, lstm_backward_##level}
+#define COMMON(level) {"lstm_forward", "wrwwww", 8, lstm_forward_fits, lstm_forward_##level},                          \
+                      {"lstm_backward", "rrrrwwww", 8, lstm_backward_fits, lstm_backward_##level},                     \
+                      {"adam", "rrwwwr", 8, adam_fits, adam_##level}
 
-static const Entry plain[] = {{"transpose", "rw", 1, transpose_fits, transpose_plain}, LSTM(plain), {0}};
+static const Entry plain[] = {{"transpose", "rw", 1, transpose_fits, transpose_plain}, COMMON(plain), {0}};
 #ifdef X86
 static const Entry with_avx2[] = {
-    {"product", "rrw", 0, product_fits, product_avx2}, {"transpose", "rw", 1, transpose_fits, transpose_avx2}, LSTM(avx2), {0}};
+    {"product", "rrw", 0, product_fits, product_avx2}, {"transpose", "rw", 1, transpose_fits, transpose_avx2}, COMMON(avx2), {0}};
 static const Entry with_avx512[] = {
-    {"product", "rrw", 0, product_fits, product_avx512}, {"transpose", "rw", 1, transpose_fits, transpose_avx2}, LSTM(avx512), {0}};
+    {"product", "rrw", 0, product_fits, product_avx512}, {"transpose", "rw", 1, transpose_fits, transpose_avx2}, COMMON(avx512), {0}};
 #endif
 
 static const Entry *entries = plain; /* that `bind` takes */

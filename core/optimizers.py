@@ -14,6 +14,7 @@ from typing import Protocol
 
 import numpy as np
 
+from . import compiled
 from .errors import ArgumentError, check_array, check_number
 from .parameters import Array
 
@@ -283,6 +284,14 @@ class Adam(_Checked):
         square = self.square = _slot(self.square, parameters)
         beta_1, beta_2 = self.betas
         self.steps += 1
+        rate, scale = self.lr / (1 - beta_1**self.steps), 1 / math.sqrt(1 - beta_2**self.steps)
+        vectors = (parameters, gradient, mean, square, out)
+        if compiled.has("adam", out.dtype) and all(
+            vector.flags.c_contiguous and vector.flags.aligned for vector in vectors
+        ):
+            constants = np.array([[beta_1, 1 - beta_1, beta_2, 1 - beta_2, scale, self.eps, rate]], out.dtype)
+            compiled.bind("adam", *(vector[None] for vector in vectors), constants)()
+            return
         np.multiply(gradient, 1 - beta_1, scratch)
         np.multiply(mean, beta_1, mean)
         np.add(mean, scratch, mean)
@@ -291,10 +300,10 @@ class Adam(_Checked):
         np.multiply(square, beta_2, square)
         np.add(square, scratch, square)
         np.sqrt(square, scratch)
-        np.multiply(scratch, 1 / math.sqrt(1 - beta_2**self.steps), scratch)
+        np.multiply(scratch, scale, scratch)
         np.add(scratch, self.eps, scratch)
         np.divide(mean, scratch, scratch)
-        np.multiply(scratch, self.lr / (1 - beta_1**self.steps), scratch)
+        np.multiply(scratch, rate, scratch)
         np.subtract(parameters, scratch, out)
 
 

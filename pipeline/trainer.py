@@ -149,7 +149,7 @@ class Trainer:
                 return 0
             self.model.network.check(first)
             with blas_limit(self.blas_threads):  # before the run, which may start processes
-                intake = Intake(first, source, steps)
+                intake = Intake(first, source, steps, waits=isinstance(batches, AsyncIterable))
                 report = on_report or (lambda report: None)
                 self._run = run = Run(self._plan, intake, first, steps, self.step, report, between, timeline)
                 error = None

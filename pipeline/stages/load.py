@@ -18,11 +18,16 @@ __all__ = ["Intake", "load"]
 
 
 class Intake:
-    """The way in: `first`, and batches of `source` until it ends, until `close`, or `limit` in all."""
+    """The way in: `first`, and batches of `source` until it ends, until `close`, or `limit` in all.
 
-    def __init__(self, first: SequenceBatch, source: AsyncIterator[SequenceBatch], limit: int | None) -> None:
+    `waits` says whether the source can wait for a batch.
+    """
+
+    def __init__(
+        self, first: SequenceBatch, source: AsyncIterator[SequenceBatch], limit: int | None, *, waits: bool
+    ) -> None:
         self._first: SequenceBatch | None = first
-        self._source, self._left = source, limit
+        self._source, self._left, self._waits = source, limit, waits
         self._closed = False
         self._waiting: trio.CancelScope | None = None
 
@@ -32,7 +37,10 @@ class Intake:
             return None
         batch, self._first = self._first, None
         if batch is None:
-            with trio.CancelScope() as self._waiting:
+            if self._waits:
+                with trio.CancelScope() as self._waiting:
+                    batch = await anext(self._source, None)
+            else:
                 batch = await anext(self._source, None)
             self._closed = self._closed or batch is None  # closed meanwhile, it stays so
         if self._left is not None:

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from recurrio.core import LSTM, SGD, MSELoss, SequenceBatch, SequenceModel, compiled
+from recurrio.core import LSTM, SGD, Adam, AdamW, MSELoss, SequenceBatch, SequenceModel, compiled
 from recurrio.core.columns import copy_columns, copy_matrix
 from recurrio.core.product import bind_product, empty_weights, multiply
 from recurrio.core.serial import train
@@ -199,6 +199,32 @@ def test_an_lstm_is_that_of_numpy(steps: int, lanes: int, hidden: int, masked: b
             for ours, numpys in zip(results(), expected, strict=True):
                 np.testing.assert_allclose(ours, numpys, rtol=0, atol=1e-5 * (1 + np.abs(numpys).max()))
     kernels.use(compiled.INSTRUCTIONS)
+
+
+@pytest.mark.parametrize("decay", [0, 0.1])
+@pytest.mark.parametrize("optimizer", [Adam, AdamW])
+def test_adam_is_that_of_numpy(
+    level: str, optimizer: type[Adam], decay: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rng = np.random.default_rng(0)
+    start, steps = rng.standard_normal(1003, np.float32), rng.standard_normal((20, 1003)).astype(np.float32)
+
+    def run(stride: int) -> list[Array]:
+        ours, (parameters, out) = (
+            optimizer(0.01, weight_decay=decay),
+            np.empty((2, 1003 * stride), np.float32)[:, ::stride],
+        )
+        parameters[...] = start
+        for gradient in steps:
+            ours.step(parameters, gradient, out)
+            parameters, out = out, parameters
+        return [parameters, ours.mean, ours.square]
+
+    by_kernel, strided = run(1), run(2)  # which the kernel does not take
+    monkeypatch.setattr(compiled, "KERNELS", ())
+    for ours, others, numpys in zip(by_kernel, strided, run(1), strict=True):
+        np.testing.assert_allclose(ours, numpys, rtol=1e-5, atol=1e-6)
+        np.testing.assert_array_equal(others, numpys)
 
 
 def test_a_product_is_numpys_where_there_is_no_kernel(level: str, monkeypatch: pytest.MonkeyPatch) -> None:
