@@ -23,7 +23,8 @@ setup(
     ext_modules=[
         Extension(
             "recurrio.core._kernels",
-            ["core/kernels.c"],
+            [f"core/kernels/{name}.c" for name in ("adam", "lstm", "module", "product", "transpose")],
+            depends=["core/kernels/kernels.h"],
             extra_compile_args=["-O3", "-ffp-contract=fast", "-fno-math-errno", "-fno-trapping-math"],
             optional=True,
         )

@@ -1,4 +1,4 @@
-"""What there is of ``kernels.c`` here: everything, the element-wise part, or, installed without a compiler, nothing.
+"""What there is of ``core/kernels`` here: everything, the element-wise part, or, installed without a compiler, nothing.
 
 The kernels take float32; wherever one is missing, NumPy does the same, to rounding. ``INSTRUCTIONS`` says what they are
 made of: ``"AVX-512"``, ``"AVX2"``, ``"plain"`` machine code, or ``"NumPy"``. The last bits of results depend on it.

@@ -52,7 +52,7 @@ def nothing() -> None:
 
 
 class Compiled:
-    """The kernels of ``kernels.c``, for float32 without a projection."""
+    """The kernels of ``core/kernels``, for float32 without a projection."""
 
     def __init__(self, around: Surroundings) -> None:
         (T, U, B), dtype, buffers = around.shape, around.d_cell.dtype, around.buffers

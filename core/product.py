@@ -1,7 +1,7 @@
 """Products with few columns, again and again, like the ``W·[x; 1; 1; h]`` of each step of a recurrence.
 
 A BLAS brings both matrices into an order of its own before it multiplies. With few columns that is a good part of the
-time, and the kernel of ``kernels.c``, which copies nothing, is ahead of it by a fifth and more.
+time, and the kernel of ``core/kernels``, which copies nothing, is ahead of it by a fifth and more.
 """
 
 from __future__ import annotations

@@ -68,6 +68,14 @@ def test_a_file_is_one_sitting_and_says_what_it_is(path: Path) -> None:
     assert ast.get_docstring(ast.parse(text))
 
 
+@pytest.mark.parametrize("path", sorted((ROOT / "core" / "kernels").iterdir()), ids=lambda path: path.name)
+def test_so_is_a_file_of_c(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    assert len(text.splitlines()) <= LINES
+    assert text.startswith("/* ")
+    assert max(map(len, text.splitlines())) <= 120
+
+
 @pytest.mark.parametrize("name", MODULES)
 def test_what_is_exported_exists_is_documented_and_sorted(name: str) -> None:
     module = importlib.import_module(f"recurrio.{name}")

@@ -227,6 +227,23 @@ def test_adam_is_that_of_numpy(
         np.testing.assert_array_equal(others, numpys)
 
 
+@pytest.mark.skipif(not WITH_PRODUCT, reason="the processor has no AVX2")
+@pytest.mark.parametrize("hidden", [7, 32])
+def test_a_lane_has_the_same_bits_alone_and_among_others(hidden: int) -> None:
+    rng = np.random.default_rng(0)
+    layer = LSTM(5, hidden, num_layers=2)
+    x, d_output = (rng.standard_normal((9, 37, units), np.float32) for units in (5, hidden))
+
+    def results(lanes: list[int]) -> list[Array]:
+        output, (h_n, c_n), tape = layer.forward(x[:, lanes])
+        return [output, h_n, c_n, layer.backward(tape, d_output[:, lanes])[0]]
+
+    together = results(list(range(37)))
+    for lanes in ([0], [36], [1, 2], [30, 3, 20], list(range(8)), list(range(4, 25))):
+        for ours, whole in zip(results(lanes), together, strict=True):
+            np.testing.assert_array_equal(ours, whole[:, lanes])
+
+
 def test_a_product_is_numpys_where_there_is_no_kernel(level: str, monkeypatch: pytest.MonkeyPatch) -> None:
     rng = np.random.default_rng(0)
     for dtype in ("float32", "float64"):
