@@ -13,12 +13,14 @@ import os
 import sys
 from collections.abc import Callable
 from functools import partial
+from importlib.metadata import version
 from typing import NoReturn
 
 import numpy as np
 import trio
 
 from ..core.cells import CELLS
+from ..core.compiled import INSTRUCTIONS
 from ..core.serial import NonFiniteError
 from ..core.text import TextModel
 from ..core.weights import WeightsError
@@ -35,6 +37,15 @@ __all__ = ["main"]
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         self.exit(2, f"{self.prog}: {message} (see {self.prog} --help)\n")
+
+
+class _Version(argparse.Action):
+    """What a report of a fault should name: the last bits of results depend on all of it."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> NoReturn:
+        ours, python = version("recurrio"), ".".join(map(str, sys.version_info[:3]))
+        print(f"recurrio {ours} (Python {python}, NumPy {np.__version__}, kernels: {INSTRUCTIONS})")
+        parser.exit()
 
 
 def _whole(least: int) -> Callable[[str], int]:
@@ -70,6 +81,8 @@ def _temperature(text: str) -> float:
 
 def _parser() -> argparse.ArgumentParser:
     parser = _Parser(prog="recurrio", description="Train recurrent networks on text that is still arriving.")
+    help_ = "show the version and what it computes with"
+    parser.add_argument("--version", action=_Version, nargs=0, default=argparse.SUPPRESS, help=help_)
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
     train = commands.add_parser("train", help="train on a text and write a checkpoint")

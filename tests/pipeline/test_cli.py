@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -38,6 +39,14 @@ def test_train_and_generate(text_file: Path, tmp_path: Path) -> None:
         assert (written.returncode, written.stderr) == (0, "")
         assert written.stdout.startswith("the quick brown fox")
         assert len(written.stdout) == len("the quick") + 60 + 1
+
+
+def test_version_names_what_it_computes_with() -> None:
+    done = recurrio("--version")
+    assert done.returncode == 0
+    assert re.fullmatch(
+        r"recurrio \d\S+ \(Python 3\S+, NumPy \S+, kernels: (NumPy|plain|AVX2|AVX-512)\)\n", done.stdout
+    )
 
 
 def test_json_is_one_object_a_line(text_file: Path, tmp_path: Path) -> None:
