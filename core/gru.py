@@ -121,9 +121,9 @@ class GRUSequence:
             for t in reversed(range(n)):
                 part, parts = buffers.parts[(now.start + t) % 2]
                 out = part if rank.count > 1 else self.d_state[0]
-                multiply = bind_product(self._hidden_weights, factors[t, U : 4 * U], out)
+                step_product = bind_product(self._hidden_weights, factors[t, U : 4 * U], out)
                 nrzsh, through = factors[t].reshape(5, U, B), factors[t, 4 * U :]
-                by_step.append((now.start + t, d_outputs[t], nrzsh, through, multiply, parts))
+                by_step.append((now.start + t, d_outputs[t], nrzsh, through, step_product, parts))
             self._sweeps.append((now, views, copies, by_step))
 
     @staticmethod

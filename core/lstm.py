@@ -53,8 +53,6 @@ class LSTMSequence:
     of ``first``. ``d_inputs_from`` is the part of the gates' gradients that the inputs have a share in.
     """
 
-    gates = 4
-
     def __init__(self, steps: int, lanes: int, size: LayerSize, dtype: np.dtype, rank: Rank, arena: Arena) -> None:
         T, B, P = steps, lanes, size.output_size
         self._is_compiled = is_compiled = compiled.has("lstm_forward", dtype) and not size.proj_size
@@ -100,8 +98,8 @@ class LSTMSequence:
             by_step = []
             for t, d_next_cell, differentiate, d_z, d_cell in steps_back:
                 part, parts = buffers.parts[t % 2]
-                multiply = bind_product(self._hidden_weights, d_z, part if rank.count > 1 else d_hidden)
-                by_step.append((t, d_next_cell, differentiate, multiply, d_cell, parts))
+                step_product = bind_product(self._hidden_weights, d_z, part if rank.count > 1 else d_hidden)
+                by_step.append((t, d_next_cell, differentiate, step_product, d_cell, parts))
             self._sweeps.append((before, by_step, after))
 
     @staticmethod

@@ -56,30 +56,18 @@ class Compiled:
 
     def __init__(self, around: Surroundings) -> None:
         (T, U, B), dtype, buffers = around.shape, around.d_cell.dtype, around.buffers
-        cells, self.z, cell_tanh = (
-            np.zeros((T + 1, U, B), dtype),
-            np.empty((T, 4 * U, B), dtype),
-            np.empty((T, U, B), dtype),
-        )
-        hidden, d_z = np.empty((U, B), dtype), np.empty((4 * U, B), dtype)
-        d_hidden, d_cell = around.d_hidden, around.d_cell
-        self.cells = cells
+        self.cells, self.z = np.zeros((T + 1, U, B), dtype), np.empty((T, 4 * U, B), dtype)
+        cell_tanh, hidden, d_z = (np.empty(shape, dtype) for shape in ((T, U, B), (U, B), (4 * U, B)))
         self.forward: list[Call] = []
         steps: list[BackwardStep] = []
         for t in range(T):
-            kept = (self.z[t], cells[t])
-            forward = (*kept, cells[t + 1], cell_tanh[t], hidden, around.outputs[t])
-            backward = (
-                *kept,
-                cell_tanh[t],
-                buffers.d_outputs_by_step[t],
-                d_hidden,
-                d_cell,
-                d_z,
-                buffers.d_gates_by_step[t].T,
-            )
-            self.forward.append(compiled.bind("lstm_forward", *forward))
-            steps.append((t, d_cell, compiled.bind("lstm_backward", *backward), d_z, d_cell))
+            z, cell, next_cell = self.z[t], self.cells[t], self.cells[t + 1]
+            call = compiled.bind("lstm_forward", z, cell, next_cell, cell_tanh[t], hidden, around.outputs[t])
+            self.forward.append(call)
+            given = (z, cell, cell_tanh[t], buffers.d_outputs_by_step[t])
+            changed = (around.d_hidden, around.d_cell, d_z, buffers.d_gates_by_step[t].T)
+            call = compiled.bind("lstm_backward", *given, *changed)
+            steps.append((t, around.d_cell, call, d_z, around.d_cell))
         self.backward: list[Sweep] = [(nothing, steps[::-1], nothing)]
 
 

@@ -85,8 +85,10 @@ class RNNSequence:
             by_step = []
             for t in reversed(range(n)):
                 part, parts = buffers.parts[(now.start + t) % 2]
-                multiply = bind_product(self._hidden_weights, factors[t], part if rank.count > 1 else self.d_state[0])
-                by_step.append((now.start + t, d_outputs[t], factors[t], multiply, parts))
+                step_product = bind_product(
+                    self._hidden_weights, factors[t], part if rank.count > 1 else self.d_state[0]
+                )
+                by_step.append((now.start + t, d_outputs[t], factors[t], step_product, parts))
             self._sweeps.append((whole, by_step))
 
     @staticmethod
@@ -127,9 +129,9 @@ class RNNSequence:
         buffers.start(masks, self.first)
         yield
         add, tanh, exp = np.add, np.tanh, np.exp
-        for t, multiply in enumerate(self._products):
+        for t, step_product in enumerate(self._products):
             hidden = states[t + 1][0]
-            multiply()
+            step_product()
             if columns is not None and tokens is not None:
                 columns.take(tokens[t], 1, sums, "clip")
                 add(z, sums, z)
@@ -163,12 +165,12 @@ class RNNSequence:
             np.copyto(row_items(d_outputs), row_items(buffers.d_outputs_by_step[now]))
             np.copyto(row_items(scratch), row_items(outputs_by_step[now]))
             self._derivative(scratch, factors)
-            for t, d_output, factor, multiply, parts in by_step:
+            for t, d_output, factor, step_product, parts in by_step:
                 if masks is not None:
                     masks.take_back(t, d_state, kept)
                 add(d_output, d_hidden, d_hidden)
                 np.multiply(factor, d_hidden, factor)
-                multiply()
+                step_product()
                 if together:
                     yield
                     add(parts[0], parts[1], d_hidden)

@@ -101,7 +101,10 @@ class Buffers:
     Of a rank's units alone, which are ``units`` of the `H` and ``own`` of the outputs:
 
     - ``d_gates`` ``(gates·U, T·B)``: after `backward`, the gradient before the activations.
-    - ``rows`` ``(rows·U, I+2+P)``: this rank's rows of the parameter matrix, with zeros for missing biases.
+    - ``rows`` ``(rows·U, I+2+P)``: this rank's rows of the parameter matrix, with zeros for missing biases, and
+      ``d_rows`` their gradient.
+
+    With `by_lane` a column of ``d_gates`` and of ``d_rows`` is in one piece instead of a row.
     """
 
     def __init__(
