@@ -3,8 +3,9 @@
    Each element is a sum in one order: a chain of fused multiply-adds for every DEPTH columns of the weights, and the
    chains added up. So it has the same bits however many columns stand beside it, with AVX2 and with AVX-512.
 
-   The sums of a block, ROWS rows of the weights by one or two vectors of columns of x, stay in registers over DEPTH of
-   K. The rows of x and of out are in one piece; those of the weights need not be. */
+   The sums of a block, some rows of the weights by one or two vectors of columns of x, stay in registers over DEPTH of
+   K: eight rows with AVX-512, and six with AVX2, which has half as many registers. The rows of x and of out are in one
+   piece; those of the weights need not be. */
 
 #include "kernels.h"
 
@@ -18,7 +19,6 @@ int product_fits(const Array *a) {
 
 #ifdef X86
 
-#define ROWS 8
 #define DEPTH 512
 #define CHUNK 128 /* of more columns, so many are copied to one place, where they fit in the cache, and meet all rows */
 
@@ -26,43 +26,52 @@ int product_fits(const Array *a) {
 typedef void Block(const Array weights, const Array x, const Array out, Py_ssize_t row, Py_ssize_t column, int add);
 
 typedef struct {
-    Py_ssize_t columns;
-    Block *rows, *row;
+    Py_ssize_t columns; /* of the blocks, for as many rows as the level has, for four, and for one */
+    Block *tall, *four, *one;
 } Width;
+
+typedef struct {
+    Py_ssize_t rows;
+    const Width *widths; /* the widest first, and the last of 8 columns */
+} Level;
 
 #define EACH(index, count) _Pragma("GCC unroll 8") for (int index = 0; index < (count); index++)
 
-/* `height` rows by `count` vectors, `together` rows at a time: as many sums as there are registers for. */
-#define BLOCK(name, target, height, together, vector, count)                                                           \
+/* `height` rows by `count` vectors. */
+#define BLOCK(name, target, height, vector, count)                                                                     \
     target static void name(const Array weights, const Array x, const Array out, Py_ssize_t row, Py_ssize_t column,    \
                             int add) {                                                                                 \
         enum { LANES = sizeof(vector) / sizeof(float) };                                                               \
-        for (Py_ssize_t first = row; first < row + height; first += together) {                                        \
-            const float *w = weights.data + first * weights.stride, *from = x.data + column;                           \
-            float *to = out.data + first * out.stride + column;                                                        \
-            vector sums[together][count];                                                                              \
-            memset(sums, 0, sizeof sums);                                                                              \
-            for (Py_ssize_t k = 0; k < x.rows; k++)                                                                    \
-                EACH(r, together)                                                                                      \
-                    EACH(c, count) sums[r][c] += w[r * weights.stride + k * weights.across] *                          \
-                                                 *(const vector *)(from + k * x.stride + c * LANES);                   \
-            if (add)                                                                                                   \
-                EACH(r, together) EACH(c, count) sums[r][c] += *(vector *)(to + r * out.stride + c * LANES);           \
-            EACH(r, together) EACH(c, count) *(vector *)(to + r * out.stride + c * LANES) = sums[r][c];                \
-        }                                                                                                              \
+        const float *w = weights.data + row * weights.stride, *from = x.data + column;                                 \
+        float *to = out.data + row * out.stride + column;                                                              \
+        vector sums[height][count];                                                                                    \
+        memset(sums, 0, sizeof sums);                                                                                  \
+        for (Py_ssize_t k = 0; k < x.rows; k++)                                                                        \
+            EACH(r, height)                                                                                            \
+                EACH(c, count) sums[r][c] += w[r * weights.stride + k * weights.across] *                              \
+                                             *(const vector *)(from + k * x.stride + c * LANES);                       \
+        if (add)                                                                                                       \
+            EACH(r, height) EACH(c, count) sums[r][c] += *(vector *)(to + r * out.stride + c * LANES);                 \
+        EACH(r, height) EACH(c, count) *(vector *)(to + r * out.stride + c * LANES) = sums[r][c];                      \
     }
 
-BLOCK(rows_8_avx2, AVX2, ROWS, 8, Eight, 1)
-BLOCK(rows_16_avx2, AVX2, ROWS, 4, Eight, 2)
-BLOCK(rows_16_avx512, AVX512, ROWS, 8, Sixteen, 1)
-BLOCK(rows_32_avx512, AVX512, ROWS, 8, Sixteen, 2)
-BLOCK(row_8, AVX2, 1, 1, Eight, 1)
-BLOCK(row_16, AVX2, 1, 1, Eight, 2)
-BLOCK(row_32, AVX512, 1, 1, Sixteen, 2)
+BLOCK(block_8x32, AVX512, 8, Sixteen, 2)
+BLOCK(block_4x32, AVX512, 4, Sixteen, 2)
+BLOCK(block_1x32, AVX512, 1, Sixteen, 2)
+BLOCK(block_8x16, AVX512, 8, Sixteen, 1)
+BLOCK(block_6x16, AVX2, 6, Eight, 2)
+BLOCK(block_4x16, AVX2, 4, Eight, 2)
+BLOCK(block_1x16, AVX2, 1, Eight, 2)
+BLOCK(block_8x8, AVX2, 8, Eight, 1)
+BLOCK(block_6x8, AVX2, 6, Eight, 1)
+BLOCK(block_4x8, AVX2, 4, Eight, 1)
+BLOCK(block_1x8, AVX2, 1, Eight, 1)
 
-/* The widest blocks first. */
-static const Width avx2[] = {{16, rows_16_avx2, row_16}, {8, rows_8_avx2, row_8}};
-static const Width avx512[] = {{32, rows_32_avx512, row_32}, {16, rows_16_avx512, row_16}, {8, rows_8_avx2, row_8}};
+static const Width widths_avx512[] = {{32, block_8x32, block_4x32, block_1x32},
+                                      {16, block_8x16, block_4x16, block_1x16},
+                                      {8, block_8x8, block_4x8, block_1x8}};
+static const Width widths_avx2[] = {{16, block_6x16, block_4x16, block_1x16}, {8, block_6x8, block_4x8, block_1x8}};
+static const Level avx512 = {8, widths_avx512}, avx2 = {6, widths_avx2};
 
 /* One column by `count` vectors of rows, which are side by side in the weights. */
 #define COLUMN(name, count)                                                                                            \
@@ -104,13 +113,16 @@ static void product_of_columns(const Array weights, const Array x, const Array o
 }
 
 /* The columns of x, a multiple of 8 of them, in blocks. */
-static void product_of_blocks(const Array weights, const Array x, const Array out, const Width *widest, int add) {
-    for (Py_ssize_t row = 0; row < out.rows; row += out.rows - row >= ROWS ? ROWS : 1) {
-        const Width *width = widest;
+static void product_of_blocks(const Array weights, const Array x, const Array out, const Level *level, int add) {
+    Py_ssize_t rows;
+    for (Py_ssize_t row = 0; row < out.rows; row += rows) {
+        const Py_ssize_t left = out.rows - row;
+        rows = left >= level->rows && left != level->rows + 2 ? level->rows : left >= 4 ? 4 : 1; /* not 2 at the end */
+        const Width *width = level->widths;
         for (Py_ssize_t column = 0; column < x.columns; column += width->columns) {
             while (width->columns > x.columns - column)
                 width++;
-            (out.rows - row >= ROWS ? width->rows : width->row)(weights, x, out, row, column, add);
+            (rows == 1 ? width->one : rows == 4 ? width->four : width->tall)(weights, x, out, row, column, add);
         }
     }
 }
@@ -119,7 +131,7 @@ static Array part(const Array a, Py_ssize_t row, Py_ssize_t rows, Py_ssize_t col
     return (Array){a.data + row * a.stride + column * a.across, rows, columns, a.stride, a.across};
 }
 
-static void product(const Array *arrays, const Width *widest) {
+static void product(const Array *arrays, const Level *level) {
     const Array weights = arrays[0], x = arrays[1], out = arrays[2];
     const Py_ssize_t in_blocks = x.columns - x.columns % 8;
     float *near = in_blocks > CHUNK ? malloc(DEPTH * CHUNK * sizeof(float)) : NULL; /* without it, it takes longer */
@@ -133,14 +145,14 @@ static void product(const Array *arrays, const Width *widest) {
                     memcpy(near + row * CHUNK, some.data + row * some.stride, some.columns * sizeof(float));
                 some = (Array){near, depth, some.columns, CHUNK, 1};
             }
-            product_of_blocks(w, some, part(out, 0, out.rows, n, some.columns), widest, k > 0);
+            product_of_blocks(w, some, part(out, 0, out.rows, n, some.columns), level, k > 0);
         }
         product_of_columns(w, part(x, k, depth, 0, x.columns), out, in_blocks, k > 0);
     }
     free(near);
 }
 
-void product_avx2(const Array *arrays) { product(arrays, avx2); }
-void product_avx512(const Array *arrays) { product(arrays, avx512); }
+void product_avx2(const Array *arrays) { product(arrays, &avx2); }
+void product_avx512(const Array *arrays) { product(arrays, &avx512); }
 
 #endif
