@@ -23,7 +23,7 @@ from others import CLIP, LR, Steps, jax_steps, torch_steps
 from recurrio.core import Adam, CrossEntropyLoss, SequenceBatch, SequenceModel
 from recurrio.pipeline import Report, Trainer
 
-WARM, CHOOSING = 4, 40  # steps that do not count; and those in which auto chooses
+WARM = 4  # steps that do not count
 
 
 class Size(NamedTuple):
@@ -82,8 +82,9 @@ def recurrio_steps(size: Size, **options: object) -> Steps:
 
 
 def chosen(size: Size, delay: int) -> str:
-    """The executor that auto chooses."""
-    return train(size, make_batches(size, 2) * (CHOOSING // 2), delay=delay)[-1].executor
+    """The executor that auto chooses; where passes are short, it takes more of them."""
+    count = 150 if size.steps >= 40 else 40
+    return train(size, make_batches(size, 2) * (count // 2), delay=delay)[-1].executor
 
 
 def gflops() -> float:

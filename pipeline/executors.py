@@ -13,10 +13,11 @@ from statistics import median
 from .plan import processors
 from .team import supported
 
-__all__ = ["EXECUTORS", "Chooser", "candidates"]
+__all__ = ["EXECUTORS", "Chooser", "candidates", "trial_steps"]
 
 EXECUTORS = ("auto", "inline", "thread", "process")
-TRIAL = 12  # steps that an executor is measured over
+TRIAL = 12  # steps that an executor is measured over, where passes are long
+SHORT_TRIAL = 48  # and where they are short: a disturbance is then as long as many of them
 WARM = 4  # of them that do not count
 WORTH_IT = 2.0  # seconds; processes are not started for the rest of a run that is shorter anyway
 
@@ -39,15 +40,20 @@ def candidates(executor: str, workers: dict[str, int], *, long: bool, several: b
     return found
 
 
+def trial_steps(*, long: bool) -> int:
+    """How many batches an executor is tried with."""
+    return TRIAL if long else SHORT_TRIAL
+
+
 class Chooser:
     """Says which executor is next, and for how many batches; the last one it names is for the rest of the run.
 
-    `workers` is how many there are of each, `steps` how many batches there will be, None where nobody knows.
-    ``choice`` says what was chosen and why.
+    `workers` is how many there are of each, `steps` how many batches there will be, None where nobody knows, and
+    `trial` how many are to be measured. ``choice`` says what was chosen and why.
     """
 
-    def __init__(self, names: list[str], workers: dict[str, int], steps: int | None) -> None:
-        self._left, self._workers, self._steps = list(names), workers, steps
+    def __init__(self, names: list[str], workers: dict[str, int], steps: int | None, trial: int) -> None:
+        self._left, self._workers, self._steps, self._trial = list(names), workers, steps, trial
         self._seconds: dict[str, float] = {}
         self._failures: dict[str, str] = {}
         self.choice = ""
@@ -62,7 +68,7 @@ class Chooser:
             if rest < WORTH_IT:
                 self._left.clear()
         if self._left:
-            return self._left.pop(0), TRIAL
+            return self._left.pop(0), self._trial
         best = min(self._seconds, key=self._seconds.__getitem__)
         times = [f"{name} {1e3 * time:.2f}" for name, time in self._seconds.items() if name not in self._failures]
         failures = "".join(f"; {name} cannot start: {why}" for name, why in self._failures.items())

@@ -13,7 +13,7 @@ from ..core.batch import SequenceBatch, shard_lanes
 from ..core.ranks import Arena
 from ..core.shard import Shard
 from .crew import Crews
-from .executors import Chooser, candidates
+from .executors import Chooser, candidates, trial_steps
 from .failure import FirstError
 from .places import InlinePlace, Place, ThreadPlace
 from .plan import Plan
@@ -57,9 +57,10 @@ class Run:
         self._passes = plan.shards * self._counts["workspaces"]  # no more can go on at once
         workers = {"inline": 1, "thread": self._passes, "process": self._passes * plan.ranks}
         # A stage of the user's may remember what has passed, and would begin anew with every executor.
-        names = candidates(plan.executor, workers, long=plan.long(first), several=not between)
+        long = plan.long(first)
+        names = candidates(plan.executor, workers, long=long, several=not between)
         self._split = plan.split(first)
-        self.chooser = Chooser(names, workers, steps)
+        self.chooser = Chooser(names, workers, steps, trial_steps(long=long))
         self._memory = None
         if "process" in names:
             self._memory = Crews.memory(plan.model, self._shape[0], self._widths, **self._counts)

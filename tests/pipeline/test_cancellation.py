@@ -22,7 +22,7 @@ import trio
 from recurrio.core import SGD, SequenceBatch, SequenceModel
 from recurrio.core.serial import train
 from recurrio.core.shard import Carried, Shard
-from recurrio.pipeline import Report, Trainer, blas, executors, plan, run, shared
+from recurrio.pipeline import Report, Trainer, blas, plan, run, shared
 from recurrio.pipeline import trainer as trainer_module
 from recurrio.pipeline.channels import Channel, Receiver, Sender
 from recurrio.pipeline.executors import Chooser
@@ -100,7 +100,7 @@ class Bench:
             monkeypatch.setattr(plan, "SPLIT", 0)
         if case.executor == "auto":  # inline, in threads, and inline again
             monkeypatch.setattr(run, "candidates", lambda *_, **__: ["inline", "thread"])
-            monkeypatch.setattr(executors, "TRIAL", 2)
+            monkeypatch.setattr(run, "trial_steps", lambda *, long: 2)
             monkeypatch.setattr(Chooser, "measured", _inline_is_faster)
         self._forget()
 

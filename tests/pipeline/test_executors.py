@@ -9,7 +9,7 @@ import pytest
 
 from recurrio.core import Adam, SequenceBatch, SequenceModel
 from recurrio.core.serial import train
-from recurrio.pipeline import Report, Trainer, executors, plan, team
+from recurrio.pipeline import Report, Trainer, executors, plan, run, team
 from recurrio.pipeline.executors import TRIAL, Chooser, candidates
 from recurrio.pipeline.team import supported
 
@@ -46,7 +46,7 @@ def every(seconds: float) -> list[float]:
 
 
 def test_the_fastest_is_chosen_and_the_reason_given() -> None:
-    chooser = Chooser(["inline", "thread", "process"], WORKERS, None)
+    chooser = Chooser(["inline", "thread", "process"], WORKERS, None, TRIAL)
     for name, seconds in (("inline", 0.003), ("thread", 0.004), ("process", 0.002)):
         assert chooser.choice == ""
         assert chooser.next(0) == (name, TRIAL)
@@ -56,14 +56,14 @@ def test_the_fastest_is_chosen_and_the_reason_given() -> None:
 
 
 def test_a_single_executor_is_not_measured() -> None:
-    chooser = Chooser(["thread"], ALONE, 1000)
+    chooser = Chooser(["thread"], ALONE, 1000, TRIAL)
     assert chooser.next(0) == ("thread", None)
     assert chooser.choice == "thread, 1 worker"
 
 
 @pytest.mark.parametrize(("steps", "expected"), [(200, "inline"), (2000, "process")])
 def test_processes_are_not_started_for_a_short_rest(steps: int, expected: str) -> None:
-    chooser = Chooser(["inline", "process"], WORKERS, steps)
+    chooser = Chooser(["inline", "process"], WORKERS, steps, TRIAL)
     assert chooser.next(0) == ("inline", TRIAL)
     chooser.measured("inline", every(0.003))
     assert chooser.next(TRIAL)[0] == expected
@@ -85,6 +85,7 @@ async def test_changing_the_executor_changes_no_bit(
         self._seconds[executor] = 1.0 if executor == best else 2.0
 
     monkeypatch.setattr(Chooser, "measured", measured)
+    monkeypatch.setattr(run, "trial_steps", lambda *, long: TRIAL)
     batches = make_batches(count, 6, 4, 9)
     options = {"hidden_size": 8, "num_layers": 2, "dropout": 0.3, "seed": 1}
     models = [SequenceModel(9, embedding_size=5, **options) for _ in range(2)]
@@ -113,6 +114,7 @@ async def test_auto_goes_on_without_processes_that_cannot_start(
 ) -> None:
     monkeypatch.setattr(executors, "processors", lambda: 2)
     monkeypatch.setattr(team, "START", start)
+    monkeypatch.setattr(run, "trial_steps", lambda *, long: TRIAL)
     model, choices = SequenceModel(9, hidden_size=8, seed=1), set[str]()
     trainer = Trainer(model, Adam(0.01), ranks=2, watchdog=1.0)
     batches = make_batches(40, 6, 4, 9)
