@@ -28,6 +28,7 @@ from .sequence import (
     LayerSize,
     State,
     Weights,
+    add_parts,
     from_torch,
     matrix_columns,
     row_items,
@@ -231,9 +232,7 @@ class GRUSequence:
                 step_product()
                 if together:
                     yield
-                    add(parts[0], parts[1], d_hidden)
-                    for other in parts[2:]:
-                        add(d_hidden, other, d_hidden)
+                    add_parts(parts, d_hidden)
                 add(d_hidden, through, d_hidden)
                 if masks is not None:
                     masks.give_back(t, d_state, kept)

@@ -27,7 +27,7 @@ from .masks import Masks
 from .parameters import Array
 from .product import bind_product, empty_weights, multiply
 from .ranks import Arena, Pass, Rank
-from .sequence import Buffers, LayerSize, State, Weights, from_torch, matrix_columns, to_torch
+from .sequence import Buffers, LayerSize, State, Weights, add_parts, from_torch, matrix_columns, to_torch
 
 __all__ = ["LSTMSequence", "lstm_step"]
 
@@ -182,9 +182,7 @@ class LSTMSequence:
                 step_product()
                 if together:
                     yield
-                    np.add(parts[0], parts[1], d_hidden)
-                    for other in parts[2:]:
-                        np.add(d_hidden, other, d_hidden)
+                    add_parts(parts, d_hidden)
                 if masks is not None:
                     masks.give_back(t, (d_hidden, d_cell), kept)
             after()

@@ -23,6 +23,7 @@ from .sequence import (
     LayerSize,
     State,
     Weights,
+    add_parts,
     from_torch,
     matrix_columns,
     row_items,
@@ -173,9 +174,7 @@ class RNNSequence:
                 step_product()
                 if together:
                     yield
-                    add(parts[0], parts[1], d_hidden)
-                    for other in parts[2:]:
-                        add(d_hidden, other, d_hidden)
+                    add_parts(parts, d_hidden)
                 if masks is not None:
                     masks.give_back(t, d_state, kept)
             np.copyto(row_items(buffers.d_gates_by_step[now]), row_items(factors))

@@ -22,6 +22,7 @@ __all__ = [
     "LayerSize",
     "State",
     "Weights",
+    "add_parts",
     "from_torch",
     "matrix_columns",
     "row_items",
@@ -78,6 +79,13 @@ def sweeps(steps: int, bytes_per_step: int) -> list[slice]:
     """`steps` cut into sweeps that fit in the cache, in the order of the backward pass."""
     length = min(steps, max(1, CACHE_BYTES // bytes_per_step))
     return [slice(max(0, stop - length), stop) for stop in range(steps, 0, -length)]
+
+
+def add_parts(parts: list[Array], out: Array) -> None:
+    """The sum of the ranks' `parts`, two or more, in the order of the ranks."""
+    np.add(parts[0], parts[1], out)
+    for other in parts[2:]:
+        np.add(out, other, out)
 
 
 def row_items(array: Array) -> Array:
