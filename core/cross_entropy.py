@@ -73,7 +73,7 @@ class CrossEntropy:
         if self._of_class is not None:
             np.take(self._of_class, self._targets, axis=1, out=self._both)
 
-        np.max(outputs, axis=0, out=row)
+        np.maximum.reduce(outputs, axis=0, out=row)  # as np.max, which takes twice as long for few columns
         np.subtract(outputs, row, outputs)
         picked = outputs[self._targets, self._columns]
         if self._weighted:
@@ -81,14 +81,14 @@ class CrossEntropy:
         if self._spread is not None:
             picked += self._spread @ outputs
         np.exp(outputs, outputs)
-        np.sum(outputs, axis=0, out=self._sums)
+        np.add.reduce(outputs, axis=0, out=self._sums)
         np.log(self._sums, row)
         if self._weighted:
             np.multiply(row, self._whole, row)
         np.subtract(row, picked, row)
         if self._any_hidden:
             row[hidden] = 0
-        return float(row.sum(dtype=np.float64))
+        return float(np.add.reduce(row, dtype=np.float64))
 
     def backward(self, scale: float) -> Array:
         """`scale` times the gradient of the sum, ``(V, N)``; it takes the place of ``outputs``. Once only."""

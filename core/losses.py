@@ -186,7 +186,7 @@ class CrossEntropyLoss(Loss):
         if targets.dtype.kind not in "iu":
             raise ArgumentError("targets", "an array of integers", f"{targets.dtype} {targets.shape}")
         wrong = self._counted(targets, mask) & ((targets < 0) | (targets >= shape[-1]))
-        if wrong.any():
+        if np.count_nonzero(wrong):
             got = f"{targets[wrong][0]} at {tuple(np.argwhere(wrong)[0].tolist())}"
             raise ArgumentError("targets", f"classes in 0…{shape[-1] - 1}, or {self.ignore_index} to ignore", got)
 
@@ -196,7 +196,9 @@ class CrossEntropyLoss(Loss):
 
     def _count(self, targets: Array, mask: Array | None, features: int | None) -> float:
         counted = self._counted(targets, mask)
-        return float(counted.sum() if self.weight is None else np.array(self.weight)[targets[counted]].sum())
+        if self.weight is None:
+            return float(np.count_nonzero(counted))
+        return float(np.array(self.weight)[targets[counted]].sum())
 
 
 @dataclass(frozen=True)
