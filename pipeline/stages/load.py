@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterable
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 
 import trio
 
@@ -37,10 +37,7 @@ class Intake:
             return None
         batch, self._first = self._first, None
         if batch is None:
-            if self._waits:
-                with trio.CancelScope() as self._waiting:
-                    batch = await anext(self._source, None)
-            else:
+            with trio.CancelScope() if self._waits else nullcontext() as self._waiting:
                 batch = await anext(self._source, None)
             self._closed = self._closed or batch is None  # closed meanwhile, it stays so
         if self._left is not None:
