@@ -14,12 +14,14 @@ def copy_columns(values: Array, out: Array) -> None:
     """Copy `values` ``(features, T, B)`` into `out`; either can be a view of an array in the other layout."""
     if not values.size:  # a rank can have no features
         return
-    if _is_flat(values) and _is_flat(out):
+    if compiled.has("transpose", out.dtype) and _is_flat(values) and _is_flat(out):
         copy_matrix(values.reshape(len(values), -1), out.reshape(len(out), -1))
-        return
-    # Step by step: copied whole, NumPy would read across the rows, which takes up to three times as long.
-    for step in range(values.shape[1]):
-        np.copyto(out[:, step], values[:, step])
+    elif values.shape[0] * values.shape[2] < 2048 or values.strides[2] == values.itemsize:
+        np.copyto(out, values)
+    else:
+        # Step by step: copied whole, NumPy would read across the rows, which takes up to three times as long.
+        for step in range(values.shape[1]):
+            np.copyto(out[:, step], values[:, step])
 
 
 def copy_matrix(values: Array, out: Array) -> None:
