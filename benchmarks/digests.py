@@ -9,6 +9,8 @@ a process of its own, without. They use public names alone, so the same script r
 bits depend on NumPy, its BLAS and the processor: compare on one machine.
 """
 
+# ruff: noqa: E402 (the kernels are hidden before the imports)
+
 from __future__ import annotations
 
 import argparse
