@@ -7,10 +7,11 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from recurrio.core.columns import copy_columns
-from recurrio.core.parameters import Array, Layout
-from recurrio.core.ranks import Arena, Pass, Rank
-from recurrio.core.stack import Stack, StackWorkspace
+from recurrio.core.base.arena import Arena
+from recurrio.core.base.columns import copy_columns
+from recurrio.core.base.parameters import Array, Layout
+from recurrio.core.base.ranks import Pass, Rank
+from recurrio.core.layers.stack import Stack, StackWorkspace
 
 
 class LayerArrays:

@@ -21,7 +21,7 @@ import trio
 from layer_team import LayerArrays, LayerMember
 
 from recurrio.core import GRU, LSTM, RNN
-from recurrio.pipeline.team import SharedMemory, Team
+from recurrio.pipeline.executors.rank_group import RankGroup, SharedMemory
 
 SIZES = [(32, 1, 16, 32), (32, 8, 16, 32), (64, 16, 32, 64), (64, 32, 64, 128), (64, 32, 128, 256), (64, 64, 256, 512)]
 CELLS = {"RNN": (RNN, torch.nn.RNN), "LSTM": (LSTM, torch.nn.LSTM), "GRU": (GRU, torch.nn.GRU)}
@@ -66,7 +66,7 @@ def team_pass(cell: str, size: tuple[int, int, int, int], stack: ExitStack) -> C
     memory = SharedMemory(1 << 30)  # untouched pages cost nothing
     stack.callback(memory.close)
     arguments = {"cell": cell.lower(), "size": size}
-    team = stack.enter_context(Team(LayerMember, arguments, memory, ranks=2))
+    team = stack.enter_context(RankGroup(LayerMember, arguments, memory, ranks=2))
     trio.run(team.ready)
     arrays, layer = LayerArrays(cell.lower(), size, 2, team.arena), CELLS[cell][0](I, H)
     rng = np.random.default_rng(0)

@@ -1,34 +1,32 @@
 """The NumPy core: everything numeric, with no concurrency in it.
 
-From the bottom up: `parameters` (one flat vector), `errors`, `masks`, `ranks`; the cells `rnn`, `lstm` and `gru` on
-the buffers of `sequence`, and their table, `cells`; `stack` (layers × directions); `recurrent`, `linear` and
-`embedding`; `losses`, `optimizers`, `clipping` and `schedules`; `network`, `workspace` and `model` put them together;
-`shard` cuts the work up by lanes; `serial` is the plain training loop that the pipeline is tested against;
-`vocabulary`, `text` and `weights` are the model's way to files and text. `functional` stands apart: the cells as one
-writes them to learn.
+Its rooms, from the bottom up: `base`, what all stand on; the `cells`; the `losses` and `optim`, from a gradient to the
+next parameters; the `layers`, which torch's users know; the `model`, with the batches it is trained on; `text`. Beside
+them, `serial` is the plain training loop that the pipeline is tested against, `gradcheck` checks a gradient, and
+`functional` has the cells as one writes them to learn.
 
 The shape alphabet of every docstring: `T` time steps, `B` lanes (rows of a batch), `I` input features, `H` hidden
 units, `P` output units (`H`, or those of a projection), `V` vocabulary size, `O` or `F` outputs, `L` layers,
 `D` directions.
 """
 
-from .batch import SequenceBatch, shard_lanes
-from .clipping import clip_norm, clip_value
-from .embedding import Embedding
-from .errors import ArgumentError
+from .base.checks import ArgumentError
+from .base.module import StateDictError
+from .base.safetensors import WeightsError, load_weights, save_weights
 from .gradcheck import directional_error
-from .linear import Linear
-from .losses import BCEWithLogitsLoss, CrossEntropyLoss, HuberLoss, MSELoss
-from .model import SequenceModel
-from .module import StateDictError
-from .optimizers import SGD, Adagrad, Adam, AdamW, RMSprop
-from .recurrent import GRU, LSTM, RNN, LSTMState
-from .schedules import ConstantLR, CosineLR, PlateauLR, StepLR
+from .layers.embedding import Embedding
+from .layers.linear import Linear
+from .layers.recurrent import GRU, LSTM, RNN, LSTMState
+from .losses.loss import BCEWithLogitsLoss, CrossEntropyLoss, HuberLoss, MSELoss
+from .model.batch import SequenceBatch, shard_lanes
+from .model.sequence_model import SequenceModel
+from .model.summary import summary
+from .optim.clipping import clip_norm, clip_value
+from .optim.optimizers import SGD, Adagrad, Adam, AdamW, RMSprop
+from .optim.schedules import ConstantLR, CosineLR, PlateauLR, StepLR
 from .serial import NonFiniteError
-from .summary import summary
-from .text import TextModel
-from .vocabulary import ByteVocabulary, CharVocabulary
-from .weights import WeightsError, load_weights, save_weights
+from .text.text_model import TextModel
+from .text.vocabulary import ByteVocabulary, CharVocabulary
 
 __all__ = [
     "GRU",

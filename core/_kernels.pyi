@@ -1,6 +1,6 @@
 from collections.abc import Callable
 
-from .parameters import Array
+from .base.parameters import Array
 
 INSTRUCTIONS: list[str]  # "plain", "AVX2", "AVX-512": those that this processor has, the best last
 

@@ -26,8 +26,8 @@ from typing import Any
 
 import numpy as np
 
-from .errors import ArgumentError, check_array
-from .parameters import Array
+from .base.checks import ArgumentError, check_array
+from .base.parameters import Array
 
 __all__ = [
     "gru_backward",

@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from .errors import ArgumentError
-from .parameters import Array
+from .base.checks import ArgumentError
+from .base.parameters import Array
 
 __all__ = ["directional_error"]
 

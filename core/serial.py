@@ -13,15 +13,15 @@ from typing import NamedTuple
 import numpy as np
 import threadpoolctl
 
-from .batch import SequenceBatch, shard_lanes
-from .clipping import clip_norm
-from .errors import ArgumentError, check_count, check_number
-from .model import SequenceModel
-from .optimizers import Optimizer
-from .parameters import Array
-from .ranks import Arena
-from .schedules import Schedule
-from .shard import Carried, Shard
+from .base.arena import Arena
+from .base.checks import ArgumentError, check_count, check_number
+from .base.parameters import Array
+from .model.batch import SequenceBatch, shard_lanes
+from .model.sequence_model import SequenceModel
+from .model.shard import Carried, Shard
+from .optim.clipping import clip_norm
+from .optim.optimizers import Optimizer
+from .optim.schedules import Schedule
 
 __all__ = ["NonFiniteError", "Step", "planned_version", "train", "update"]
 
@@ -89,8 +89,8 @@ def train(
     """Train ``model.parameters`` in place on `batches`, and yield a `Step` for each.
 
     All batches have the shape ``(T, B)`` of the first. `shards` and `ranks` cut the computation up as the pipeline
-    does: see `recurrio.core.shard` and `recurrio.core.ranks`. `blas_threads` is the number of threads of one product.
-    `schedule` sets ``optimizer.lr`` before each update; `seed` is that of the dropout.
+    does: see `recurrio.core.model.shard` and `recurrio.core.base.ranks`. `blas_threads` is the number of threads of
+    one product. `schedule` sets ``optimizer.lr`` before each update; `seed` is that of the dropout.
 
     Raises ArgumentError where a batch is not one for the model, NonFiniteError as `update` does.
     """

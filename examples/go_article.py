@@ -19,8 +19,10 @@ import trio
 from trio import MemoryReceiveChannel as Receiver
 from trio import MemorySendChannel as Sender
 
-from recurrio.core import RNN, Adagrad, CrossEntropyLoss, Linear, losses, recurrent
+from recurrio.core import RNN, Adagrad, CrossEntropyLoss, Linear
 from recurrio.core.gradcheck import directional_error
+from recurrio.core.layers import Tape
+from recurrio.core.losses import LossTape
 
 RECORD, TARGET = [0.2, 0.4], 0.9  # the article's
 LOSS, STEPS = CrossEntropyLoss(), 800
@@ -66,7 +68,7 @@ def check_gradients(model: Model, x: np.ndarray) -> None:
 # What travels through the channels. The model goes round with the batches, and only the stage that holds it may use it:
 # nothing is locked, and every batch meets the newest weights, while `load` works ahead.
 Batch = tuple[np.ndarray, np.ndarray]  # bits (T, B, 1), and whether the ones so far are odd in number (T, B)
-Tapes = tuple[recurrent.Tape, np.ndarray, losses.Tape]  # what a backward pass needs of the forward pass
+Tapes = tuple[Tape, np.ndarray, LossTape]  # what a backward pass needs of the forward pass
 Forwarded = tuple[Model, Tapes, float]
 Backwarded = tuple[Model, list[np.ndarray], float]  # for each layer its gradient, as flat as its parameters
 

@@ -14,8 +14,8 @@ import trio
 
 from recurrio.core import Adam, MSELoss, SequenceBatch, SequenceModel
 from recurrio.pipeline import Trainer
-from recurrio.pipeline.channels import Receiver, Sender
-from recurrio.pipeline.messages import Backwarded, Forwarded
+from recurrio.pipeline.flow.channels import Receiver, Sender
+from recurrio.pipeline.plan.messages import Backwarded, Forwarded
 
 STEPS, LANES = 20, 8
 

@@ -1,17 +1,15 @@
 """The pipeline: trio stages linked by memory channels, around the core.
 
-From the bottom up: `messages`, `channels` and `versions` are what passes between the stages; `reports` and `timeline`
-say what happened; `team` is processes that run passes together; `places` and `crew` are where a shard computes;
-`stages` are the async functions, and `wiring` links them up. `plan` is what a run is to do; `executors` chooses where;
-`watchdog` ends a run that hangs; `run` is one run and `trainer` its face. `sources` bring the batches; `training` and
-`fit` put source, model and trainer together; `display`, `demo` and `cli` are the command line.
+Its rooms, from the bottom up: `flow`, channels and groups of tasks; `observe`, what a run says of itself; `sources`
+and `decoding` bring the batches; `plan`, what a run is to do; `executors`, where it computes; the `stages`; `training`,
+the trainer and what wires the stages up; `command`, the command line.
 """
 
-from .fit import fit
-from .reports import Report
+from .observe.reports import Report
+from .observe.timeline import Timeline
+from .observe.watchdog import StageHungError
 from .sources import SourceError, open_source
-from .timeline import Timeline
-from .trainer import Trainer
-from .watchdog import StageHungError
+from .training.fit import fit
+from .training.trainer import Trainer
 
 __all__ = ["Report", "SourceError", "StageHungError", "Timeline", "Trainer", "fit", "open_source"]

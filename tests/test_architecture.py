@@ -11,6 +11,12 @@ import pytest
 ROOT = Path(__file__).parent.parent
 FILES = sorted(path for package in ("core", "pipeline") for path in (ROOT / package).rglob("*.py"))
 LINES = 350
+# The rooms of each package, from the bottom up: a room imports only those before it. Modules at the top are rooms too.
+ORDER = {
+    "core": "base gradcheck functional cells losses optim layers model text serial",
+    "pipeline": "flow observe decoding sources plan executors stages training command",
+}
+FLOORS = {"core": 6, "pipeline": 10}
 
 
 def module_name(path: Path) -> str:
@@ -59,6 +65,23 @@ def test_there_are_no_cycles() -> None:
 
     for name in graph:
         visit(name, ())
+
+
+@pytest.mark.parametrize("package", ORDER)
+def test_rooms_import_downward_and_are_few_floors_high(package: str) -> None:
+    order = ORDER[package].split()
+    below: dict[str, set[str]] = {room: set() for room in order}
+    for name, path in MODULES.items():
+        if name.startswith(f"{package}."):
+            room = name.split(".")[1]
+            inside = [other for other in imports_of(path) & MODULES.keys() if other.startswith(f"{package}.")]
+            others = {other.split(".")[1] for other in inside}
+            below[room] |= others - {room}
+    floors: dict[str, int] = {}
+    for room in order:
+        assert below[room] <= floors.keys(), f"{room} imports {below[room] - floors.keys()}, which stand above it"
+        floors[room] = 1 + max((floors[other] for other in below[room]), default=0)
+    assert max(floors.values()) <= FLOORS[package], floors
 
 
 @pytest.mark.parametrize("path", FILES, ids=module_name)

@@ -1,7 +1,7 @@
 /* What the kernels share.
 
    A kernel is bound once to its arrays, each (rows, columns) of float32, and is then called without arguments; see
-   module.c. `recurrio.core.product`, `columns`, `lstm_elements` and `optimizers` have the same in NumPy. */
+   module.c. `recurrio.core.base.product`, `columns`, `lstm_numpy` and `optimizers` have the same in NumPy. */
 
 #pragma once
 

@@ -5,7 +5,7 @@ be read once (standard input, a pipe) as `TextStream`. Both are async context ma
 `recurrio.core.SequenceBatch`.
 """
 
-from .errors import SourceError
+from ..decoding.errors import SourceError
 from .file import TextFile
 from .open import Source, open_source
 from .stream import TextStream

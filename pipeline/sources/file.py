@@ -11,11 +11,11 @@ from types import TracebackType
 import numpy as np
 import trio
 
-from ...core.batch import SequenceBatch
-from ...core.parameters import Array
-from ...core.vocabulary import ByteVocabulary, CharVocabulary, Vocabulary
-from .decoding import Utf8Decoder
-from .errors import SourceError
+from ...core.base.parameters import Array
+from ...core.model.batch import SequenceBatch
+from ...core.text.vocabulary import ByteVocabulary, CharVocabulary, Vocabulary
+from ..decoding.errors import SourceError
+from ..decoding.text import Utf8Decoder
 
 __all__ = ["TextFile"]
 

@@ -9,8 +9,8 @@ from contextlib import asynccontextmanager
 
 import trio
 
-from ...core.vocabulary import Vocabulary
-from .errors import SourceError
+from ...core.text.vocabulary import Vocabulary
+from ..decoding.errors import SourceError
 from .file import TextFile
 from .stream import TextStream
 

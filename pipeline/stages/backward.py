@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from ...core.parameters import Array
-from ..channels import Receiver, Sender
-from ..messages import Backwarded, Forwarded
-from ..places import Place
-from ..reports import StageMeter
+from ...core.base.parameters import Array
+from ..executors.place import Place
+from ..flow.channels import Receiver, Sender
+from ..observe.meters import StageMeter
+from ..plan.messages import Backwarded, Forwarded
 
 __all__ = ["backward", "recurrence", "weight_gradient"]
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from ...core.serial import planned_version
-from ..channels import Receiver, Sender
-from ..messages import Forwarded, Loaded
-from ..places import Place
-from ..reports import StageMeter
-from ..versions import VersionStore
+from ..executors.place import Place
+from ..flow.channels import Receiver, Sender
+from ..observe.meters import StageMeter
+from ..plan.messages import Forwarded, Loaded
+from .versions import VersionStore
 
 __all__ = ["forward"]
 

@@ -7,12 +7,12 @@ from contextlib import ExitStack, nullcontext
 
 import trio
 
-from ...core.batch import SequenceBatch
-from ...core.errors import ArgumentError
-from ...core.network import Network
-from ..channels import Sender
-from ..messages import Loaded
-from ..reports import StageMeter
+from ...core.base.checks import ArgumentError
+from ...core.model.batch import SequenceBatch
+from ...core.model.network import Network
+from ..flow.channels import Sender
+from ..observe.meters import StageMeter
+from ..plan.messages import Loaded
 
 __all__ = ["Intake", "load"]
 

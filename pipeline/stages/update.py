@@ -8,14 +8,14 @@ from contextlib import ExitStack
 import numpy as np
 import trio
 
-from ...core.optimizers import Optimizer
-from ...core.schedules import Schedule
+from ...core.optim.optimizers import Optimizer
+from ...core.optim.schedules import Schedule
 from ...core.serial import planned_version
 from ...core.serial import update as apply
-from ..channels import Receiver, Sender
-from ..messages import Backwarded
-from ..reports import StageMeter
-from ..versions import VersionStore
+from ..flow.channels import Receiver, Sender
+from ..observe.meters import StageMeter
+from ..plan.messages import Backwarded
+from .versions import VersionStore
 
 __all__ = ["Applied", "update"]
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from recurrio.core import functional
-from recurrio.core.errors import ArgumentError
+from recurrio.core.base.checks import ArgumentError
 from recurrio.core.functional import rnn_cell_forward, rnn_forward, sigmoid, softmax
 
 n_x, m, n_a, n_y, T_x = 3, 4, 5, 2, 6

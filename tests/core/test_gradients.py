@@ -22,10 +22,10 @@ from recurrio.core import (
     SequenceBatch,
     SequenceModel,
 )
+from recurrio.core.cells.gru import GRUSequence
+from recurrio.core.cells.lstm import LSTMSequence
+from recurrio.core.cells.rnn import RNNSequence
 from recurrio.core.gradcheck import directional_error
-from recurrio.core.gru import GRUSequence
-from recurrio.core.lstm import LSTMSequence
-from recurrio.core.rnn import RNNSequence
 
 T, B, I, H = 7, 3, 4, 5
 LIMIT = 1e-6
@@ -206,7 +206,7 @@ def test_any_sweep_length_gives_the_same_gradient(cell: str, sweep_bytes: int, m
         return model.gradient(make_batch(model, "both"))[1]
 
     expected = gradient()
-    monkeypatch.setattr("recurrio.core.sequence.CACHE_BYTES", sweep_bytes)
+    monkeypatch.setattr("recurrio.core.cells.buffers.CACHE_BYTES", sweep_bytes)
     assert np.array_equal(gradient(), expected)
 
 

@@ -10,9 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from recurrio.core import LSTM, SGD, Adam, AdamW, MSELoss, SequenceBatch, SequenceModel, compiled
-from recurrio.core.columns import copy_columns, copy_matrix
-from recurrio.core.product import bind_product, empty_weights, multiply
+from recurrio.core import LSTM, SGD, Adam, AdamW, MSELoss, SequenceBatch, SequenceModel
+from recurrio.core.base import compiled
+from recurrio.core.base.columns import copy_columns, copy_matrix
+from recurrio.core.base.product import bind_product, empty_weights, multiply
 from recurrio.core.serial import train
 
 kernels = pytest.importorskip("recurrio.core._kernels", reason="installed without a compiler")

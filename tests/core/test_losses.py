@@ -12,10 +12,10 @@ import pytest
 from hypothesis import strategies
 from hypothesis.extra import numpy as arrays
 
-from recurrio.core.cross_entropy import CrossEntropy
-from recurrio.core.errors import ArgumentError
+from recurrio.core.base.checks import ArgumentError
 from recurrio.core.gradcheck import directional_error
-from recurrio.core.losses import (
+from recurrio.core.losses.cross_entropy import CrossEntropy
+from recurrio.core.losses.loss import (
     LOSSES,
     BCEWithLogitsLoss,
     CrossEntropyLoss,

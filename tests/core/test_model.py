@@ -19,7 +19,7 @@ from recurrio.core import (
     SequenceBatch,
     SequenceModel,
 )
-from recurrio.core.embedding import Folded, Lookup
+from recurrio.core.layers.embedding import Folded, Lookup
 
 
 def test_state_dict_has_torch_names_and_shapes_and_goes_round() -> None:

@@ -9,9 +9,9 @@ from typing import Any, NamedTuple
 import numpy as np
 import pytest
 
-from recurrio.core.clipping import clip_norm, clip_value
-from recurrio.core.errors import ArgumentError
-from recurrio.core.optimizers import SGD, Adagrad, Adam, AdamW, Optimizer, RMSprop
+from recurrio.core.base.checks import ArgumentError
+from recurrio.core.optim.clipping import clip_norm, clip_value
+from recurrio.core.optim.optimizers import SGD, Adagrad, Adam, AdamW, Optimizer, RMSprop
 
 
 class Case(NamedTuple):

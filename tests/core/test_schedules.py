@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 from recurrio.core import SequenceBatch, SequenceModel
-from recurrio.core.errors import ArgumentError
-from recurrio.core.optimizers import SGD
-from recurrio.core.schedules import ConstantLR, CosineLR, PlateauLR, Schedule, StepLR
+from recurrio.core.base.checks import ArgumentError
+from recurrio.core.optim.optimizers import SGD
+from recurrio.core.optim.schedules import ConstantLR, CosineLR, PlateauLR, Schedule, StepLR
 from recurrio.core.serial import train
 
 

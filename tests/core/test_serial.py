@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from recurrio.core import Adam, ArgumentError, NonFiniteError, SequenceBatch, SequenceModel, shard_lanes
-from recurrio.core.clipping import clip_norm
-from recurrio.core.optimizers import Adagrad
+from recurrio.core.optim.clipping import clip_norm
+from recurrio.core.optim.optimizers import Adagrad
 from recurrio.core.serial import train
 
 

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from recurrio.core import GRU, LSTM, RNN, ArgumentError, Embedding, Linear, SequenceModel, summary
-from recurrio.core.cells import CELLS
-from recurrio.core.module import Module
+from recurrio.core.base.module import Module
+from recurrio.core.cells.table import CELLS
 
 GATES = {"rnn": 1, "gru": 3, "lstm": 4}
 
@@ -122,7 +122,7 @@ def test_the_columns_are_aligned() -> None:
 
 
 def test_the_example_runs() -> None:
-    failed, attempted = doctest.testmod(importlib.import_module("recurrio.core.summary"))
+    failed, attempted = doctest.testmod(importlib.import_module("recurrio.core.model.summary"))
     assert (failed, attempted) == (0, 2)
 
 

@@ -20,17 +20,21 @@ import pytest
 import trio
 
 from recurrio.core import SGD, SequenceBatch, SequenceModel
+from recurrio.core.model.shard import Carried, Shard
 from recurrio.core.serial import train
-from recurrio.core.shard import Carried, Shard
-from recurrio.pipeline import Report, Trainer, blas, plan, run, shared
-from recurrio.pipeline import trainer as trainer_module
-from recurrio.pipeline.channels import Channel, Receiver, Sender
-from recurrio.pipeline.executors import Chooser
-from recurrio.pipeline.failure import FirstError
-from recurrio.pipeline.places import ThreadPlace
-from recurrio.pipeline.team import Team, supported
-from recurrio.pipeline.versions import VersionStore
-from recurrio.pipeline.wiring import LINKS, Stage
+from recurrio.pipeline import Report, Trainer
+from recurrio.pipeline.executors import blas
+from recurrio.pipeline.executors import memory as shared
+from recurrio.pipeline.executors.chooser import Chooser
+from recurrio.pipeline.executors.rank_group import RankGroup, supported
+from recurrio.pipeline.executors.thread import ThreadPlace
+from recurrio.pipeline.flow.channels import Channel, Receiver, Sender
+from recurrio.pipeline.flow.group import FirstError
+from recurrio.pipeline.plan import plan
+from recurrio.pipeline.stages.versions import VersionStore
+from recurrio.pipeline.training import run
+from recurrio.pipeline.training import trainer as trainer_module
+from recurrio.pipeline.training.wiring import LINKS, Stage
 
 VOCABULARY, LR = 5, 0.5
 TOKENS = np.random.default_rng(0).integers(0, VOCABULARY, (7, 2, 3, 4), np.int32)
@@ -89,7 +93,7 @@ class Bench:
         self.fault: Callable[[str, int], None] = _nothing
         self.goes_on, self.order = True, 0
         self.made: dict[type, list[Any]] = {}
-        for kind in (Channel, VersionStore, ThreadPlace, Team):
+        for kind in (Channel, VersionStore, ThreadPlace, RankGroup):
             self._record(kind)
         for name in PASSES:
             self._trace(name)
@@ -204,7 +208,9 @@ class Bench:
         assert not left, f"open channels: {left}"
         assert not self.passes_going_on, "a pass goes on"
         assert not any(place._limiter.borrowed_tokens for place in self.made[ThreadPlace]), "a thread goes on"
-        assert all(worker.poll() is not None for team in self.made[Team] for worker in team._workers), "a worker lives"
+        assert all(worker.poll() is not None for team in self.made[RankGroup] for worker in team._workers), (
+            "a worker lives"
+        )
         assert all(source.ag_frame is None for source in self._sources), "the source is open"
         assert not blas._holders, "the number of BLAS threads is held"
         assert len(self.made[VersionStore]) <= 1  # none, if the run was cut short before its first batch

@@ -1,6 +1,6 @@
 """The conformance table of cells: every cell in every configuration trains through the pipeline as in the serial loop.
 
-One row here is one configuration; a new cell in `recurrio.core.cells.CELLS` is in all of them.
+One row here is one configuration; a new cell in `recurrio.core.cells.table.CELLS` is in all of them.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ import numpy as np
 import pytest
 
 from recurrio.core import Adam, MSELoss, PlateauLR, SequenceBatch, SequenceModel, StepLR
-from recurrio.core.cells import CELLS
-from recurrio.core.schedules import Schedule
+from recurrio.core.cells.table import CELLS
+from recurrio.core.optim.schedules import Schedule
 from recurrio.core.serial import Step, train
 from recurrio.pipeline import Trainer
-from recurrio.pipeline.team import supported
+from recurrio.pipeline.executors.rank_group import supported
 
 T, B, I, H, V, COUNT = 6, 5, 4, 8, 7, 9
 

@@ -16,7 +16,7 @@ import pytest
 
 from recurrio.core import TextModel
 
-COMMAND = [sys.executable, "-c", "import sys; from recurrio.pipeline.cli import main; sys.exit(main())"]
+COMMAND = [sys.executable, "-c", "import sys; from recurrio.pipeline.command.cli import main; sys.exit(main())"]
 SMALL = ["--hidden", "16", "--embedding", "8", "--batch-size", "4", "--seq-len", "16"]
 
 

@@ -9,9 +9,13 @@ import pytest
 
 from recurrio.core import Adam, SequenceBatch, SequenceModel
 from recurrio.core.serial import train
-from recurrio.pipeline import Report, Trainer, executors, plan, run, team
-from recurrio.pipeline.executors import TRIAL, Chooser, candidates
-from recurrio.pipeline.team import supported
+from recurrio.pipeline import Report, Trainer
+from recurrio.pipeline.executors import chooser as executors
+from recurrio.pipeline.executors import rank_group as team
+from recurrio.pipeline.executors.chooser import TRIAL, Chooser, candidates
+from recurrio.pipeline.executors.rank_group import supported
+from recurrio.pipeline.plan import plan
+from recurrio.pipeline.training import run
 
 WORKERS = {"inline": 1, "thread": 4, "process": 4}
 ALONE = {"inline": 1, "thread": 1, "process": 1}

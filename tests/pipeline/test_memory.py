@@ -8,10 +8,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from recurrio.core import Adam, CrossEntropyLoss, SequenceBatch, SequenceModel, compiled
-from recurrio.core.sequence import CACHE_BYTES
-from recurrio.core.workspace import Workspace
-from recurrio.pipeline import Trainer, plan
+from recurrio.core import Adam, CrossEntropyLoss, SequenceBatch, SequenceModel
+from recurrio.core.base import compiled
+from recurrio.core.cells.buffers import CACHE_BYTES
+from recurrio.core.model.workspace import Workspace
+from recurrio.pipeline import Trainer
+from recurrio.pipeline.plan import plan
 
 V = 16
 # docs/memory.md: units of H held for each step of a lane; for each step of a sweep; and what a sweep step touches.

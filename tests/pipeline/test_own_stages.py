@@ -10,8 +10,8 @@ import pytest
 
 from recurrio.core import Adam, SequenceBatch, SequenceModel
 from recurrio.pipeline import Trainer
-from recurrio.pipeline.channels import Receiver, Sender
-from recurrio.pipeline.wiring import LINKS, Stage
+from recurrio.pipeline.flow.channels import Receiver, Sender
+from recurrio.pipeline.training.wiring import LINKS, Stage
 
 Batches = Callable[..., list[SequenceBatch]]
 VOCABULARY = 9

@@ -7,8 +7,8 @@ import pytest
 import trio
 from trio.testing import wait_all_tasks_blocked
 
-from recurrio.pipeline.channels import Channel
-from recurrio.pipeline.versions import VersionStore
+from recurrio.pipeline.flow.channels import Channel
+from recurrio.pipeline.stages.versions import VersionStore
 
 
 async def test_a_full_channel_holds_its_sender_back() -> None:

@@ -11,7 +11,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from recurrio.pipeline.timeline import Span, Timeline
+from recurrio.pipeline.observe.timeline import Span, Timeline
 
 SVG = "{http://www.w3.org/2000/svg}"
 WRITERS = pytest.mark.parametrize("write", [Timeline.write_trace, Timeline.write_svg], ids=["trace", "svg"])

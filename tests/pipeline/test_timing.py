@@ -16,11 +16,12 @@ import trio
 
 from recurrio.core import Adam, SequenceBatch, SequenceModel
 from recurrio.core.serial import train
-from recurrio.pipeline import Trainer, plan
-from recurrio.pipeline.channels import Receiver, Sender
-from recurrio.pipeline.messages import Backwarded
-from recurrio.pipeline.places import InlinePlace
-from recurrio.pipeline.wiring import LINKS
+from recurrio.pipeline import Trainer
+from recurrio.pipeline.executors.inline import InlinePlace
+from recurrio.pipeline.flow.channels import Receiver, Sender
+from recurrio.pipeline.plan import plan
+from recurrio.pipeline.plan.messages import Backwarded
+from recurrio.pipeline.training.wiring import LINKS
 
 T, B, V, COUNT = 3, 4, 7, 100
 PASSES = ("forward", "backward", "weight_gradient")

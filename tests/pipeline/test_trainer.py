@@ -14,12 +14,12 @@ import threadpoolctl
 import trio
 
 from recurrio.core import Adagrad, Adam, NonFiniteError, SequenceBatch, SequenceModel, StepLR
+from recurrio.core.model.shard import Shard
 from recurrio.core.serial import Step, train
-from recurrio.core.shard import Shard
 from recurrio.pipeline import Report, Trainer
-from recurrio.pipeline.blas import blas_threads
-from recurrio.pipeline.executors import EXECUTORS
-from recurrio.pipeline.places import InlinePlace
+from recurrio.pipeline.executors.blas import blas_threads
+from recurrio.pipeline.executors.chooser import EXECUTORS
+from recurrio.pipeline.executors.inline import InlinePlace
 
 Batches = Callable[..., list[SequenceBatch]]
 VOCABULARY = 9

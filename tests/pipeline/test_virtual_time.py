@@ -12,13 +12,14 @@ import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from recurrio.core import SGD, SequenceBatch, SequenceModel
+from recurrio.core.model.shard import Shard
 from recurrio.core.serial import train
-from recurrio.core.shard import Shard
-from recurrio.pipeline import Report, StageHungError, Trainer, plan
-from recurrio.pipeline.channels import Channel, Receiver, Sender
-from recurrio.pipeline.places import InlinePlace
-from recurrio.pipeline.reports import StageMeter
-from recurrio.pipeline.watchdog import watch
+from recurrio.pipeline import Report, StageHungError, Trainer
+from recurrio.pipeline.executors.inline import InlinePlace
+from recurrio.pipeline.flow.channels import Channel, Receiver, Sender
+from recurrio.pipeline.observe.meters import StageMeter
+from recurrio.pipeline.observe.watchdog import watch
+from recurrio.pipeline.plan import plan
 
 V = 7
 Batches = Callable[..., list[SequenceBatch]]

@@ -1,0 +1,201 @@
+"""Embedding: a row of a table ``E`` ``(V, I)`` for every token.
+
+In front of a recurrent layer the input product is ``W_x·E[token]``, with ``W_x`` the first `I` columns of its matrix
+``W`` ``(R, K)``. There are two ways to compute it, and `open_embedding` takes the one with fewer operations:
+
+- `Lookup` gathers rows of ``E`` into the layer's input, and adds the input's gradient up by token.
+- `Folded` makes the table part of the layer: ``W_x·E[token]`` is a column of ``W_x·Eᵀ`` ``(R, V)``, so a gather
+  takes the place of the input product. The layer needs no gradient of its input: with ``P`` ``(R, V)`` the gate
+  gradients added up by token, ``dW_x = P·E`` and ``dE = Pᵀ·W_x``. It pays for a small vocabulary.
+
+A rank writes the gradient of its rows of ``W``, and of the table the part that flows through them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import DTypeLike
+
+from ..base.arena import Arena
+from ..base.checks import ArgumentError, check_array, check_count, check_dtype, check_tape
+from ..base.initializers import TorchRandom
+from ..base.module import Module
+from ..base.parameters import Array, Layout
+from ..base.ranks import Pass, Rank
+from ..cells.buffers import State, Weights
+from ..cells.masks import Masks
+from .stack import Stack, StackWorkspace
+
+__all__ = ["Embedding", "EmbeddingTape", "Folded", "Lookup", "add_by_token", "check_tokens", "open_embedding"]
+
+
+def check_tokens(name: str, tokens: Array, vocabulary_size: int, present: Array | None = None) -> None:
+    """Raise ArgumentError unless `tokens` are whole numbers below `vocabulary_size`, wherever `present` is True."""
+    if tokens.dtype.kind not in "iu":
+        raise ArgumentError(name, "whole numbers", f"{tokens.dtype} {tokens.shape}")
+    counted = tokens if present is None else tokens[present]
+    if counted.size and (counted.min() < 0 or counted.max() >= vocabulary_size):
+        raise ArgumentError(
+            name, f"tokens from 0 to {vocabulary_size - 1}", f"tokens from {counted.min()} to {counted.max()}"
+        )
+
+
+def add_by_token(tokens: Array, rows: Array, table: Array, scratch: Array) -> None:
+    """Add up the `rows` ``(N, I)`` of the same of the `tokens` ``(N,)`` into `table` ``(V, I)``, in a fixed order."""
+    order = np.argsort(tokens, kind="stable")
+    by_token = tokens[order]
+    starts = np.flatnonzero(np.diff(by_token, prepend=-1))
+    np.take(rows, order, axis=0, out=scratch, mode="clip")
+    table.fill(0)
+    table[by_token[starts]] = np.add.reduceat(scratch, starts, axis=0)
+
+
+class EmbeddingTape(NamedTuple):
+    """What `Embedding.forward` leaves for `Embedding.backward`: a copy of the `tokens` ``(…)``."""
+
+    tokens: Array
+
+
+class Embedding(Module):
+    """A row of a table for every token, as ``torch.nn.Embedding``.
+
+    The parameters are torch's N(0, 1) for the `seed`, or with None zeros; `dtype` is ``"float32"`` or ``"float64"``.
+    """
+
+    def __init__(
+        self, num_embeddings: int, embedding_dim: int, *, dtype: DTypeLike = "float32", seed: int | None = 0
+    ) -> None:
+        check_count("num_embeddings", num_embeddings)
+        check_count("embedding_dim", embedding_dim)
+        self.num_embeddings, self.embedding_dim, self.dtype = num_embeddings, embedding_dim, check_dtype(dtype)
+        self.layout = Layout()
+        self.layout.add("weight", num_embeddings, embedding_dim)
+        self.parameters = np.zeros(self.layout.size, self.dtype)
+        if seed is not None:
+            self.initialise(TorchRandom(seed))
+
+    def initialise(self, random: TorchRandom) -> None:
+        """Draw the table as torch does."""
+        self.load_state_dict({"weight": random.normal((self.num_embeddings, self.embedding_dim), self.dtype)})
+
+    def _to_torch(self, views: dict[str, Array]) -> dict[str, Array]:
+        return {"weight": views["weight"].copy()}
+
+    def _from_torch(self, views: dict[str, Array], named: Mapping[str, Array]) -> None:
+        views["weight"][...] = named["weight"]
+
+    def __call__(self, tokens: Array) -> Array:
+        """The rows; see `forward`."""
+        return self.forward(tokens)[0]
+
+    def forward(self, tokens: Array) -> tuple[Array, EmbeddingTape]:
+        """The rows ``(…, I)`` for `tokens` ``(…)`` in ``0…V−1``, and the tape for `backward`. Raises ArgumentError."""
+        tokens = np.array(tokens)
+        check_tokens("tokens", tokens, self.num_embeddings)
+        return self.layout.views(self.parameters)["weight"][tokens], EmbeddingTape(tokens)
+
+    def backward(self, tape: EmbeddingTape, d_rows: Array) -> dict[str, Array]:
+        """From the gradient `d_rows` ``(…, I)``: the gradient of the table, by name. Raises ArgumentError."""
+        check_tape(tape, EmbeddingTape)
+        check_array("d_rows", d_rows, (*tape.tokens.shape, self.embedding_dim), self.dtype)
+        rows = d_rows.reshape(-1, self.embedding_dim)
+        table = np.zeros((self.num_embeddings, self.embedding_dim), self.dtype)
+        if rows.size:
+            add_by_token(tape.tokens.reshape(-1), rows, table, np.empty_like(rows))
+        return {"weight": table}
+
+
+class Lookup:
+    """Gathers rows for `T·B` tokens, and adds up their gradients in a fixed order."""
+
+    def __init__(self, stack: Stack, steps: int, lanes: int, rank: Rank, arena: Arena) -> None:
+        size = stack.sizes[0].input_size
+        self.workspace = StackWorkspace(stack, steps, lanes, rank, arena, input_gradient=True)
+        self._share = rank.share(size)
+        self._rows = np.empty((steps * lanes, size), stack.dtype)
+        self._rows_by_step = self._rows.reshape(steps, lanes, size).transpose(2, 0, 1)
+        self._tokens = np.empty(steps * lanes, np.intp)
+
+    def forward(
+        self,
+        table: Array,
+        weights: list[Weights],
+        tokens: Array,
+        state: list[State],
+        masks: Masks | None,
+        rng: np.random.Generator | None,
+    ) -> Pass[None]:
+        """Run the stack over the rows of `table` for `tokens` ``(T, B)``."""
+        self._tokens[...] = tokens.reshape(-1)
+        if masks is not None:
+            self._tokens[masks.padding.reshape(-1)] = 0
+        np.take(table, self._tokens, axis=0, out=self._rows, mode="clip")  # tokens are checked at the door
+        self.workspace.write(self._share, self._rows_by_step[self._share])
+        yield from self.workspace.forward(weights, state, masks, rng=rng)
+
+    def weight_gradient(self, d_table: Array, d_weights: list[Weights]) -> None:
+        """After the stack's backward pass: write the gradients of its weights and of the table."""
+        self.workspace.weight_gradient(d_weights)
+        assert self.workspace.d_inputs is not None
+        add_by_token(self._tokens, self.workspace.d_inputs, d_table, self._rows)
+
+
+class Folded:
+    """Gives the first layer the columns of ``W_x·Eᵀ`` for its tokens instead of inputs; a stack of one direction."""
+
+    def __init__(self, stack: Stack, steps: int, lanes: int, vocabulary_size: int, rank: Rank, arena: Arena) -> None:
+        self.workspace = StackWorkspace(stack, steps, lanes, rank, arena, folded=True)
+        self._size = stack.sizes[0].input_size
+        self._one_hot = np.empty((vocabulary_size, steps * lanes), stack.dtype)
+        self._columns = np.arange(steps * lanes)
+        self._tokens = np.empty((steps, lanes), np.intp)
+
+    def forward(
+        self,
+        table: Array,
+        weights: list[Weights],
+        tokens: Array,
+        state: list[State],
+        masks: Masks | None,
+        rng: np.random.Generator | None,
+    ) -> Pass[None]:
+        """Run the stack over the rows of `table` for `tokens` ``(T, B)``."""
+        I, (matrix, *others) = self._size, weights[0]
+        self._tokens[...] = tokens
+        if masks is not None:
+            self._tokens[masks.padding] = 0
+        self._table = table
+        self._weights = self.workspace.kernels[0].buffers.own_rows(matrix[:, :I]).reshape(-1, I)
+        first = (matrix[:, I:], *others)
+        columns = self._weights @ table.T
+        yield from self.workspace.forward(
+            [first, *weights[1:]], state, masks, table=columns, tokens=self._tokens, rng=rng
+        )
+
+    def weight_gradient(self, d_table: Array, d_weights: list[Weights]) -> None:
+        """After the stack's backward pass: write the gradients of its weights and of the table."""
+        I, (d_matrix, *others) = self._size, d_weights[0]
+        self.workspace.weight_gradient([(d_matrix[:, I:], *others), *d_weights[1:]])
+        kernel = self.workspace.kernels[0]
+        self._one_hot.fill(0)
+        self._one_hot[self._tokens.reshape(-1), self._columns] = 1
+        by_token = kernel.d_inputs_from @ self._one_hot.T
+        own = kernel.buffers.own_rows(d_matrix[:, :I])
+        np.copyto(own, (by_token @ self._table).reshape(own.shape))
+        np.matmul(by_token.T, self._weights, d_table)
+
+
+def open_embedding(
+    stack: Stack, steps: int, lanes: int, vocabulary_size: int, rank: Rank, arena: Arena
+) -> Lookup | Folded:
+    """The cheaper way for `T` steps of `B` lanes, by the sizes alone.
+
+    Folding saves three products of `I` by `T·B` and costs one of `V` by `T·B`, the gather, and three of `I` by `V`.
+    """
+    size = stack.sizes[0].input_size
+    if stack.directions == 1 and vocabulary_size <= 2 * size and steps * lanes >= 4 * vocabulary_size:
+        return Folded(stack, steps, lanes, vocabulary_size, rank, arena)
+    return Lookup(stack, steps, lanes, rank, arena)

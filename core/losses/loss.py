@@ -1,0 +1,299 @@
+"""What a model is trained on: the losses, which are plain options, and the kernels that do their sums.
+
+A loss is a frozen value. It goes to and from JSON (`Loss.config`, `loss_from_config`), and it works in two layers:
+
+- `Loss.forward` and `Loss.backward` take arrays with the features last, like a layer's output, and check them.
+- `Loss.kernel` makes the buffers for one batch, feature-major and unchecked: what a model's workspace uses. It gives
+  sums; `Loss.total` is what to divide them by, so that a batch may be cut up and its sums added.
+
+In the shapes, `F` are the features of an output (the classes, `V`), ``…`` any axes before them, `N` their product.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields
+from functools import partial
+from typing import Any, ClassVar, Protocol
+
+import numpy as np
+
+from ..base.checks import ArgumentError, check_array, check_number, check_tape
+from ..base.parameters import Array
+from .cross_entropy import CrossEntropy
+from .elementwise import ElementKernel, binary, huber, squared
+
+__all__ = [
+    "LOSSES",
+    "BCEWithLogitsLoss",
+    "CrossEntropyLoss",
+    "HuberLoss",
+    "Loss",
+    "LossKernel",
+    "LossTape",
+    "MSELoss",
+    "loss_from_config",
+]
+
+Numbers = Sequence[float] | Array  # kept as a tuple
+
+
+class LossKernel(Protocol):
+    """The sum of a loss over `N` columns, and its gradient, in the buffer of the outputs.
+
+    Write ``outputs`` ``(F, N)``, call `forward`, then at most once `backward`. Columns do not touch one another.
+    """
+
+    outputs: Array
+
+    def forward(self, targets: Array, mask: Array | None = None) -> float:
+        """The summed loss. `targets` ``(F, N)``, of classes ``(N,)``; `mask` ``(N,)`` bool, False: does not count."""
+        ...
+
+    def backward(self, scale: float) -> Array:
+        """`scale` times the gradient of the sum, ``(F, N)``, in the place of ``outputs``; 0 where nothing counts."""
+        ...
+
+
+class LossTape:
+    """What `Loss.backward` needs of one `Loss.forward`; good for one use."""
+
+    def __init__(self, kernel: LossKernel, scale: float, shape: tuple[int, ...]) -> None:
+        self.kernel: LossKernel | None = kernel
+        self.scale, self.shape = scale, shape
+
+
+@dataclass(frozen=True)
+class Loss(ABC):
+    """A loss and its options.
+
+    `reduction`: "mean" divides by what counts, "sum" does not divide. Where nothing counts, because all is masked or
+    ignored, the mean is 0.0 with a gradient of 0. torch gives nan; here a batch of padding in a stream must not
+    poison the weights. Raises ArgumentError for options out of range.
+    """
+
+    reduction: str = field(default="mean", kw_only=True)
+    name: ClassVar[str]  # in `config`
+
+    def __post_init__(self) -> None:
+        if self.reduction not in ("mean", "sum"):
+            raise ArgumentError("reduction", "'mean' or 'sum'", repr(self.reduction))
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """The loss as plain JSON, from which `loss_from_config` makes an equal one."""
+        options = {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self).items()}
+        return {"loss": self.name, **options}
+
+    def __call__(self, outputs: Array, targets: Array, mask: Array | None = None) -> float:
+        """The loss alone; see `forward`."""
+        return self.forward(outputs, targets, mask)[0]
+
+    @np.errstate(over="ignore", invalid="ignore")  # what is not finite comes out so
+    def forward(self, outputs: Array, targets: Array, mask: Array | None = None) -> tuple[float, LossTape]:
+        """The loss, and a tape for `backward`.
+
+        `outputs` ``(…, F)``, float32 or float64; `targets` ``(…, F)`` of the same dtype, for cross-entropy ``(…)``
+        integers; `mask` ``(…)`` bool: where it is False, nothing in `outputs` and `targets` matters, not even nan.
+        Outputs that count and are not finite give a loss that is not finite. Raises ArgumentError, see `check`.
+        """
+        if not isinstance(outputs, np.ndarray) or outputs.dtype not in (np.float32, np.float64) or not outputs.ndim:
+            got = f"{outputs.dtype} {outputs.shape}" if isinstance(outputs, np.ndarray) else type(outputs).__name__
+            raise ArgumentError("outputs", "a float32 or float64 array (…, F)", got)
+        self.check(outputs.shape, outputs.dtype, targets, mask)
+        features = outputs.shape[-1]
+        columns = outputs.size // features
+        kernel = self.kernel(features, columns, outputs.dtype)
+        kernel.outputs[...] = outputs.reshape(columns, features).T
+        turned = targets.reshape(columns, features).T if targets.ndim == outputs.ndim else targets.reshape(columns)
+        total = self.total(targets, mask)
+        value = kernel.forward(turned, None if mask is None else mask.reshape(columns)) / total
+        return value, LossTape(kernel, 1 / total, outputs.shape)
+
+    @np.errstate(over="ignore", invalid="ignore")
+    def backward(self, tape: LossTape) -> Array:
+        """The gradient of the loss, ``(…, F)`` like the outputs. Raises ArgumentError where `tape` was used before."""
+        check_tape(tape, LossTape)
+        kernel, tape.kernel = tape.kernel, None
+        if kernel is None:
+            raise ArgumentError("tape", "the tape of a new forward", "one that was used before")
+        return np.ascontiguousarray(kernel.backward(tape.scale).T).reshape(tape.shape)
+
+    def check(self, shape: tuple[int, ...], dtype: np.dtype, targets: Array, mask: Array | None = None) -> None:
+        """Raise ArgumentError unless `targets` and `mask` fit outputs of `shape` ``(…, F)`` and `dtype`.
+
+        There must be at least one column. A class that counts must be in range.
+        """
+        if 0 in shape:
+            raise ArgumentError("outputs", "at least one column and one feature", str(shape))
+        if mask is not None:
+            check_array("mask", mask, shape[:-1], np.dtype(bool))
+        self._check_targets(shape, dtype, targets, mask)
+
+    def total(self, targets: Array, mask: Array | None = None, features: int | None = None) -> float:
+        """What the sum of a whole batch, or of each of its shards, is divided by; 1.0 in place of 0.
+
+        `targets` and `mask` are as in `forward`, and checked by the caller. `features`, `F`, is needed only where it
+        is not the last axis of the targets.
+        """
+        return 1.0 if self.reduction == "sum" else self._count(targets, mask, features) or 1.0
+
+    @abstractmethod
+    def kernel(self, features: int, columns: int, dtype: np.dtype) -> LossKernel:
+        """Buffers for outputs ``(F, N)``. Raises ArgumentError where the options are for another `F`.
+
+        Call it under ``np.errstate(over="ignore", invalid="ignore")``.
+        """
+
+    @abstractmethod
+    def _check_targets(self, shape: tuple[int, ...], dtype: np.dtype, targets: Array, mask: Array | None) -> None: ...
+
+    @abstractmethod
+    def _count(self, targets: Array, mask: Array | None, features: int | None) -> float: ...
+
+
+@dataclass(frozen=True)
+class CrossEntropyLoss(Loss):
+    """Softmax cross-entropy of class targets: ``−log softmax(z)_y`` in nats; the equations are at `CrossEntropy`.
+
+    Outputs are logits ``(…, V)``, targets ``(…)`` integers in ``0…V−1`` or `ignore_index`, which does not count.
+    `weight`: for each class a finite number of at least 0, or None; the mean divides by the sum of the weights of the
+    targets that count. `label_smoothing` in [0, 1]: the part of a target that is spread evenly over the classes.
+    Source: ``torch.nn.CrossEntropyLoss``.
+    """
+
+    weight: Numbers | None = None
+    ignore_index: int = -100
+    label_smoothing: float = 0.0
+    name = "cross_entropy"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if type(self.ignore_index) is not int:
+            raise ArgumentError("ignore_index", "a whole number", repr(self.ignore_index))
+        check_number("label_smoothing", self.label_smoothing, 0, 1)
+        object.__setattr__(self, "label_smoothing", float(self.label_smoothing))
+        object.__setattr__(self, "weight", _weights("weight", self.weight))
+
+    def kernel(self, features: int, columns: int, dtype: np.dtype) -> CrossEntropy:
+        """See `Loss`."""
+        _check_length("weight", self.weight, features)
+        return CrossEntropy(features, columns, dtype, self.weight, self.ignore_index, self.label_smoothing)
+
+    def _check_targets(self, shape: tuple[int, ...], dtype: np.dtype, targets: Array, mask: Array | None) -> None:
+        check_array("targets", targets, shape[:-1])
+        if targets.dtype.kind not in "iu":
+            raise ArgumentError("targets", "an array of integers", f"{targets.dtype} {targets.shape}")
+        wrong = self._counted(targets, mask) & ((targets < 0) | (targets >= shape[-1]))
+        if np.count_nonzero(wrong):
+            got = f"{targets[wrong][0]} at {tuple(np.argwhere(wrong)[0].tolist())}"
+            raise ArgumentError("targets", f"classes in 0…{shape[-1] - 1}, or {self.ignore_index} to ignore", got)
+
+    def _counted(self, targets: Array, mask: Array | None) -> Array:
+        counted = np.not_equal(targets, self.ignore_index)
+        return counted if mask is None else counted & mask
+
+    def _count(self, targets: Array, mask: Array | None, features: int | None) -> float:
+        counted = self._counted(targets, mask)
+        if self.weight is None:
+            return float(np.count_nonzero(counted))
+        return float(np.array(self.weight)[targets[counted]].sum())
+
+
+@dataclass(frozen=True)
+class _ElementLoss(Loss):
+    """A loss whose targets are ``(…, F)``, like the outputs; the mean divides by the elements that count."""
+
+    def _check_targets(self, shape: tuple[int, ...], dtype: np.dtype, targets: Array, mask: Array | None) -> None:
+        check_array("targets", targets, shape, dtype)
+
+    def _count(self, targets: Array, mask: Array | None, features: int | None) -> float:
+        return float(targets.size if mask is None else mask.sum() * (features or targets.shape[-1]))
+
+
+@dataclass(frozen=True)
+class MSELoss(_ElementLoss):
+    """Squared error: ``(z − y)²``. Outputs and targets ``(…, F)``. Source: ``torch.nn.MSELoss``."""
+
+    name = "mse"
+
+    def kernel(self, features: int, columns: int, dtype: np.dtype) -> ElementKernel:
+        """See `Loss`."""
+        return ElementKernel(squared, 1, features, columns, dtype)
+
+
+@dataclass(frozen=True)
+class HuberLoss(_ElementLoss):
+    """Squared error near 0, absolute error far off: with ``d = z − y``, ``d²/2`` or ``δ·(|d| − δ/2)`` from ``δ`` on.
+
+    Outputs and targets ``(…, F)``; `delta` is above 0. Source: ``torch.nn.HuberLoss``.
+    """
+
+    delta: float = 1.0
+    name = "huber"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_number("delta", self.delta, 0, open_low=True)
+        object.__setattr__(self, "delta", float(self.delta))
+
+    def kernel(self, features: int, columns: int, dtype: np.dtype) -> ElementKernel:
+        """See `Loss`."""
+        return ElementKernel(partial(huber, self.delta), 1, features, columns, dtype)
+
+
+@dataclass(frozen=True)
+class BCEWithLogitsLoss(_ElementLoss):
+    """Binary cross-entropy of logits: ``−p·y·log σ(z) − (1−y)·log(1 − σ(z))``, for targets from 0 to 1.
+
+    Outputs and targets ``(…, F)``. `pos_weight`: ``p`` for each of the `F` features, a finite number of at least 0;
+    with None it is 1. The mean does not divide by it. Source: ``torch.nn.BCEWithLogitsLoss``.
+    """
+
+    pos_weight: Numbers | None = None
+    name = "bce_with_logits"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        object.__setattr__(self, "pos_weight", _weights("pos_weight", self.pos_weight))
+
+    def kernel(self, features: int, columns: int, dtype: np.dtype) -> ElementKernel:
+        """See `Loss`."""
+        _check_length("pos_weight", self.pos_weight, features)
+        positive = 1.0 if self.pos_weight is None else np.array(self.pos_weight, dtype)[:, None]
+        return ElementKernel(partial(binary, positive), 4, features, columns, dtype)
+
+
+LOSSES: dict[str, type[Loss]] = {loss.name: loss for loss in (CrossEntropyLoss, MSELoss, HuberLoss, BCEWithLogitsLoss)}
+
+
+def loss_from_config(config: Mapping[str, Any]) -> Loss:
+    """The loss of a `Loss.config`, ``{"loss": name, **options}``; an option that is left out has its default.
+
+    Raises ArgumentError for a name or an option that does not exist, and for a wrong value.
+    """
+    options = dict(config)
+    name = options.pop("loss", None)
+    if not isinstance(name, str) or name not in LOSSES:
+        raise ArgumentError("loss", f"one of {', '.join(LOSSES)}", repr(name))
+    known = [option.name for option in fields(LOSSES[name])]
+    if unknown := [option for option in options if option not in known]:
+        raise ArgumentError("config", f"for {name} only {', '.join(known)}", ", ".join(map(repr, unknown)))
+    return LOSSES[name](**options)
+
+
+def _weights(argument: str, values: Any) -> tuple[float, ...] | None:  # noqa: ANN401 (anything may come)
+    if values is None:
+        return None
+    row = np.array(values, object)
+    if row.ndim != 1:
+        raise ArgumentError(argument, "a row of numbers", repr(values))
+    for value in row:
+        check_number(argument, value, 0)
+    return tuple(map(float, row))
+
+
+def _check_length(argument: str, values: Numbers | None, features: int) -> None:
+    if values is not None and len(values) != features:
+        raise ArgumentError(argument, f"{features} numbers, one for each output feature", len(values))

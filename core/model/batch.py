@@ -1,0 +1,50 @@
+"""The sequence batch, and its division into shards of lanes."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import NamedTuple
+
+from ..base.checks import ArgumentError
+from ..base.parameters import Array
+
+__all__ = ["SequenceBatch", "shard_lanes"]
+
+
+class SequenceBatch(NamedTuple):
+    """`T` time steps of `B` lanes.
+
+    ``inputs`` are tokens ``(T, B)``, integers in ``0…V−1``, or features ``(T, B, I)``. ``targets`` are classes
+    ``(S, B)`` or numbers ``(S, B, F)``, with S = T for one output a step, and S = 1 for one output a sequence.
+    ``reset`` says where the hidden state starts from zero: with True all of it does, for both directions, or
+    ``(T, B)`` bool says it for each lane before each step that exists. ``lengths`` ``(B,)`` are the steps of each lane
+    that exist; None is all of them.
+    """
+
+    inputs: Array
+    targets: Array
+    reset: bool | Array = False
+    lengths: Array | None = None
+
+    @property
+    def tokens(self) -> int:
+        """T·B, the time steps of all lanes."""
+        return int(self.inputs.shape[0] * self.inputs.shape[1])
+
+    def lanes(self, lanes: slice) -> SequenceBatch:
+        """The same steps of some lanes."""
+        return SequenceBatch(
+            self.inputs[:, lanes],
+            self.targets[:, lanes],
+            self.reset if isinstance(self.reset, bool) else self.reset[:, lanes],
+            None if self.lengths is None else self.lengths[lanes],
+        )
+
+
+def shard_lanes(lanes: int, shards: int) -> list[slice]:
+    """`lanes` split into `shards` neighbouring slices, the first ones longer by one where it does not divide."""
+    if not 1 <= shards <= lanes:
+        raise ArgumentError("shards", f"1 to {lanes} (the lanes of a batch)", shards)
+    size, longer = divmod(lanes, shards)
+    starts = [shard * size + min(shard, longer) for shard in range(shards + 1)]
+    return [slice(start, stop) for start, stop in pairwise(starts)]

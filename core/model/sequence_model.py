@@ -1,0 +1,240 @@
+"""The sequence model: embedding? → recurrent stack → linear head, on one flat parameter vector, and its loss.
+
+A model keeps no state between calls. What a batch needs is in its workspace, what a lane carries is in its state,
+and the passes take the parameters as an argument, so that several batches, each with a version of its own, can be in
+flight at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import DTypeLike
+
+from ..base.arena import Arena
+from ..base.checks import ArgumentError, check_array, check_count, check_dtype, count_parts
+from ..base.initializers import TorchRandom
+from ..base.module import Module
+from ..base.parameters import Array, Layout
+from ..base.ranks import Rank, lockstep
+from ..cells.buffers import State
+from ..layers.embedding import Embedding
+from ..layers.linear import Linear
+from ..layers.recurrent import StackParameters
+from ..layers.stack import Stack
+from ..losses.loss import CrossEntropyLoss, Loss, MSELoss, loss_from_config
+from .batch import SequenceBatch
+from .network import OUTPUTS, Network
+from .workspace import Workspace
+
+__all__ = ["SequenceModel"]
+
+
+class SequenceModel(Module):
+    """A recurrent network for sequences of tokens or of features.
+
+    - `vocabulary_size` V: the inputs are tokens, embedded in `embedding_size` features; or
+    - `input_size` I: the inputs are features.
+    - `hidden_size`, `num_layers`, `cell`, `bias`, `dropout`, `bidirectional`, `proj_size`, `dtype`: the recurrent
+      stack, see `recurrio.core.RNN`; `cell` is a name in `recurrio.core.cells.table.CELLS`.
+    - `output_size` O of the head; V where it is not given, for next-token prediction.
+    - `output`: one output a step, ``"steps"``, or one a sequence, of the ``"last"`` state or of the ``"mean"`` of the
+      outputs over the steps.
+    - `loss`: by default cross-entropy for tokens, mean squared error for features.
+    - `seed` of the initial parameters, which are those of torch's ``Embedding``, ``LSTM`` (or another) and ``Linear``
+      made in that order; with None they are zeros, to be loaded.
+
+    ``parameters`` is the flat vector ``(size,)``; ``config`` makes the same model again. A state is a list, over layers
+    and directions in torch's order, of tuples of columns ``(units, B)``: ``(h, c)`` for an LSTM, else ``(h,)``. Raises
+    ArgumentError.
+    """
+
+    def __init__(
+        self,
+        vocabulary_size: int | None = None,
+        *,
+        input_size: int | None = None,
+        embedding_size: int = 64,
+        hidden_size: int | Sequence[int] = 128,
+        num_layers: int = 1,
+        cell: str = "lstm",
+        bias: bool = True,
+        dropout: float = 0.0,
+        bidirectional: bool = False,
+        proj_size: int = 0,
+        output_size: int | None = None,
+        output: str = "steps",
+        loss: Loss | Mapping[str, Any] | None = None,
+        dtype: DTypeLike = "float32",
+        seed: int | None = 0,
+    ) -> None:
+        if (vocabulary_size is None) == (input_size is None):
+            raise ArgumentError("vocabulary_size", "either it or input_size", (vocabulary_size, input_size))
+        if vocabulary_size is not None:
+            check_count("vocabulary_size", vocabulary_size)
+            check_count("embedding_size", embedding_size)
+        if output_size is None:
+            output_size = vocabulary_size
+        if output_size is None:
+            raise ArgumentError("output_size", "a whole number of at least 1 where the inputs are features", None)
+        check_count("output_size", output_size)
+        if output not in OUTPUTS:
+            raise ArgumentError("output", f"one of {', '.join(OUTPUTS)}", repr(output))
+        if loss is None:
+            loss = CrossEntropyLoss() if vocabulary_size is not None else MSELoss()
+        elif isinstance(loss, Mapping):
+            loss = loss_from_config(loss)
+        elif not isinstance(loss, Loss):
+            raise ArgumentError("loss", "a loss, as CrossEntropyLoss(), or its config", repr(loss))
+        dtype = check_dtype(dtype).name
+        features = embedding_size if input_size is None else input_size
+        sizes = (features, hidden_size, num_layers)
+        stack = Stack(cell, *sizes, bias, dropout, bidirectional, proj_size, dtype)
+        self.config: dict[str, Any] = {
+            "vocabulary_size": vocabulary_size,
+            "input_size": input_size,
+            "embedding_size": embedding_size,
+            "hidden_size": hidden_size if isinstance(hidden_size, int) else list(hidden_size),
+            "num_layers": num_layers,
+            "cell": cell,
+            "bias": bias,
+            "dropout": dropout,
+            "bidirectional": bidirectional,
+            "proj_size": proj_size,
+            "output_size": output_size,
+            "output": output,
+            "loss": loss.config,
+            "dtype": dtype,
+        }
+        self.dtype, self.layout = stack.dtype, Layout()
+        self.network = Network(stack, vocabulary_size, output_size, output, loss, self.layout)
+        self.vocabulary_size, self.embedding_size = vocabulary_size, embedding_size
+
+        # The layers as users know them, on slices of the one vector.
+        self._layers: dict[str, Module] = {}
+        if vocabulary_size is not None:
+            self._layers["embedding"] = Embedding(vocabulary_size, embedding_size, dtype=dtype, seed=None)
+        self._layers["rnn"] = StackParameters(stack, None)
+        self._layers["head"] = Linear(stack.output_size, output_size, dtype=dtype, seed=None)
+        for name, layer in self._layers.items():
+            self.layout.extend(layer.layout, f"{name}.")
+        self.parameters = np.zeros(self.layout.size, self.dtype)
+        start = 0
+        for layer in self._layers.values():
+            layer.parameters = self.parameters[start : start + layer.layout.size]
+            start += layer.layout.size
+        if seed is not None:
+            self.initialise(TorchRandom(seed))
+
+    def initialise(self, random: TorchRandom) -> None:
+        """Draw the parameters of the layers in their order."""
+        for layer in self._layers.values():
+            layer.initialise(random)
+
+    def _to_torch(self, views: dict[str, Array]) -> dict[str, Array]:
+        return {
+            f"{name}.{key}": array
+            for name, layer in self._layers.items()
+            for key, array in layer._to_torch(_below(views, name)).items()
+        }
+
+    def _from_torch(self, views: dict[str, Array], named: Mapping[str, Array]) -> None:
+        for name, layer in self._layers.items():
+            layer._from_torch(_below(views, name), _below(named, name))
+
+    def workspace(
+        self,
+        steps: int,
+        lanes: int,
+        gradient: Array | None = None,
+        rank: Rank = Rank(),  # noqa: B008 (it cannot change)
+        arena: Arena | None = None,
+    ) -> Workspace:
+        """Buffers for batches of `steps` × `lanes`; `gradient` ``(size,)`` is made where it is not given."""
+        gradient = np.zeros_like(self.parameters) if gradient is None else gradient
+        return Workspace(self.network, steps, lanes, gradient, rank, arena or Arena())
+
+    def initial_state(
+        self,
+        lanes: int,
+        rank: Rank = Rank(),  # noqa: B008 (it cannot change)
+        arena: Arena | None = None,
+    ) -> list[State]:
+        """A state of zeros: for all layers and directions a tuple of columns ``(units, B)``, of the units of `rank`."""
+        return self.network.stack.initial_state(lanes, rank, arena)
+
+    def __call__(
+        self,
+        inputs: Array,
+        state: list[State] | None = None,
+        lengths: Array | None = None,
+        reset: bool | Array = False,
+    ) -> tuple[Array, list[State]]:
+        """The outputs ``(S, B, O)`` for tokens ``(T, B)`` or features ``(T, B, I)``, and the state after them.
+
+        S is T, or 1 where the model has one output a sequence. `state` is one that a call has returned, see
+        the class; None is zeros. `lengths` and `reset` are as in `SequenceBatch`. Raises ArgumentError.
+        """
+        self.network.check_inputs(inputs, lengths, reset)
+        steps, lanes = inputs.shape[:2]
+        after = self._copy(state, lanes, fresh=reset is True)
+        batch = SequenceBatch(inputs, inputs, reset, lengths)
+        with np.errstate(over="ignore", invalid="ignore"):
+            (outputs,) = lockstep([self.workspace(steps, lanes).outputs(self.parameters, batch, after)])
+        return np.ascontiguousarray(outputs.T).reshape(-1, lanes, self.network.output_size), after
+
+    def gradient(
+        self, batch: SequenceBatch, state: list[State] | None = None, *, rng: np.random.Generator | None = None
+    ) -> tuple[float, Array, list[State]]:
+        """The loss of `batch`, its gradient as a vector ``(size,)``, and the state after it.
+
+        Outputs drop out between layers only where an `rng` is given. Raises ArgumentError.
+        """
+        self.network.check(batch)
+        steps, lanes = batch.inputs.shape[:2]
+        after = self._copy(state, lanes, fresh=batch.reset is True)
+        workspace, total = self.workspace(steps, lanes), self.network.total(batch)
+        with np.errstate(over="ignore", invalid="ignore"):
+            (loss,) = lockstep([workspace.forward(self.parameters, batch, after, rng)])
+            lockstep([workspace.backward(1 / total)])
+            lockstep([workspace.weight_gradient()])
+        return loss / total, workspace.gradient, after
+
+    @np.errstate(over="ignore", invalid="ignore")
+    def step(self, inputs: Array, state: list[State] | None = None) -> tuple[Array, list[State]]:
+        """One step, for streaming: tokens ``(B,)`` or features ``(B, I)`` to outputs ``(B, O)``, and the state after.
+
+        Models of one direction with one output a step. Raises ArgumentError.
+        """
+        network, views = self.network, self.layout.views(self.parameters)
+        if network.output != "steps" or network.stack.directions == 2:
+            got = "bidirectional=True" if network.stack.directions == 2 else f"output={network.output!r}"
+            raise ArgumentError("model", "one direction and one output a step", got)
+        network.check_inputs(inputs[None], None, False)
+        columns = views["embedding.weight"][inputs].T if network.vocabulary_size is not None else inputs.T
+        carried = self._copy(state, len(inputs))
+        columns = network.stack.step(network.stack.weights(views, "rnn."), columns, carried)
+        head = views["head.matrix"]
+        return (head[:, 1:] @ columns + head[:, :1]).T, carried
+
+    def _copy(self, state: list[State] | None, lanes: int, *, fresh: bool = False) -> list[State]:
+        """A copy of `state` that a pass may move on. Raises ArgumentError."""
+        after = self.initial_state(lanes)
+        if state is not None and not fresh:
+            expected = "what a call of the model returned"
+            if not isinstance(state, list | tuple) or len(state) != len(after):
+                raise ArgumentError("state", expected, count_parts(state))
+            for part, before in zip(after, state, strict=True):
+                if not isinstance(before, list | tuple) or len(before) != len(part):
+                    raise ArgumentError("state", expected, f"{count_parts(before)} for a layer")
+                for array, old in zip(part, before, strict=True):
+                    check_array("state", old, array.shape, self.dtype)
+                    np.copyto(array, old)
+        return after
+
+
+def _below(named: Mapping[str, Array], name: str) -> dict[str, Array]:
+    """The entries of the layer `name`, under their own names."""
+    return {key.removeprefix(f"{name}."): array for key, array in named.items() if key.startswith(f"{name}.")}

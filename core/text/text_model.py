@@ -1,0 +1,98 @@
+"""A sequence model together with its vocabulary: what a checkpoint holds, and what writes text."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+
+import numpy as np
+
+from ..base.checks import ArgumentError
+from ..base.safetensors import WeightsError, load_weights, save_weights
+from ..model.sequence_model import SequenceModel
+from .vocabulary import ByteVocabulary, CharVocabulary, Vocabulary
+
+__all__ = ["TextModel"]
+
+
+class TextModel:
+    """`model` with the `vocabulary` that gives its tokens their meaning. Their sizes must agree."""
+
+    def __init__(self, model: SequenceModel, vocabulary: Vocabulary) -> None:
+        if model.network.output != "steps" or model.network.output_size != model.vocabulary_size:
+            raise ArgumentError("model", "one that predicts the next token", model.config)
+        if model.vocabulary_size != len(vocabulary):
+            raise ValueError(f"vocabulary: expected {model.vocabulary_size} symbols, got {len(vocabulary)}")
+        self.model, self.vocabulary = model, vocabulary
+
+    def save(self, path: str | os.PathLike[str], training: dict[str, object] | None = None) -> None:
+        """Write a safetensors file: weights under torch's names; configuration and vocabulary as metadata.
+
+        `training` is recorded beside them, as JSON. Raises OSError.
+        """
+        vocabulary: dict[str, str] = {"kind": self.vocabulary.kind}
+        if isinstance(self.vocabulary, CharVocabulary):
+            vocabulary["characters"] = self.vocabulary.characters
+        metadata = {"model": self.model.config, "vocabulary": vocabulary, "training": training or {}}
+        metadata_json = {name: json.dumps(value) for name, value in metadata.items()}
+        save_weights(path, self.model.state_dict(), {"format": "recurrio-text-1", **metadata_json})
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> TextModel:
+        """Read what `save` wrote. Raises OSError, or WeightsError where the file is something else."""
+        weights, metadata = load_weights(path)
+        name = os.fspath(path)
+        if metadata.get("format") != "recurrio-text-1":
+            raise WeightsError(f"{name}: a safetensors file, but no text model of recurrio")
+        try:
+            about = json.loads(metadata["vocabulary"])
+            vocabulary: Vocabulary
+            vocabulary = ByteVocabulary() if about["kind"] == "bytes" else CharVocabulary(about["characters"])
+            model = SequenceModel(**json.loads(metadata["model"]), seed=None)
+            model.load_state_dict(weights)
+            return cls(model, vocabulary)
+        except (KeyError, TypeError, ValueError) as error:
+            raise WeightsError(f"{name}: a damaged text model: {error}") from error
+
+    def generate(
+        self, prompt: str, length: int, *, temperature: float = 1.0, rng: np.random.Generator
+    ) -> Iterator[str]:
+        """Write on from `prompt`: yield `length` symbols as text, each drawn from what the model expects next.
+
+        `temperature` divides the logits; 0 takes the likeliest. An empty prompt starts from a line break. With a
+        byte vocabulary the bytes of one character come out together.
+        """
+        if length < 0:
+            raise ValueError(f"length: expected at least 0, got {length}")
+        if not (np.isfinite(temperature) and temperature >= 0):
+            raise ValueError(f"temperature: expected a finite number of at least 0, got {temperature}")
+        model, state = self.model, None
+        tokens = self.vocabulary.encode(prompt or "\n")
+        for token in tokens[:-1]:
+            _, state = model.step(np.array([token]), state)
+        token = tokens[-1]
+        pending = b""
+        for remaining in reversed(range(length)):
+            outputs, state = model.step(np.array([token]), state)
+            logits = outputs[0].astype(float)
+            if isinstance(self.vocabulary, CharVocabulary):
+                logits[0] = -np.inf  # never write the stand-in for unknown characters
+            if temperature == 0:
+                token = np.argmax(logits)
+            else:
+                with np.errstate(over="ignore"):  # so cold that all but the likeliest are out of reach
+                    chances = np.exp((logits - logits.max()) / temperature)
+                token = rng.choice(len(chances), p=chances / chances.sum())
+            if isinstance(self.vocabulary, CharVocabulary):
+                yield self.vocabulary.decode([token])
+                continue
+            pending += bytes([token])
+            try:
+                text = pending.decode("utf-8")
+            except UnicodeDecodeError as error:
+                if error.reason == "unexpected end of data" and remaining:
+                    continue
+                text = pending.decode("utf-8", "replace")
+            yield text
+            pending = b""

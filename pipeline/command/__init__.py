@@ -1,0 +1,5 @@
+"""The command line."""
+
+from .cli import main
+
+__all__ = ["main"]

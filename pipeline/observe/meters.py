@@ -1,0 +1,71 @@
+"""Meters: how long a stage computes, and what it waits for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from ..flow.channels import Receiver, Sender, Waiting
+from .reports import StageReport
+from .timeline import Timeline
+
+__all__ = ["StageMeter"]
+
+
+class StageMeter:
+    """Measures one stage: the stage says when it computes, and its channel ends say when it waits.
+
+    A stage that does not say when it computes is busy whenever it does not wait.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        receivers: list[Receiver[Any]],
+        senders: list[Sender[Any]],
+        timeline: Timeline | None = None,
+    ) -> None:
+        self.name, self.items, self.waiting = name, 0, Waiting()
+        ends: list[Receiver[Any] | Sender[Any]] = [*receivers, *senders]
+        for end in ends:
+            end.waiting = self.waiting
+        self._timeline, self._busy = timeline, 0.0
+        self._start = self._began = self.waiting.resumed = self.waiting.now()
+        self._batch = 0
+        self._version: int | None = None
+
+    def computing(self, batch: int, version: int | None = None) -> StageMeter:
+        """For ``with``: count the time of the block as busy, and the batch as an item, if it comes to its end."""
+        self._batch, self._version = batch, version
+        return self
+
+    def __enter__(self) -> None:
+        self._began = self.waiting.now()
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
+        if kind is None:
+            end = self.waiting.now()
+            self._busy += end - self._began
+            self.items += 1
+            if self._timeline is not None:
+                self._timeline.add(self.name, self._batch, self._version, self._began, end)
+
+    @contextmanager
+    def waiting_for_input(self) -> Iterator[None]:
+        """Count the time of the block as waiting for input that no channel brings: the source, a version."""
+        start = self.waiting.begin()
+        try:
+            yield
+        finally:
+            self.waiting.input += self.waiting.end(start)
+
+    def busy_since(self) -> float | None:
+        """Since when, by trio's clock, the stage has been at one item; None while it waits."""
+        return None if self.waiting.idle else self.waiting.resumed
+
+    def report(self, now: float) -> StageReport:
+        """The times up to `now`."""
+        waiting, seconds = self.waiting, now - self._start
+        busy = self._busy if self.items else max(0.0, seconds - waiting.input - waiting.room)
+        return StageReport(self.name, self.items, seconds, busy, waiting.input, waiting.room)

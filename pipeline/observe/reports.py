@@ -1,0 +1,43 @@
+"""What a run says of itself: a report for each applied batch, and where the time of each stage goes."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from ..flow.channels import ChannelReport
+
+__all__ = ["Report", "StageReport"]
+
+
+class StageReport(NamedTuple):
+    """The items that one stage has finished in the ``seconds`` since it began, and how it spent them."""
+
+    name: str
+    items: int
+    seconds: float
+    busy: float
+    waiting_for_input: float  # an item, the source, or the planned version
+    waiting_for_room: float
+
+
+class Report(NamedTuple):
+    """One applied batch.
+
+    ``step`` counts applied batches from 1 and is the version that this one made; ``version`` is the one that it
+    was computed with, ``staleness`` how many updates older than the newest that was. ``loss`` is the mean loss in
+    nats a token, measured before the batch changed the weights; ``grad_norm`` is the norm before clipping.
+    ``tokens_per_second`` is over the last steps, ``seconds`` since the start of the run. ``executor`` is where it was
+    computed; what ``stages`` and ``channels`` count begins anew where that changes.
+    """
+
+    step: int
+    version: int
+    staleness: int
+    loss: float
+    grad_norm: float
+    tokens: int
+    tokens_per_second: float
+    seconds: float
+    executor: str
+    stages: tuple[StageReport, ...]
+    channels: tuple[ChannelReport, ...]

@@ -1,0 +1,6 @@
+"""What a run is to do, and the messages between its stages."""
+
+from .messages import Backwarded, Forwarded, Loaded
+from .plan import Plan
+
+__all__ = ["Backwarded", "Forwarded", "Loaded", "Plan"]

@@ -1,0 +1,73 @@
+"""What a run is to do, and what follows from it: by the sizes, and where it changes no bit by the machine."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+
+from ...core.model.batch import SequenceBatch
+from ...core.model.sequence_model import SequenceModel
+from ...core.optim.optimizers import Optimizer
+from ...core.optim.schedules import Schedule
+
+__all__ = ["Plan", "default_ranks", "processors"]
+
+LONG = 100e6  # operations of a forward pass, some two milliseconds
+SPLIT = 20e6  # the same, from which on two stages are better than one
+
+
+def processors() -> int:
+    """How many processors this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def default_ranks(model: SequenceModel, shards: int, delay: int) -> int:
+    """Ranks by the sizes alone, never by the machine, because their number can change the last bits.
+
+    Two, where the units of one shard are enough to share and nothing else can be computed at the same time; one
+    where there are several shards, or a delay.
+    """
+    return 2 if shards == 1 and delay == 0 and model.network.stack.most_ranks >= 64 else 1
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What the weights after a run are a function of, beside the batches, and how it is carried out; see `Trainer`."""
+
+    model: SequenceModel
+    optimizer: Optimizer
+    clip: float | None
+    schedule: Schedule | None
+    delay: int
+    shards: int
+    ranks: int
+    blas_threads: int
+    seed: int
+    executor: str
+    capacity: int
+    watchdog: float | None
+
+    def workspaces(self) -> int:
+        """How many a shard has: as many of its batches can be in flight, and as many teams of processes compute it.
+
+        With a delay of d it can use d + 1, because batch k waits for version k − d. More than one in the forward pass,
+        one in the recurrence and one in the products would only wait. Nor are there more than there are processors
+        for, but for a second one. Their number changes no bit.
+        """
+        return min(self.delay + 1, 3, max(2, processors() // (self.shards * self.ranks)))
+
+    def long(self, first: SequenceBatch) -> bool:
+        """Whether a pass of a shard takes so long that it should not hold up the event loop."""
+        return self._operations(first) >= LONG
+
+    def split(self, first: SequenceBatch) -> bool:
+        """Whether the backward pass is two stages, so that two batches can be in it at the same time.
+
+        It takes twice as long as the forward pass. With a delay it would be what all the others wait for; and one
+        more hop is nothing to a long pass.
+        """
+        return self.delay > 0 and self._operations(first) >= SPLIT
+
+    def _operations(self, first: SequenceBatch) -> float:
+        """Of a forward pass of a shard: about two for each parameter and token."""
+        return 2 * self.model.layout.size * first.tokens / self.shards

@@ -1,0 +1,49 @@
+"""The versioned parameter store: version n is the parameters after n updates."""
+
+from __future__ import annotations
+
+import numpy as np
+import trio
+
+from ...core.base.parameters import Array
+
+__all__ = ["VersionStore"]
+
+
+class VersionStore:
+    """The last ``delay + 2`` parameter versions, in `slots` ``(delay + 2, size)``; the first row is version 0.
+
+    That many are enough, and no version is overwritten while a batch uses it: version n+1 takes the place of
+    version n−1−delay, and the last batch to use that one, batch n−1, was applied before batch n.
+    """
+
+    def __init__(self, slots: Array) -> None:
+        self._slots = slots
+        self._published = trio.Event()
+        self.latest = 0
+
+    def slot(self, version: int) -> int:
+        """The row that holds `version`, or where the next version is to be written. Raises LookupError."""
+        if not self.latest - len(self._slots) + 1 < version <= self.latest + 1:
+            raise LookupError(f"parameter version {version} is not in the store; the latest is {self.latest}")
+        return version % len(self._slots)
+
+    def parameters(self, version: int) -> Array:
+        """The vector ``(size,)`` in the row of `version`. Raises LookupError."""
+        vector: Array = self._slots[self.slot(version)]
+        return vector
+
+    async def wait_for(self, version: int) -> None:
+        """Wait until `version` is published."""
+        while self.latest < version:
+            await self._published.wait()
+
+    def publish(self) -> None:
+        """Make the version that was written behind the latest one visible."""
+        self.latest += 1
+        self._published.set()
+        self._published = trio.Event()
+
+    def copy_latest(self, out: Array) -> None:
+        """Copy the latest version into `out`."""
+        np.copyto(out, self._slots[self.slot(self.latest)])
