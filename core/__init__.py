@@ -24,7 +24,7 @@ from .model.summary import summary
 from .optim.clipping import clip_norm, clip_value
 from .optim.optimizers import SGD, Adagrad, Adam, AdamW, RMSprop
 from .optim.schedules import ConstantLR, CosineLR, PlateauLR, StepLR
-from .serial import NonFiniteError
+from .optim.updater import NonFiniteError
 from .text.text_model import TextModel
 from .text.vocabulary import ByteVocabulary, CharVocabulary
 

@@ -1,76 +1,31 @@
-"""The plain training loop: no trio, no threads. It is the oracle of the pipeline.
-
-Batch `k`, from 0, is computed, forward and backward, with parameter version ``max(0, k − delay)``; its gradient
-turns version `k` into version `k+1`. Gradients are added in the order of the shards, and in a shard of its ranks.
-"""
+"""The serial loop: training without any concurrency. It is the oracle that the pipeline is tested against."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
-import numpy as np
 import threadpoolctl
 
-from .base.arena import Arena
-from .base.checks import ArgumentError, check_count, check_number
-from .base.parameters import Array
-from .model.batch import SequenceBatch, shard_lanes
+from .base.checks import ArgumentError
+from .model.batch import SequenceBatch
 from .model.sequence_model import SequenceModel
-from .model.shard import Carried, Shard
-from .optim.clipping import clip_norm
-from .optim.optimizers import Optimizer
+from .model.shard import Shard
+from .optim.optimizer import Optimizer
 from .optim.schedules import Schedule
+from .optim.updater import Updater, planned_version
+from .training_state import TrainingState
 
-__all__ = ["NonFiniteError", "Step", "planned_version", "train", "update"]
-
-
-class NonFiniteError(ArithmeticError):
-    """A gradient or an updated parameter is infinite or not a number; nothing was applied."""
+__all__ = ["Step", "run", "train"]
 
 
 class Step(NamedTuple):
-    """What one applied batch reports: the version it was computed with, mean loss in nats, gradient norm."""
+    """What one applied batch reports: the version it was computed with, its mean loss, the gradient norm."""
 
     step: int
     version: int
     loss: float
     grad_norm: float
-
-
-def planned_version(batch: int, delay: int) -> int:
-    """The parameter version that batch number `batch` is computed with."""
-    return max(0, batch - delay)
-
-
-@np.errstate(over="ignore", invalid="ignore")
-def update(
-    parameters: Array,
-    gradients: list[Array],
-    optimizer: Optimizer,
-    clip: float | None,
-    out: Array,
-    scratch: Array,
-) -> float:
-    """Sum `gradients` in order, clip, and write the next version into `out`; return the norm.
-
-    `scratch` takes the sum where there are several; a single gradient is clipped in place.
-
-    Raises NonFiniteError where the norm or the next version is not finite.
-    """
-    total = gradients[0]
-    if len(gradients) > 1:
-        total = np.add(gradients[0], gradients[1], scratch)
-        for gradient in gradients[2:]:
-            np.add(total, gradient, total)
-    norm = clip_norm(total, clip)
-    if not math.isfinite(norm):
-        raise NonFiniteError(f"the gradient norm is {norm}; a smaller learning rate or clipping may help")
-    optimizer.step(parameters, total, out)
-    if not np.isfinite(out).all():
-        raise NonFiniteError("the update made a parameter infinite; a smaller learning rate may help")
-    return norm
 
 
 def train(
@@ -92,43 +47,36 @@ def train(
     does: see `recurrio.core.model.shard` and `recurrio.core.base.ranks`. `blas_threads` is the number of threads of
     one product. `schedule` sets ``optimizer.lr`` before each update; `seed` is that of the dropout.
 
-    Raises ArgumentError where a batch is not one for the model, NonFiniteError as `update` does.
+    Raises ArgumentError where a batch is not one for the model, NonFiniteError as `Updater.apply` does.
     """
-    check_count("delay", delay, 0)
-    check_count("ranks", ranks)
-    if ranks > model.network.stack.most_ranks:
-        raise ArgumentError("ranks", f"at most {model.network.stack.most_ranks} for this model", ranks)
-    if clip is not None:
-        check_number("clip", clip, 0, open_low=True)
-    versions = np.tile(model.parameters, (delay + 1, 1))  # version v is in row v % (delay + 1)
-    blas = threadpoolctl.ThreadpoolController()
-    scratch = np.empty_like(model.parameters)
-    lanes: list[slice] = []
-    mean_loss: float | None = None
-    for number, batch in enumerate(batches):
+    updater = Updater(optimizer, clip, schedule)
+    state = TrainingState(model, updater, shards=shards, ranks=ranks, delay=delay, seed=seed)
+    yield from run(state, batches, blas_threads=blas_threads)
+
+
+def run(state: TrainingState, batches: Iterable[SequenceBatch], *, blas_threads: int = 1) -> Iterator[Step]:
+    """Train on, from `state`; see `train`. The state is that after each batch when its `Step` is yielded."""
+    model, blas = state.model, threadpoolctl.ThreadpoolController()
+    first, shards = True, list[Shard]()
+    for batch in batches:
         model.network.check(batch)
-        if not lanes:
-            shape = batch.inputs.shape
-            steps, width = shape[:2]
-            lanes = shard_lanes(width, shards)
-            widths = [part.stop - part.start for part in lanes]
-            carried = [Carried(model, width, ranks, 1, Arena()) for width in widths]
-            parts = [
-                Shard(model, steps, width, versions, kept, (seed, index))
-                for index, (width, kept) in enumerate(zip(widths, carried, strict=True))
-            ]
-            vectors = [rank[0] for kept in carried for rank in kept.gradients]
+        if first:
+            first, shape = False, batch.inputs.shape
+            state.open(shape[1])
+            memory = state.memory(workspaces=1)
+            rows, parts = memory.parameters, state.parts
+            shards = [Shard(model, shape[0], width, memory, m, state.seed) for m, width in enumerate(state.widths)]
+            gradients = [rank[0] for ranks in memory.gradients for rank in ranks]
         if batch.inputs.shape != shape:
             raise ArgumentError("inputs", f"the shape {shape} of the first batch", batch.inputs.shape)
-        version = planned_version(number, delay)
-        slot, loss, total = version % (delay + 1), 0.0, model.network.total(batch)
+        state.enter(memory)  # somebody may have changed the model in between
+        number = state.applied
+        version, total, loss = planned_version(number, state.delay), model.network.total(batch), 0.0
         with blas.limit(limits=blas_threads, user_api="blas"):
-            for part, shard in zip(lanes, parts, strict=True):
-                loss += shard.forward(0, slot, number, batch.lanes(part))
+            for part, shard in zip(parts, shards, strict=True):
+                loss += shard.forward(0, version % len(rows), number, batch.lanes(part))
                 shard.backward(0, 1 / total)
-            if schedule is not None:
-                optimizer.lr = schedule.lr(number, mean_loss)
-            grad_norm = update(versions[number % (delay + 1)], vectors, optimizer, clip, model.parameters, scratch)
-        versions[(number + 1) % (delay + 1)] = model.parameters
-        mean_loss = loss / total
-        yield Step(number + 1, version, mean_loss, grad_norm)
+            before, after = rows[number % len(rows)], rows[(number + 1) % len(rows)]
+            grad_norm = state.updater.apply(number, before, gradients, loss / total, after)
+        state.leave(memory, number + 1)
+        yield Step(number + 1, version, loss / total, grad_norm)

@@ -26,9 +26,10 @@ async def add_noise(receive: Receiver[Backwarded], send: Sender[Backwarded]) -> 
     The noise is a function of the batch and the shard, so it is the same in every run, whatever the timing.
     """
     async for message in receive:
-        rng = np.random.default_rng((message.number, message.shard))
+        number, shard = message.ticket.batch_number, message.ticket.shard
+        rng = np.random.default_rng((number, shard))
         gradient = message.gradients[0]  # (size,), that of the first rank; the ranks are added up later
-        gradient += 0.01 * (1 + message.number) ** -0.275 * rng.standard_normal(gradient.size, gradient.dtype)
+        gradient += 0.01 * (1 + number) ** -0.275 * rng.standard_normal(gradient.size, gradient.dtype)
         await send.send(message)
 
 
@@ -41,7 +42,7 @@ class Recorder:
     async def record(self, receive: Receiver[Forwarded], send: Sender[Forwarded]) -> None:
         """The stage."""
         async for message in receive:
-            self.seen.append((message.number, message.shard))
+            self.seen.append((message.ticket.batch_number, message.ticket.shard))
             await send.send(message)
 
 

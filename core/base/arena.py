@@ -31,3 +31,7 @@ class Arena:
         if self._memory is None:
             return np.zeros(shape, dtype)
         return self._memory[start : start + length].view(dtype).reshape(shape)
+
+    def skip(self, size: int) -> None:
+        """Leave `size` bytes to somebody else."""
+        self.size += -(-size // ALIGNMENT) * ALIGNMENT

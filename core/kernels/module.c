@@ -19,7 +19,7 @@ typedef struct {
 
 #define COMMON(level) {"lstm_forward", "wrwwww", 8, lstm_forward_fits, lstm_forward_##level},                          \
                       {"lstm_backward", "rrrrwwww", 8, lstm_backward_fits, lstm_backward_##level},                     \
-                      {"adam", "rrwwwr", 8, adam_fits, adam_##level}
+                      {"adam", "rrrrwwwr", 8, adam_fits, adam_##level}
 
 static const Entry plain[] = {{"transpose", "rw", 1, transpose_fits, transpose_plain}, COMMON(plain), {0}};
 #ifdef X86

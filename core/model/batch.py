@@ -40,6 +40,15 @@ class SequenceBatch(NamedTuple):
             None if self.lengths is None else self.lengths[lanes],
         )
 
+    def copy(self) -> SequenceBatch:
+        """The same in arrays of its own."""
+        return SequenceBatch(
+            self.inputs.copy(),
+            self.targets.copy(),
+            self.reset if isinstance(self.reset, bool) else self.reset.copy(),
+            None if self.lengths is None else self.lengths.copy(),
+        )
+
 
 def shard_lanes(lanes: int, shards: int) -> list[slice]:
     """`lanes` split into `shards` neighbouring slices, the first ones longer by one where it does not divide."""

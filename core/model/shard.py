@@ -9,29 +9,19 @@ from ..base.parameters import Array
 from ..base.ranks import Pass, Rank, lockstep
 from ..cells.buffers import State
 from .batch import SequenceBatch
+from .run_memory import RunMemory
 from .sequence_model import SequenceModel
 
-__all__ = ["Carried", "Shard", "ShardRank", "arena_bytes"]
-
-
-class Carried:
-    """What a shard keeps from batch to batch, wherever it is computed.
-
-    ``gradients`` ``(ranks, workspaces, size)`` are the results, and ``states`` has for each rank the hidden state of
-    the lanes, for the units of that rank.
-    """
-
-    def __init__(self, model: SequenceModel, lanes: int, ranks: int, workspaces: int, arena: Arena) -> None:
-        self.gradients = arena.zeros((ranks, workspaces, model.layout.size), model.dtype)
-        self.states = [model.initial_state(lanes, Rank(index, ranks), arena) for index in range(ranks)]
+__all__ = ["Shard", "ShardRank", "arena_bytes"]
 
 
 class ShardRank:
     """What one rank does for a shard, in the workspaces that `gradients` ``(workspaces, size)`` are the results of.
 
-    `parameters` ``(slots, size)`` holds the parameter versions in use; `arena` gives what the ranks share. `state` is
-    that of the lanes, for the units of this rank. It goes on from one forward pass to the next: make them in batch
-    order. Dropout is drawn from `seed`, the rank and the number of the batch, so it needs no state.
+    `parameters` ``(rows, size)`` holds the parameter versions in use; `arena` gives what the ranks share. `states` are
+    those of the lanes, for the units of this rank, one behind the other as in `RunMemory`: batch k finds its own at
+    ``k % len(states)`` and leaves the next one behind it, so make the forward passes in batch order. Dropout is drawn
+    from `seed`, the rank and the number of the batch, so it needs no state.
     """
 
     def __init__(
@@ -41,25 +31,25 @@ class ShardRank:
         lanes: int,
         parameters: Array,
         gradients: Array,
-        state: list[State],
+        states: list[list[State]],
         rank: Rank,
         arena: Arena,
         seed: tuple[int, ...] = (),
     ) -> None:
-        self._parameters, self._state, self._seed = parameters, state, (*seed, rank.index)
+        self._parameters, self._states, self._seed = parameters, states, (*seed, rank.index)
         self._workspaces = [model.workspace(steps, lanes, gradient, rank, arena) for gradient in gradients]
         self._drops = model.network.stack.dropout > 0
 
-    def forward(self, workspace: int, slot: int, number: int, batch: SequenceBatch) -> Pass[float]:
-        """The summed loss of the lanes of batch `number`, with the parameters in `slot`; `workspace` keeps the rest."""
-        if batch.reset is True:
-            for part in self._state:
-                for array in part:
-                    array.fill(0)
+    def forward(self, workspace: int, version_row: int, batch_number: int, batch: SequenceBatch) -> Pass[float]:
+        """The summed loss of the lanes of a batch, with the parameters in `version_row`; `workspace` keeps the rest."""
+        before, after = (self._states[number % len(self._states)] for number in (batch_number, batch_number + 1))
+        for old, new in zip(before, after, strict=True):
+            for source, array in zip(old, new, strict=True):
+                np.copyto(array, 0 if batch.reset is True else source)
         rng = None
         if self._drops:
-            rng = np.random.Generator(np.random.Philox(np.random.SeedSequence((*self._seed, number))))
-        return self._workspaces[workspace].forward(self._parameters[slot], batch, self._state, rng)
+            rng = np.random.Generator(np.random.Philox(np.random.SeedSequence((*self._seed, batch_number))))
+        return self._workspaces[workspace].forward(self._parameters[version_row], batch, after, rng)
 
     def backward(self, workspace: int, scale: float, whole: bool = True) -> Pass[None]:
         """Carry the gradient of `scale` times the summed loss of `workspace` back; if `whole`, all of the gradient."""
@@ -73,38 +63,41 @@ class ShardRank:
 
 
 class Shard:
-    """All ranks of a shard in one thread, taking turns."""
+    """All ranks of the shard number `index` of a run, with its `memory`, in one thread, taking turns."""
 
-    def __init__(
-        self,
-        model: SequenceModel,
-        steps: int,
-        lanes: int,
-        parameters: Array,
-        carried: Carried,
-        seed: tuple[int, ...] = (),
-    ) -> None:
-        count, workspaces, _ = carried.gradients.shape
-        memory = np.zeros(arena_bytes(model, steps, lanes, count, workspaces), np.uint8) if count > 1 else None
-        self._members = [
-            ShardRank(model, steps, lanes, parameters, rows, state, Rank(index, count), Arena(memory), seed)
-            for index, (rows, state) in enumerate(zip(carried.gradients, carried.states, strict=True))
+    def __init__(self, model: SequenceModel, steps: int, lanes: int, memory: RunMemory, index: int, seed: int) -> None:
+        gradients, states = memory.gradients[index], memory.states[index]
+        count, workspaces, _ = gradients.shape
+        shared = np.zeros(arena_bytes(model, steps, lanes, count, workspaces), np.uint8) if count > 1 else None
+        self._ranks = [
+            ShardRank(
+                model,
+                steps,
+                lanes,
+                memory.parameters,
+                gradients[rank],
+                [before[rank] for before in states],
+                Rank(rank, count),
+                Arena(shared),
+                (seed, index),
+            )
+            for rank in range(count)
         ]
 
     @np.errstate(over="ignore", invalid="ignore")  # what is not finite comes out so; the update refuses it
-    def forward(self, workspace: int, slot: int, number: int, batch: SequenceBatch) -> float:
+    def forward(self, workspace: int, version_row: int, batch_number: int, batch: SequenceBatch) -> float:
         """See `ShardRank.forward`."""
-        return lockstep([member.forward(workspace, slot, number, batch) for member in self._members])[0]
+        return lockstep([rank.forward(workspace, version_row, batch_number, batch) for rank in self._ranks])[0]
 
     @np.errstate(over="ignore", invalid="ignore")
     def backward(self, workspace: int, scale: float, whole: bool = True) -> None:
         """See `ShardRank.backward`."""
-        lockstep([member.backward(workspace, scale, whole) for member in self._members])
+        lockstep([rank.backward(workspace, scale, whole) for rank in self._ranks])
 
     @np.errstate(over="ignore", invalid="ignore")
     def weight_gradient(self, workspace: int) -> None:
         """See `ShardRank.weight_gradient`."""
-        lockstep([member.weight_gradient(workspace) for member in self._members])
+        lockstep([rank.weight_gradient(workspace) for rank in self._ranks])
 
 
 def arena_bytes(model: SequenceModel, steps: int, lanes: int, ranks: int, workspaces: int) -> int:

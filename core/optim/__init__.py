@@ -1,7 +1,8 @@
 """From a gradient to the next parameters: clipping, schedules, optimizers."""
 
 from .clipping import clip_norm, clip_value
-from .optimizers import SGD, Adagrad, Adam, AdamW, Optimizer, RMSprop
+from .optimizer import Optimizer
+from .optimizers import SGD, Adagrad, Adam, AdamW, RMSprop
 from .schedules import ConstantLR, CosineLR, PlateauLR, Schedule, StepLR
 
 __all__ = [

@@ -3,22 +3,33 @@
 from __future__ import annotations
 
 import math
-from typing import Protocol
+from abc import ABC, abstractmethod
 
 from ..base.checks import ArgumentError, check_count, check_number
+from ..base.state import Part
 
 __all__ = ["ConstantLR", "CosineLR", "PlateauLR", "Schedule", "StepLR"]
 
 
-class Schedule(Protocol):
-    """What the loop needs of a schedule."""
+class Schedule(ABC):
+    """The learning rate of each step. A schedule that keeps something from step to step dumps and loads it."""
 
+    @abstractmethod
     def lr(self, step: int, loss: float | None) -> float:
         """The learning rate of step number `step` (from 0), given the mean loss of the step before (None at first).
 
         It is called once for each step, in order.
         """
-        ...
+
+    def dump(self) -> Part:
+        """What is kept from step to step; most schedules keep nothing."""
+        return Part({}, {})
+
+    def load(self, part: Part) -> None:  # noqa: B027 (there is nothing to take up)
+        """Take up what `dump` gave."""
+
+    def reset(self) -> None:  # noqa: B027 (there is nothing to forget)
+        """Forget what is kept from step to step."""
 
 
 def _check_fraction(argument: str, value: float) -> None:
@@ -27,7 +38,7 @@ def _check_fraction(argument: str, value: float) -> None:
         raise ArgumentError(argument, "a number below 1", repr(value))
 
 
-class ConstantLR:
+class ConstantLR(Schedule):
     """The same learning rate at every step: ``lr``.
 
     Arguments: `lr` above 0.
@@ -42,7 +53,7 @@ class ConstantLR:
         return self.base_lr
 
 
-class StepLR:
+class StepLR(Schedule):
     """A staircase: ``lr · gamma^⌊step / step_size⌋``.
 
     Arguments: `lr` and `gamma` above 0; `step_size`, the number of steps with one learning rate, at least 1.
@@ -60,7 +71,7 @@ class StepLR:
         return self.base_lr * self.gamma ** (step // self.step_size)
 
 
-class CosineLR:
+class CosineLR(Schedule):
     """A linear warm-up, then half a cosine down to `min_lr`::
 
         lr · (step + 1) / warmup                                                          for step < warmup
@@ -87,7 +98,7 @@ class CosineLR:
         return self.min_lr + (self.base_lr - self.min_lr) * (1 + math.cos(math.pi * progress)) / 2
 
 
-class PlateauLR:
+class PlateauLR(Schedule):
     """Lower the learning rate where the loss has stopped falling: ``lr ← max(factor · lr, min_lr)``.
 
     A step is good where ``loss < (1 − threshold) · best``, with `best` the loss of the last good step, and bad
@@ -116,10 +127,24 @@ class PlateauLR:
         check_count("cooldown", cooldown, 0)
         self.factor, self.patience, self.threshold = factor, patience, threshold
         self.min_lr, self.cooldown = min_lr, cooldown
-        self.current_lr = lr
-        self.best = math.inf
+        self.base_lr = lr
+        self.reset()
+
+    def reset(self) -> None:
+        """See `Schedule`."""
+        self.current_lr = self.base_lr
+        self.best: float | None = None  # of the good steps
         self.bad_steps = 0
         self.cooldown_left = 0
+
+    def dump(self) -> Part:
+        """See `Schedule`."""
+        return Part({}, {name: getattr(self, name) for name in ("current_lr", "best", "bad_steps", "cooldown_left")})
+
+    def load(self, part: Part) -> None:
+        """See `Schedule`."""
+        for name, value in part.about.items():
+            setattr(self, name, value)
 
     def lr(self, step: int, loss: float | None) -> float:
         """See `Schedule`."""
@@ -128,7 +153,7 @@ class PlateauLR:
         return self.current_lr
 
     def _observe(self, loss: float) -> None:
-        if loss < self.best * (1 - self.threshold):
+        if loss < (math.inf if self.best is None else self.best) * (1 - self.threshold):
             self.best, self.bad_steps = loss, 0
         else:
             self.bad_steps += 1

@@ -22,9 +22,9 @@ import trio
 from ...core.base.compiled import INSTRUCTIONS
 from ...core.base.safetensors import WeightsError
 from ...core.cells.table import CELLS
-from ...core.serial import NonFiniteError
+from ...core.optim.updater import NonFiniteError
 from ...core.text.text_model import TextModel
-from ..executors.chooser import EXECUTORS
+from ..executors import AUTO, EXECUTORS
 from ..observe.timeline import Timeline
 from ..sources import SourceError
 from .demo import demo
@@ -114,7 +114,7 @@ def _parser() -> argparse.ArgumentParser:
         help="largest gradient norm, or none (%(default)s)",
     )
     add("--delay", type=_whole(0), default=0, metavar="N", help="planned age of a batch's parameters (%(default)s)")
-    add("--executor", choices=EXECUTORS, default="auto", help="where the passes compute (%(default)s)")
+    add("--executor", choices=[AUTO, *EXECUTORS], default="auto", help="where the passes compute (%(default)s)")
     help_ = "end the run when a stage hangs for so long, or none (%(default)s)"
     add("--watchdog", type=_number_or_none, default=default.watchdog, metavar="SECONDS", help=help_)
     add("--seed", type=_whole(0), default=0, metavar="N", help="of the initial weights (%(default)s)")

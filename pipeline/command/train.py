@@ -15,7 +15,8 @@ from pathlib import Path
 import trio
 
 from ...core.model.sequence_model import SequenceModel
-from ...core.optim.optimizers import SGD, Adagrad, Adam, AdamW, Optimizer, RMSprop
+from ...core.optim.optimizer import Optimizer
+from ...core.optim.optimizers import SGD, Adagrad, Adam, AdamW, RMSprop
 from ...core.text.text_model import TextModel
 from ..observe.reports import Report
 from ..observe.timeline import Timeline

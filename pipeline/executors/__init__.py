@@ -1,9 +1,12 @@
-"""Where the shards of a run are computed: in the event loop, in threads, in processes; and which is the fastest."""
+"""Where the shards of a run are computed: in the event loop, in threads, in processes; and which is the fastest.
 
-from .chooser import EXECUTORS, Chooser
-from .inline import InlinePlace
+`executor` and `place` are the protocols; `inline`, `thread` and `process` keep them, and `table` lists them; `chooser`
+measures. `rank_group` is the processes under `process`, and `blas` holds the number of threads of a product.
+"""
+
+from .chooser import AUTO, Chooser
+from .executor import Executor, Work
 from .place import Place
-from .process import ProcessExecutor
-from .thread import ThreadPlace
+from .table import EXECUTORS
 
-__all__ = ["EXECUTORS", "Chooser", "InlinePlace", "Place", "ProcessExecutor", "ThreadPlace"]
+__all__ = ["AUTO", "EXECUTORS", "Chooser", "Executor", "Place", "Work"]

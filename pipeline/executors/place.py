@@ -7,24 +7,30 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from ...core.base.parameters import Array
 from ...core.model.batch import SequenceBatch
+from ..plan.messages import Ticket
 
 __all__ = ["Place"]
 
 
 class Place(Protocol):
-    """Computes one shard; see `recurrio.core.model.shard.ShardRank` for the arguments."""
+    """Computes one shard; see `recurrio.core.model.shard.ShardRank`."""
 
-    async def forward(self, workspace: int, slot: int, number: int, batch: SequenceBatch) -> float:
-        """Run the forward pass and return the summed loss."""
+    async def forward(self, ticket: Ticket, version_row: int, batch: SequenceBatch) -> float:
+        """Run the forward pass with the parameters in `version_row`, and return the summed loss."""
         ...
 
-    async def backward(self, workspace: int, scale: float, whole: bool) -> None:
-        """Run the backward pass; if it is the `whole` of it, the gradient is complete when it returns."""
+    async def backward(self, ticket: Ticket) -> Array:
+        """Run the whole backward pass, and return the gradient ``(ranks, size)``, which the workspace keeps."""
         ...
 
-    async def weight_gradient(self, workspace: int) -> None:
-        """Run what `backward` has left, when it was not to do the whole."""
+    async def recurrence(self, ticket: Ticket) -> None:
+        """Run the first half of the backward pass, back to the first step."""
+        ...
+
+    async def weight_gradient(self, ticket: Ticket) -> Array:
+        """Run the second half, the products; returns the gradient as `backward` does."""
         ...
 
     def give_up(self) -> None:

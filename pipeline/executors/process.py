@@ -1,25 +1,29 @@
-"""ProcessExecutor: the worker processes of all shards of a run.
+"""The process executor: worker processes that share the memory of a run.
 
-A crew is a team of processes for each workspace of a shard, so that one can compute the backward pass of a batch while
-another computes the forward pass of the next. A workspace stays in the processes of its team. All of them share the
-parameters, the gradients, and the hidden states of the lanes, of which only the forward pass in turn makes use.
+There is a group of processes, one for each rank, for each workspace of a shard: so one can compute the backward pass of
+a batch while another computes the forward pass of the next. A workspace stays in the processes of its group. All of
+them share the parameters, the gradients, and the hidden states of the lanes, of which only the forward pass in turn
+makes use.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Awaitable, Callable
-from types import TracebackType
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import ExitStack
 from typing import Any, ClassVar
 
-from ...core.base.arena import ALIGNMENT, Arena
+from ...core.base.arena import Arena
 from ...core.base.parameters import Array
 from ...core.base.ranks import Pass, Rank
 from ...core.model.batch import SequenceBatch
+from ...core.model.run_memory import RunMemory
 from ...core.model.sequence_model import SequenceModel
 from ...core.model.shard import ShardRank, arena_bytes
-from .memory import Shared
-from .rank_group import RankGroup, SharedMemory
+from ..plan.messages import Ticket
+from ..plan.plan import Plan
+from .executor import Work
+from .place import Place
+from .rank_group import Meeting, RankGroup, SharedMemory, supported
 
 __all__ = ["ProcessExecutor", "ProcessPlace", "RemoteRank"]
 
@@ -52,132 +56,149 @@ class _Batch:
 
 
 class RemoteRank:
-    """What one rank does for a workspace of a shard."""
+    """What one rank does for a workspace of a shard; see `recurrio.pipeline.executors.rank_group.GroupMember`."""
 
     passes: ClassVar[tuple[str, ...]] = ("forward", "backward", "weight_gradient")
 
     def __init__(self, arguments: dict[str, Any], rank: Rank, arena: Arena, memory: Array) -> None:
         model = SequenceModel(**arguments["model"], seed=None)
-        steps, lanes, shard, workspace = (arguments[name] for name in ("steps", "lanes", "shard", "workspace"))
-        counts = {name: arguments[name] for name in ("slots", "workspaces")}
-        shared = Shared(model, lanes, ranks=rank.count, **counts, arena=Arena(memory))
-        self._batch = _Batch(model, steps, lanes[shard], arena)
-        gradients = shared.carried[shard].gradients[rank.index, workspace : workspace + 1]
-        state, seed = shared.carried[shard].states[rank.index], (arguments["seed"], shard)
-        self._member = ShardRank(model, steps, lanes[shard], shared.parameters, gradients, state, rank, arena, seed)
+        steps, widths, shard, workspace = (arguments[name] for name in ("steps", "widths", "shard", "workspace"))
+        shared = RunMemory(model, widths, **arguments["counts"], arena=Arena(memory))
+        self._batch = _Batch(model, steps, widths[shard], arena)
+        self._rank = ShardRank(
+            model,
+            steps,
+            widths[shard],
+            shared.parameters,
+            shared.gradients[shard][rank.index, workspace : workspace + 1],
+            [before[rank.index] for before in shared.states[shard]],
+            rank,
+            arena,
+            (arguments["seed"], shard),
+        )
 
-    def forward(self, slot: float, number: float, *flags: float) -> Pass[float]:
+    def forward(self, version_row: float, batch_number: float, *flags: float) -> Pass[float]:
         """`ShardRank.forward` of the batch that was written."""
-        return self._member.forward(0, int(slot), int(number), self._batch.read(*flags[:3]))
+        return self._rank.forward(0, int(version_row), int(batch_number), self._batch.read(*flags[:3]))
 
     def backward(self, scale: float, whole: float, *_: float) -> Pass[None]:
         """`ShardRank.backward`."""
-        return self._member.backward(0, scale, bool(whole))
+        return self._rank.backward(0, scale, bool(whole))
 
     def weight_gradient(self, *_: float) -> Pass[None]:
         """`ShardRank.weight_gradient`."""
-        return self._member.weight_gradient(0)
+        return self._rank.weight_gradient(0)
 
 
 class ProcessPlace:
-    """Computes one shard in processes; a `recurrio.pipeline.executors.place.Place`."""
+    """Computes one shard in the processes of its `groups`, one for each workspace; a `Place`."""
 
-    def __init__(self, teams: list[RankGroup], batches: list[_Batch]) -> None:
-        self._teams, self._batches = teams, batches
+    def __init__(self, groups: list[RankGroup], batches: list[_Batch], gradients: Array) -> None:
+        self._groups, self._batches, self._gradients = groups, batches, gradients
 
-    async def forward(self, workspace: int, slot: int, number: int, batch: SequenceBatch) -> float:
+    async def forward(self, ticket: Ticket, version_row: int, batch: SequenceBatch) -> float:
         """See `Place`."""
-        return await self._teams[workspace].run("forward", slot, number, *self._batches[workspace].write(batch))
+        flags = self._batches[ticket.workspace].write(batch)
+        return await self._groups[ticket.workspace].run("forward", version_row, ticket.batch_number, *flags)
 
-    async def backward(self, workspace: int, scale: float, whole: bool) -> None:
+    async def backward(self, ticket: Ticket) -> Array:
         """See `Place`."""
-        await self._teams[workspace].run("backward", scale, whole)
+        await self._groups[ticket.workspace].run("backward", 1 / ticket.total, True)
+        return self._gradients[:, ticket.workspace]
 
-    async def weight_gradient(self, workspace: int) -> None:
+    async def recurrence(self, ticket: Ticket) -> None:
         """See `Place`."""
-        await self._teams[workspace].run("weight_gradient")
+        await self._groups[ticket.workspace].run("backward", 1 / ticket.total, False)
+
+    async def weight_gradient(self, ticket: Ticket) -> Array:
+        """See `Place`."""
+        await self._groups[ticket.workspace].run("weight_gradient")
+        return self._gradients[:, ticket.workspace]
 
     def give_up(self) -> None:
         """See `Place`; a wait for a process can be cancelled."""
 
 
-class ProcessExecutor:
-    """The crews of all shards of a run, in `memory`; a context manager that ends the processes.
+class _Layout:
+    """What the processes of a run share, one behind the other in `arena`: laid out dry to know its size, then real.
 
-    `memory` begins with what `Shared` makes of the same arguments.
+    First comes the ``memory`` of the run. For each shard and each workspace, ``starts`` says where the rest of that
+    group begins: its counters, its batch in ``batches``, and what its ranks share.
     """
 
-    def __init__(
-        self,
-        model: SequenceModel,
-        steps: int,
-        lanes: list[int],
-        memory: SharedMemory,
-        *,
-        ranks: int,
-        slots: int,
-        workspaces: int,
-        blas_threads: int = 1,
-        seed: int = 0,
-    ) -> None:
-        counts = {"slots": slots, "workspaces": workspaces}
-        arena = Arena(memory.array)
-        Shared(model, lanes, ranks=ranks, **counts, arena=arena)
-        self._teams: list[RankGroup] = []
-        self.crews: list[ProcessPlace] = []
-        arguments = {"model": model.config, "steps": steps, "lanes": lanes, "seed": seed, **counts}
-        start = arena.size
-        try:
-            for shard, count in enumerate(lanes):
-                teams, batches = [], []
-                for workspace in range(workspaces):
-                    here = {**arguments, "shard": shard, "workspace": workspace}
-                    team = RankGroup(RemoteRank, here, memory, start, ranks=ranks, blas_threads=blas_threads)
-                    self._teams.append(team)
-                    teams.append(team)
-                    batches.append(_Batch(model, steps, count, team.arena))
-                    start = team.arena.size + arena_bytes(model, steps, count, ranks, 1)
-                self.crews.append(ProcessPlace(teams, batches))
-        except BaseException:
-            self.close()
-            raise
-        assert start <= len(memory.array)
+    def __init__(self, work: Work, arena: Arena) -> None:
+        model, ranks, workspaces = work.state.model, range(work.plan.ranks), range(work.plan.workspaces())
+        self.memory = work.state.memory(len(workspaces), arena)
+        self.starts: list[list[int]] = []
+        self.batches: list[list[_Batch]] = []
+        for width in work.state.widths:
+            starts, batches = [], []
+            for _ in workspaces:
+                starts.append(arena.size)
+                Meeting(arena, Rank(0, len(ranks)))
+                batches.append(_Batch(model, work.steps, width, arena))
+                arena.skip(arena_bytes(model, work.steps, width, len(ranks), 1))
+            self.starts.append(starts)
+            self.batches.append(batches)
+
+
+class ProcessExecutor:
+    """See `Executor`."""
+
+    name: ClassVar[str] = "process"
+    holds_up_the_loop: ClassVar[bool] = False
+    starts_slowly: ClassVar[bool] = True
 
     @staticmethod
-    def memory(
-        model: SequenceModel, steps: int, lanes: list[int], *, ranks: int, slots: int, workspaces: int
-    ) -> SharedMemory:
-        """Memory for `Shared` and for the crews."""
-        vectors = slots + len(lanes) * ranks * workspaces
-        size = vectors * (model.layout.size * model.dtype.itemsize + ALIGNMENT)
-        for count in lanes:
-            for rank in range(ranks):
-                for part in model.initial_state(count, Rank(rank, ranks)):
-                    size += sum(array.nbytes + ALIGNMENT for array in part)
-            team = arena_bytes(model, steps, count, ranks, 1) + (1 + ranks) * ALIGNMENT
-            for shape, dtype in model.network.arrays(steps, count).values():
-                team += math.prod(shape) * dtype.itemsize + ALIGNMENT
-            size += workspaces * team
-        return SharedMemory(size)
+    def refuses(plan: Plan) -> str | None:
+        """See `Executor`."""
+        return None if supported() else "it takes Linux on x86-64"
 
-    def close(self) -> None:
-        """End the workers."""
-        for team in self._teams:
-            team.close()
+    @staticmethod
+    def workers(plan: Plan) -> int:
+        """See `Executor`."""
+        return plan.passes() * plan.ranks
 
-    def __enter__(self) -> ProcessExecutor:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
+    def __init__(self, work: Work) -> None:
+        plan, state = work.plan, work.state
+        dry = Arena()
+        _Layout(work, dry)
+        counts = {"ranks": plan.ranks, "rows": plan.delay + 2, "workspaces": plan.workspaces()}
+        arguments = {
+            "model": state.model.config,
+            "steps": work.steps,
+            "widths": state.widths,
+            "seed": state.seed,
+            "counts": counts,
+        }
+        with ExitStack() as stack:
+            shared = SharedMemory(dry.size)
+            stack.callback(shared.close)
+            layout = _Layout(work, Arena(shared.array))
+            self.memory = layout.memory
+            self._groups: list[RankGroup] = []
+            places: list[Place] = []
+            for shard, starts in enumerate(layout.starts):
+                groups = []
+                for workspace, start in enumerate(starts):
+                    here = {**arguments, "shard": shard, "workspace": workspace}
+                    options = {"ranks": plan.ranks, "blas_threads": plan.blas_threads}
+                    groups.append(RankGroup(RemoteRank, here, shared, start, **options))
+                    stack.callback(groups[-1].close)  # before the memory
+                self._groups += groups
+                places.append(ProcessPlace(groups, layout.batches[shard], layout.memory.gradients[shard]))
+            self.places: Sequence[Place] = places
+            self._close = stack.pop_all()
 
     async def ready(self) -> None:
-        """Wait until all workers have started. Raises WorkerError where one cannot."""
-        for team in self._teams:
-            await team.ready()
+        """See `Executor`. Raises WorkerError where a worker cannot start."""
+        for group in self._groups:
+            await group.ready()
 
-    def watches(self) -> list[Callable[[], Awaitable[None]]]:
-        """See `RankGroup.watches`."""
-        return [watch for team in self._teams for watch in team.watches()]
+    def watches(self) -> Sequence[Callable[[], Awaitable[None]]]:
+        """See `Executor`."""
+        return [watch for group in self._groups for watch in group.watches()]
+
+    def close(self) -> None:
+        """See `Executor`."""
+        self._close.close()

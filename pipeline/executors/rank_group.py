@@ -36,7 +36,7 @@ from ...core.base.arena import Arena
 from ...core.base.parameters import Array
 from ...core.base.ranks import Pass, Rank
 
-__all__ = ["GroupMember", "RankGroup", "SharedMemory", "WorkerError", "supported", "worker"]
+__all__ = ["GroupMember", "Meeting", "RankGroup", "SharedMemory", "WorkerError", "supported", "worker"]
 
 PATIENCE = 0.002  # seconds
 SUSPENDED = 20_000  # looks, some ten milliseconds: the other rank is not computing at all
@@ -88,7 +88,7 @@ class SharedMemory:
         os.close(self.fd)
 
 
-class _Meeting:
+class Meeting:
     """The counters of all ranks, one a cache line: how often each has come to where the ranks meet."""
 
     def __init__(self, arena: Arena, rank: Rank) -> None:
@@ -141,7 +141,7 @@ class RankGroup:
         blas_threads: int = 1,
     ) -> None:
         self.arena = Arena(memory.array, start)
-        self._jobs = _Meeting(self.arena, Rank(0, ranks)).jobs
+        self._jobs = Meeting(self.arena, Rank(0, ranks)).jobs
         memory.array[start : self.arena.size] = 0  # the memory may have been another team's
         self._passes, self._failed = make.passes, False
         self._workers: list[subprocess.Popen[bytes]] = []
@@ -264,7 +264,7 @@ def worker() -> None:
     threadpoolctl.threadpool_limits(blas_threads, user_api="blas")  # the environment's number has a limit
     memory, rank, parent = _map(fd, size), Rank(index, ranks), os.getppid()
     arena = Arena(memory, start)
-    meeting = _Meeting(arena, rank)
+    meeting = Meeting(arena, rank)
     member = getattr(importlib.import_module(module), name)(arguments, rank, arena, memory)
 
     def check() -> None:

@@ -1,6 +1,6 @@
 """Channels between tasks, and groups of tasks."""
 
 from .channels import Channel, Receiver, Sender
-from .group import FirstError
+from .group import Group, open_group
 
-__all__ = ["Channel", "FirstError", "Receiver", "Sender"]
+__all__ = ["Channel", "Group", "Receiver", "Sender", "open_group"]

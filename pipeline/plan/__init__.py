@@ -1,6 +1,6 @@
 """What a run is to do, and the messages between its stages."""
 
-from .messages import Backwarded, Forwarded, Loaded
+from .messages import Backwarded, Forwarded, Loaded, Ticket
 from .plan import Plan
 
-__all__ = ["Backwarded", "Forwarded", "Loaded", "Plan"]
+__all__ = ["Backwarded", "Forwarded", "Loaded", "Plan", "Ticket"]

@@ -10,39 +10,53 @@ from typing import NamedTuple
 from ...core.base.parameters import Array
 from ...core.model.batch import SequenceBatch
 
-__all__ = ["Backwarded", "Forwarded", "Loaded"]
+__all__ = ["Backwarded", "Forwarded", "Loaded", "Ticket"]
 
 
 class Loaded(NamedTuple):
-    """load → forward: the lanes of one shard of batch ``number``."""
+    """load → forward: the lanes of one shard of a batch."""
 
-    number: int
+    batch_number: int
     shard: int
     batch: SequenceBatch
-    tokens: int  # time steps × lanes of the whole batch
+    size: int  # time steps × lanes of the whole batch
     total: float  # what its loss and gradients are divided by, so that those of the shards add up
 
 
-class Forwarded(NamedTuple):
-    """forward → backward: ``workspace`` holds the forward pass, computed with ``version``."""
+class Ticket(NamedTuple):
+    """A shard of a batch on its way: in ``workspace``, computed with the parameters ``version``.
 
-    number: int
+    ``size`` and ``total`` are those of `Loaded`.
+    """
+
+    batch_number: int
     shard: int
     version: int
     workspace: int
-    tokens: int
+    size: int
     total: float
-    loss: float  # summed over the lanes of the shard, in nats
+
+
+class Forwarded(NamedTuple):
+    """forward → backward: the workspace holds the forward pass."""
+
+    ticket: Ticket
+    loss: float  # summed over the lanes of the shard
+
+    @property
+    def batch_number(self) -> int:
+        """That of the ticket."""
+        return self.ticket.batch_number
 
 
 class Backwarded(NamedTuple):
-    """backward → update: the gradient of ``workspace`` is complete."""
+    """backward → update: the gradient of the shard is complete."""
 
-    number: int
-    shard: int
-    version: int
-    workspace: int
-    tokens: int
-    total: float
+    ticket: Ticket
     loss: float
     gradients: Array  # (ranks, size): the shard's part of the gradient is their sum
+
+    @property
+    def batch_number(self) -> int:
+        """That of the ticket."""
+        return self.ticket.batch_number

@@ -5,10 +5,9 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 
+from ...core.base.checks import ArgumentError, check_count, check_number
 from ...core.model.batch import SequenceBatch
 from ...core.model.sequence_model import SequenceModel
-from ...core.optim.optimizers import Optimizer
-from ...core.optim.schedules import Schedule
 
 __all__ = ["Plan", "default_ranks", "processors"]
 
@@ -32,12 +31,9 @@ def default_ranks(model: SequenceModel, shards: int, delay: int) -> int:
 
 @dataclass(frozen=True)
 class Plan:
-    """What the weights after a run are a function of, beside the batches, and how it is carried out; see `Trainer`."""
+    """How a model is trained, see `Trainer` for the settings. Raises ArgumentError."""
 
     model: SequenceModel
-    optimizer: Optimizer
-    clip: float | None
-    schedule: Schedule | None
     delay: int
     shards: int
     ranks: int
@@ -47,14 +43,28 @@ class Plan:
     capacity: int
     watchdog: float | None
 
+    def __post_init__(self) -> None:
+        for name in ("delay", "capacity", "seed"):
+            check_count(name, getattr(self, name), 0)
+        for name in ("shards", "ranks", "blas_threads"):
+            check_count(name, getattr(self, name))
+        if self.watchdog is not None:
+            check_number("watchdog", self.watchdog, 0, open_low=True)
+        if self.ranks > (most := self.model.network.stack.most_ranks):
+            raise ArgumentError("ranks", f"at most {most} for this model", self.ranks)
+
     def workspaces(self) -> int:
-        """How many a shard has: as many of its batches can be in flight, and as many teams of processes compute it.
+        """How many a shard has: as many of its batches can be in flight, and as many groups of processes compute it.
 
         With a delay of d it can use d + 1, because batch k waits for version k − d. More than one in the forward pass,
         one in the recurrence and one in the products would only wait. Nor are there more than there are processors
         for, but for a second one. Their number changes no bit.
         """
         return min(self.delay + 1, 3, max(2, processors() // (self.shards * self.ranks)))
+
+    def passes(self) -> int:
+        """How many passes can go on at the same time."""
+        return self.shards * self.workspaces()
 
     def long(self, first: SequenceBatch) -> bool:
         """Whether a pass of a shard takes so long that it should not hold up the event loop."""
@@ -69,5 +79,5 @@ class Plan:
         return self.delay > 0 and self._operations(first) >= SPLIT
 
     def _operations(self, first: SequenceBatch) -> float:
-        """Of a forward pass of a shard: about two for each parameter and token."""
+        """Of a forward pass of a shard: about two for each parameter and time step of a lane."""
         return 2 * self.model.layout.size * first.tokens / self.shards

@@ -1,11 +1,25 @@
 """The stages. Each is an async function that receives, computes, sends on, and closes what it sends to.
 
-`recurrence` and `weight_gradient` are the two halves of `backward`.
+`recurrence` and `weight_gradient` are the two halves of `backward`. `Intake` is the way in; the `VersionStore` is what
+`update` writes and `forward` waits for.
 """
 
 from .backward import backward, recurrence, weight_gradient
 from .forward import forward
-from .load import Intake, load
+from .intake import Batches, Intake
+from .load import load
 from .update import Applied, update
+from .versions import VersionStore
 
-__all__ = ["Applied", "Intake", "backward", "forward", "load", "recurrence", "update", "weight_gradient"]
+__all__ = [
+    "Applied",
+    "Batches",
+    "Intake",
+    "VersionStore",
+    "backward",
+    "forward",
+    "load",
+    "recurrence",
+    "update",
+    "weight_gradient",
+]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from ...core.base.parameters import Array
 from ..executors.place import Place
 from ..flow.channels import Receiver, Sender
 from ..observe.meters import StageMeter
@@ -12,21 +11,14 @@ __all__ = ["backward", "recurrence", "weight_gradient"]
 
 
 async def backward(
-    receive_forwarded: Receiver[Forwarded],
-    send_backwarded: Sender[Backwarded],
-    place: Place,
-    gradients: Array,
-    meter: StageMeter,
+    receive_forwarded: Receiver[Forwarded], send_backwarded: Sender[Backwarded], place: Place, meter: StageMeter
 ) -> None:
-    """Compute the backward pass of each batch that comes, and pass its gradient on.
-
-    `gradients` ``(ranks, workspaces, size)`` is where the place leaves them.
-    """
+    """Compute the backward pass of each batch that comes, and pass its gradient on."""
     with receive_forwarded, send_backwarded:
-        async for message in receive_forwarded:
-            with meter.computing(message.number, message.version):
-                await place.backward(message.workspace, 1 / message.total, whole=True)
-            await send_backwarded.send(Backwarded(*message, gradients[:, message.workspace]))
+        async for ticket, loss in receive_forwarded:
+            with meter.computing(ticket.batch_number, ticket.version):
+                gradients = await place.backward(ticket)
+            await send_backwarded.send(Backwarded(ticket, loss, gradients))
 
 
 async def recurrence(
@@ -35,21 +27,17 @@ async def recurrence(
     """The first half of `backward`: carry the gradient of each batch back to its first step."""
     with receive_forwarded, send_recurred:
         async for message in receive_forwarded:
-            with meter.computing(message.number, message.version):
-                await place.backward(message.workspace, 1 / message.total, whole=False)
+            with meter.computing(message.ticket.batch_number, message.ticket.version):
+                await place.recurrence(message.ticket)
             await send_recurred.send(message)
 
 
 async def weight_gradient(
-    receive_recurred: Receiver[Forwarded],
-    send_backwarded: Sender[Backwarded],
-    place: Place,
-    gradients: Array,
-    meter: StageMeter,
+    receive_recurred: Receiver[Forwarded], send_backwarded: Sender[Backwarded], place: Place, meter: StageMeter
 ) -> None:
     """The second half of `backward`: the products, and pass the gradient on."""
     with receive_recurred, send_backwarded:
-        async for message in receive_recurred:
-            with meter.computing(message.number, message.version):
-                await place.weight_gradient(message.workspace)
-            await send_backwarded.send(Backwarded(*message, gradients[:, message.workspace]))
+        async for ticket, loss in receive_recurred:
+            with meter.computing(ticket.batch_number, ticket.version):
+                gradients = await place.weight_gradient(ticket)
+            await send_backwarded.send(Backwarded(ticket, loss, gradients))

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from ...core.serial import planned_version
+from ...core.optim.updater import planned_version
 from ..executors.place import Place
 from ..flow.channels import Receiver, Sender
 from ..observe.meters import StageMeter
-from ..plan.messages import Forwarded, Loaded
+from ..plan.messages import Forwarded, Loaded, Ticket
 from .versions import VersionStore
 
 __all__ = ["forward"]
@@ -21,15 +21,15 @@ async def forward(
     delay: int,
     meter: StageMeter,
 ) -> None:
-    """Compute the forward pass of each batch with version ``max(0, number − delay)``, in a free workspace."""
+    """Compute the forward pass of each batch with version ``max(0, batch_number − delay)``, in a free workspace."""
     with receive_loaded, send_forwarded:
-        async for number, shard, batch, tokens, total in receive_loaded:
+        async for number, shard, batch, size, total in receive_loaded:
             workspace = await receive_free.receive()
             version = planned_version(number, delay)
             if versions.latest < version:
                 with meter.waiting_for_input():
                     await versions.wait_for(version)
-            slot = versions.slot(version)
+            ticket, row = Ticket(number, shard, version, workspace, size, total), versions.row(version)
             with meter.computing(number, version):
-                loss = await place.forward(workspace, slot, number, batch)
-            await send_forwarded.send(Forwarded(number, shard, version, workspace, tokens, total, loss))
+                loss = await place.forward(ticket, row, batch)
+            await send_forwarded.send(Forwarded(ticket, loss))

@@ -2,44 +2,45 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import ExitStack
+from typing import NamedTuple
 
-import numpy as np
 import trio
 
-from ...core.optim.optimizers import Optimizer
-from ...core.optim.schedules import Schedule
-from ...core.serial import planned_version
-from ...core.serial import update as apply
+from ...core.base.parameters import Array
+from ...core.optim.updater import Updater, planned_version
 from ..flow.channels import Receiver, Sender
 from ..observe.meters import StageMeter
-from ..plan.messages import Backwarded
+from ..plan.messages import Backwarded, Ticket
 from .versions import VersionStore
 
 __all__ = ["Applied", "update"]
 
-Applied = Callable[[int, int, float, float, int], None]  # step, version, loss, gradient norm, tokens
+
+class Applied(NamedTuple):
+    """A batch that was applied: its number, the version it was computed with, its mean loss, and so on."""
+
+    batch_number: int
+    version: int
+    loss: float
+    grad_norm: float
+    size: int  # time steps × lanes
 
 
 async def update(
     receive_backwarded: list[Receiver[Backwarded]],
     send_free: list[Sender[int]],
     versions: VersionStore,
-    optimizer: Optimizer,
-    clip: float | None,
-    schedule: Schedule | None,
+    updater: Updater,
     delay: int,
     meter: StageMeter,
-    applied: Applied,
-    loss: float | None,
+    applied: Callable[[Applied], Awaitable[None]],
 ) -> None:
     """Apply every batch, give its workspaces back, and call `applied`.
 
-    Receiving from the shards in turn is what fixes the order of the sum. `loss` is that of the batch before the first,
-    for the schedule.
+    Receiving from the shards in turn is what fixes the order of the sum.
     """
-    scratch = np.empty_like(versions.parameters(versions.latest))
     with ExitStack() as stack:
         for receiver in receive_backwarded:
             stack.enter_context(receiver)
@@ -50,24 +51,34 @@ async def update(
                 return
             if len(messages) < len(received):
                 raise RuntimeError(f"some shards have ended before batch {versions.latest}, and others have not")
-            number, version = messages[0].number, planned_version(versions.latest, delay)
-            if any(message.number != versions.latest or message.version != version for message in messages):
-                got = ", ".join(f"batch {message.number} with version {message.version}" for message in messages)
-                raise RuntimeError(f"expected batch {versions.latest} with version {version} of all shards, got {got}")
+            ticket = messages[0].ticket
+            _check_order([message.ticket for message in messages], versions.latest, delay)
             parts = [part for message in messages for part in message.gradients]
-            if schedule is not None:
-                optimizer.lr = schedule.lr(number, loss)
             loss = 0.0
             for message in messages:  # not sum(), which rounds in another way from Python 3.12 on
                 loss += message.loss
-            loss /= messages[0].total
-            with meter.computing(number, version):
-                next_parameters = versions.parameters(number + 1)
-                norm = apply(versions.parameters(number), parts, optimizer, clip, next_parameters, scratch)
-            versions.publish()
-            applied(number + 1, version, loss, norm, messages[0].tokens)
+            loss /= ticket.total
+            with meter.computing(ticket.batch_number, ticket.version):
+                norm = _apply(updater, versions, parts, loss)
             for sender, message in zip(send_free, messages, strict=True):
-                sender.send_nowait(message.workspace)  # there is room for all
+                sender.send_nowait(message.ticket.workspace)  # there is room for all
+            await applied(Applied(ticket.batch_number, ticket.version, loss, norm, ticket.size))
+
+
+@trio.lowlevel.enable_ki_protection  # a batch is applied, with all that belongs to it, or it is not
+def _apply(updater: Updater, versions: VersionStore, parts: list[Array], loss: float) -> float:
+    number = versions.latest
+    norm = updater.apply(number, versions.parameters(number), parts, loss, versions.parameters(number + 1))
+    versions.publish()
+    return norm
+
+
+def _check_order(tickets: list[Ticket], number: int, delay: int) -> None:
+    """Raise RuntimeError unless all are of the batch `number`, and of the version planned for it."""
+    version = planned_version(number, delay)
+    if any(ticket.batch_number != number or ticket.version != version for ticket in tickets):
+        got = ", ".join(f"batch {ticket.batch_number} with version {ticket.version}" for ticket in tickets)
+        raise RuntimeError(f"expected batch {number} with version {version} of all shards, got {got}")
 
 
 async def _next(receiver: Receiver[Backwarded]) -> Backwarded | None:

@@ -11,26 +11,27 @@ __all__ = ["VersionStore"]
 
 
 class VersionStore:
-    """The last ``delay + 2`` parameter versions, in `slots` ``(delay + 2, size)``; the first row is version 0.
+    """The last ``delay + 2`` parameter versions, in `rows` ``(delay + 2, size)``; `latest` is the newest in there.
 
-    That many are enough, and no version is overwritten while a batch uses it: version n+1 takes the place of
-    version n−1−delay, and the last batch to use that one, batch n−1, was applied before batch n.
+    Version v is in row ``v % (delay + 2)``. That many are enough, and no version is overwritten while a batch uses it:
+    version n+1 takes the place of version n−1−delay, and the last batch to use that one, batch n−1, was applied before
+    batch n.
     """
 
-    def __init__(self, slots: Array) -> None:
-        self._slots = slots
+    def __init__(self, rows: Array, latest: int = 0) -> None:
+        self._rows = rows
         self._published = trio.Event()
-        self.latest = 0
+        self.latest = latest
 
-    def slot(self, version: int) -> int:
+    def row(self, version: int) -> int:
         """The row that holds `version`, or where the next version is to be written. Raises LookupError."""
-        if not self.latest - len(self._slots) + 1 < version <= self.latest + 1:
+        if not self.latest - len(self._rows) + 1 < version <= self.latest + 1:
             raise LookupError(f"parameter version {version} is not in the store; the latest is {self.latest}")
-        return version % len(self._slots)
+        return version % len(self._rows)
 
     def parameters(self, version: int) -> Array:
         """The vector ``(size,)`` in the row of `version`. Raises LookupError."""
-        vector: Array = self._slots[self.slot(version)]
+        vector: Array = self._rows[self.row(version)]
         return vector
 
     async def wait_for(self, version: int) -> None:
@@ -46,4 +47,4 @@ class VersionStore:
 
     def copy_latest(self, out: Array) -> None:
         """Copy the latest version into `out`."""
-        np.copyto(out, self._slots[self.slot(self.latest)])
+        np.copyto(out, self._rows[self.row(self.latest)])

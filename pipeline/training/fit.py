@@ -8,7 +8,8 @@ from collections.abc import Callable
 import trio
 
 from ...core.model.sequence_model import SequenceModel
-from ...core.optim.optimizers import Adam, Optimizer
+from ...core.optim.optimizer import Optimizer
+from ...core.optim.optimizers import Adam
 from ...core.text.text_model import TextModel
 from ...core.text.vocabulary import Vocabulary
 from ..observe.reports import Report

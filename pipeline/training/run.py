@@ -1,96 +1,72 @@
-"""One run of a trainer: its buffers, where it is computed, and its reports."""
+"""One run of a trainer: from one executor to the next until one is chosen, and the state in and out of them."""
 
 from __future__ import annotations
 
 import math
-from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping
 from itertools import count
 
 import trio
 
-from ...core.base.arena import Arena
-from ...core.model.batch import SequenceBatch, shard_lanes
-from ...core.model.shard import Shard
+from ...core.model.batch import SequenceBatch
+from ...core.training_state import TrainingState
 from ..executors.chooser import Chooser, candidates, trial_steps
-from ..executors.inline import InlinePlace
-from ..executors.memory import Shared
-from ..executors.place import Place
-from ..executors.process import ProcessExecutor
+from ..executors.executor import Executor, Work
 from ..executors.rank_group import WorkerError
-from ..executors.thread import ThreadPlace
-from ..flow.group import FirstError
-from ..observe.meters import StageMeter
+from ..executors.table import EXECUTORS
+from ..flow.group import open_group
 from ..observe.reports import Report
 from ..observe.timeline import Timeline
 from ..observe.watchdog import StageHungError, watch
 from ..plan.plan import Plan
-from ..stages import Intake
-from ..stages.versions import VersionStore
+from ..stages import Applied, Intake, VersionStore
+from .progress import Progress
 from .wiring import Stage, Wiring
 
-__all__ = ["Run"]
+__all__ = ["Listener", "Run"]
 
-SPEED_WINDOW = 32  # steps that tokens_per_second is measured over
+Listener = Callable[[Report], Awaitable[None]]
 
 
 class Run:
-    """A run of `plan` on the batches of `intake`, which have the shape of `first`.
+    """A run of `plan` from `state` on, with the batches of `intake`, which have the shape of `first`.
 
-    `steps` is how many there will be, if that is known, and `before` how many the trainer has applied in other runs.
-    ``failure`` has the error that ended it.
+    `steps` is how many there will be, if that is known. A `listener` is told of each batch that was applied; the state
+    and the model are then those after it.
     """
 
     def __init__(
         self,
         plan: Plan,
+        state: TrainingState,
         intake: Intake,
         first: SequenceBatch,
         steps: int | None,
-        before: int,
-        on_report: Callable[[Report], None],
+        listener: Listener | None,
         between: Mapping[str, Stage],
         timeline: Timeline | None,
     ) -> None:
-        self._plan, self._intake, self._before, self._on_report = plan, intake, before, on_report
+        plan.model.network.check(first)
+        state.open(first.inputs.shape[1])
+        self._plan, self._state, self._intake, self._listener = plan, state, intake, listener
         self._between, self._timeline, self._shape = between, timeline, first.inputs.shape
-        self._lanes = shard_lanes(first.inputs.shape[1], plan.shards)
-        self._widths = [part.stop - part.start for part in self._lanes]
-        self._counts = {"ranks": plan.ranks, "slots": plan.delay + 2, "workspaces": plan.workspaces()}
-        self._passes = plan.shards * self._counts["workspaces"]  # no more can go on at once
-        workers = {"inline": 1, "thread": self._passes, "process": self._passes * plan.ranks}
         # A stage of the user's may remember what has passed, and would begin anew with every executor.
-        long = plan.long(first)
-        names = candidates(plan.executor, workers, long=long, several=not between)
+        long, end = plan.long(first), None if steps is None else state.applied + steps
+        names = candidates(plan, long=long, several=not between)
+        self.chooser = Chooser(names, plan, end, trial_steps(long=long))
         self._split = plan.split(first)
-        self.chooser = Chooser(names, workers, steps, trial_steps(long=long))
-        self._memory = None
-        if "process" in names:
-            self._memory = ProcessExecutor.memory(plan.model, self._shape[0], self._widths, **self._counts)
-        arena = Arena(None if self._memory is None else self._memory.array)
-        self._shared = Shared(plan.model, self._widths, **self._counts, arena=arena)
-        self._shared.parameters[0] = plan.model.parameters
-        self.versions = VersionStore(self._shared.parameters)
-        self._shards: list[Shard] = []
-        self._crews: ProcessExecutor | None = None
-        self._places: Sequence[Place] = ()
+        self._executor: Executor | None = None
         self._scope = trio.CancelScope()
-        self.failure = FirstError()
-        self._loss: float | None = None
-        self._start = trio.current_time()
-        self._finished = deque([(self._start, 0)], maxlen=SPEED_WINDOW)
+        self._progress = Progress()
 
     def close(self) -> None:
-        """End the workers, write the latest version into the model, and give the memory back."""
-        self._close_crews()
-        self.versions.copy_latest(self._plan.model.parameters)
-        if self._memory is not None:
-            self._memory.close()
-
-    def _close_crews(self) -> None:
-        if self._crews is not None:
-            self._crews.close()
-            self._crews = None
+        """End the workers; the state, and with it the model, is that after the last batch applied."""
+        executor, self._executor = self._executor, None
+        if executor is not None:
+            try:
+                executor.close()
+            finally:
+                self._state.leave(executor.memory, self._state.applied)
 
     def stop(self, grace: float) -> None:
         """Take no more batches in; what is not applied after `grace` seconds is dropped."""
@@ -101,113 +77,75 @@ class Run:
         """Run to the end of the intake, with one executor after another until one is chosen."""
         with self._scope:
             while not self._intake.closed:
-                executor, limit = self.chooser.next(self.versions.latest)
-                if executor == "process" and self._crews is None:
+                name, limit = self.chooser.next(self._state.applied)
+                if self._executor is None or self._executor.name != name:
+                    self.close()
                     try:
-                        await self._start_crews()
+                        await self._open(name)
                     except (WorkerError, StageHungError, OSError, ValueError, TypeError) as error:
-                        self._close_crews()
-                        if limit is None:
+                        if not self.chooser.failed(name, error):
                             raise
-                        self.chooser.failed(executor, error)
                         continue
-                if limit is None:  # what the others were tried with is not needed any more
-                    if executor == "process":
-                        self._shards.clear()
-                    else:
-                        self._close_crews()
-                await self._segment(executor, limit)
+                await self._segment(limit)
 
-    async def _segment(self, executor: str, limit: int | None) -> None:
-        first = self.versions.latest
-        wiring, times = Wiring(self._plan, self._between, self._timeline, self.failure), list[float]()
+    async def _open(self, name: str) -> None:
+        executor = EXECUTORS[name](Work(self._plan, self._state, self._shape[0]))
+        try:
+            patience = math.inf if self._plan.watchdog is None else self._plan.watchdog
+            with trio.move_on_after(patience) as waiting:
+                await executor.ready()
+            if waiting.cancelled_caught:
+                raise StageHungError(f"the workers have not started within {patience} s")
+        except BaseException:
+            executor.close()
+            raise
+        self._state.enter(executor.memory)
+        self._executor = executor
 
-        def applied(step: int, version: int, loss: float, grad_norm: float, tokens: int) -> None:
-            now, (since, before) = trio.current_time(), self._finished[0]
-            total = self._finished[-1][1] + tokens
-            self._finished.append((now, total))
-            self._loss = loss
+    async def _segment(self, limit: int | None) -> None:
+        """Run the stages, for at most `limit` batches, and then tell the chooser how fast they were."""
+        assert self._executor is not None
+        executor, state, times = self._executor, self._state, list[float]()
+        wiring = Wiring(self._plan, self._between, self._timeline)
+        versions = VersionStore(executor.memory.parameters, state.applied)
+
+        async def applied(batch: Applied) -> None:
+            state.applied = versions.latest
             if limit is not None:
-                times.append(now)
-            stages, channels = wiring.reports(now)
-            self._on_report(
-                Report(
-                    step=self._before + step,
-                    version=self._before + version,
-                    staleness=step - 1 - version,
-                    loss=loss,
-                    grad_norm=grad_norm,
-                    tokens=total,
-                    tokens_per_second=(total - before) / max(now - since, 1e-9),
-                    seconds=now - self._start,
-                    executor=executor,
-                    stages=stages,
-                    channels=channels,
-                )
-            )
+                times.append(trio.current_time())
+            if self._listener is not None:
+                versions.copy_latest(state.model.parameters)
+                await self._listener(self._progress.report(batch, executor.name, wiring))
 
-        async with trio.open_nursery() as helpers:
-            watching = trio.CancelScope(shield=True)  # a run that is being cancelled can hang as well
-            if self._plan.watchdog is not None:
-                helpers.start_soon(self.failure.guard, self._watch, watching, wiring.meters)
-            try:
-                places = self._open_places(executor, helpers)
-                await wiring.run(
-                    self._intake,
-                    self._shape,
-                    count(first) if limit is None else range(first, first + limit),
-                    self._lanes,
-                    places,
-                    [carried.gradients for carried in self._shared.carried],
-                    self.versions,
-                    applied,
-                    self._loss,
-                    split=self._split,
-                )
-            finally:
-                watching.cancel()
-            helpers.cancel_scope.cancel()
+        numbers = count(state.applied) if limit is None else range(state.applied, state.applied + limit)
+        try:
+            with wiring.workspaces():
+                async with open_group() as group:
+                    for watch_worker in executor.watches():
+                        group.start_background(watch_worker)
+                    wiring.start(
+                        group,
+                        self._intake,
+                        self._shape,
+                        numbers,
+                        executor.places,
+                        versions,
+                        state,
+                        applied,
+                        split=self._split,
+                    )
+                    if self._plan.watchdog is not None:  # a run that is being cancelled can hang as well
+                        group.start_background(self._watch, executor, wiring, shield=True)
+        finally:
+            state.applied = versions.latest
         if limit is not None:
-            self.chooser.measured(executor, times)
+            self.chooser.measured(executor.name, times)
 
-    async def _start_crews(self) -> None:
-        plan = self._plan
-        assert self._memory is not None
-        options: dict[str, int] = {**self._counts, "blas_threads": plan.blas_threads, "seed": plan.seed}
-        self._crews = ProcessExecutor(plan.model, self._shape[0], self._widths, self._memory, **options)
-        patience = math.inf if plan.watchdog is None else plan.watchdog
-        with trio.move_on_after(patience) as waiting:
-            await self._crews.ready()
-        if waiting.cancelled_caught:
-            raise StageHungError(f"the workers have not started within {patience} s")
-
-    async def _watch(self, scope: trio.CancelScope, meters: list[StageMeter]) -> None:
+    async def _watch(self, executor: Executor, wiring: Wiring) -> None:
         assert self._plan.watchdog is not None
-        with scope:
-            try:
-                await watch(meters, self._plan.watchdog)
-            except StageHungError:
-                for place in self._places:
-                    place.give_up()
-                raise
-
-    def _open_places(self, executor: str, helpers: trio.Nursery) -> list[Place]:
-        """Where the shards are computed; `helpers` watch over the workers."""
-        plan, steps = self._plan, self._shape[0]
-        if executor == "process":
-            assert self._crews is not None
-            for watch_worker in self._crews.watches():
-                helpers.start_soon(self.failure.guard, watch_worker)
-            self._places = [*self._crews.crews]
-            return self._places
-        if not self._shards:
-            self._shards += [
-                Shard(plan.model, steps, width, self._shared.parameters, carried, (plan.seed, index))
-                for index, (width, carried) in enumerate(zip(self._widths, self._shared.carried, strict=True))
-            ]
-        if executor == "inline":
-            self._places = [InlinePlace(shard) for shard in self._shards]
-        else:
-            limiter = trio.CapacityLimiter(self._passes)
-            self._places = [ThreadPlace(shard, limiter) for shard in self._shards]
-        return self._places
+        try:
+            await watch(wiring.meters, self._plan.watchdog)
+        except StageHungError:
+            for place in executor.places:
+                place.give_up()
+            raise

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable, Mapping
-from contextlib import aclosing
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager, suppress
+
+import trio
 
 from ...core.base.checks import ArgumentError, check_count, check_number
-from ...core.model.batch import SequenceBatch
 from ...core.model.sequence_model import SequenceModel
-from ...core.optim.optimizers import Optimizer
+from ...core.optim.optimizer import Optimizer
 from ...core.optim.schedules import Schedule
+from ...core.optim.updater import Updater
+from ...core.training_state import TrainingState
 from ..executors.blas import blas_threads as blas_limit
-from ..executors.chooser import EXECUTORS
-from ..executors.rank_group import supported
+from ..executors.chooser import check_executor
+from ..flow.group import open_group
 from ..observe.reports import Report
 from ..observe.timeline import Timeline
 from ..plan.plan import Plan, default_ranks
-from ..stages import Intake
-from .run import Run
+from ..stages import Batches, Intake
+from .run import Listener, Run
 from .wiring import LINKS, Stage
 
 __all__ = ["Trainer"]
@@ -27,7 +30,7 @@ class Trainer:
     """Trains `model` with `optimizer`, in trio stages linked by channels.
 
     `clip` is the largest gradient norm (None: any); `schedule` sets ``optimizer.lr`` before each update, and `seed` is
-    that of the dropout: both count the batches of a run. `delay` is how many versions old the parameters of a batch
+    that of the dropout: both count the batches of all runs. `delay` is how many versions old the parameters of a batch
     are, by plan; 0 is ordinary sequential training. `shards` is the number of slices the lanes are split into;
     `ranks` is the number of workers that share the hidden units of a shard, None for `default_ranks`. `executor`
     says where all that computes: ``"inline"`` in the event loop, ``"thread"`` in worker threads, ``"process"`` in
@@ -37,8 +40,11 @@ class Trainer:
     seconds ends the run with a StageHungError.
 
     Shards, ranks, delay and BLAS threads are part of what the weights are a function of; the executor, the capacity
-    and the timing are not. After a run, whole or cut short, ``model.parameters`` are those after the batches
-    0 … ``step − 1``, all of them and no other.
+    and the timing are not. A run goes on where the one before has ended: ``run(a)`` and then ``run(b)`` is
+    ``run(a + b)``, bit for bit. Where a run is cut short, ``model.parameters`` are those after the batches
+    0 … ``step − 1``, all of them and no other, and so is all else in ``state``. `reset` starts anew.
+
+    One optimizer, and one schedule that keeps something, is for one model. Raises ArgumentError.
     """
 
     def __init__(
@@ -57,42 +63,29 @@ class Trainer:
         seed: int = 0,
         watchdog: float | None = None,
     ) -> None:
-        counts = (("delay", delay, 0), ("shards", shards, 1), ("capacity", capacity, 0))
-        for name, value, least in (*counts, ("blas_threads", blas_threads, 1), ("seed", seed, 0)):
-            check_count(name, value, least)
-        ranks = default_ranks(model, shards, delay) if ranks is None else ranks
-        check_count("ranks", ranks)
-        for name, number in (("clip", clip), ("watchdog", watchdog)):
-            if number is not None:
-                check_number(name, number, 0, open_low=True)
-        if isinstance(optimizer, type) or not hasattr(optimizer, "step"):
-            raise ArgumentError("optimizer", "an optimizer, as Adam(0.01)", repr(optimizer))
-        if isinstance(schedule, type) or not (schedule is None or hasattr(schedule, "lr")):
-            raise ArgumentError("schedule", "a schedule, as ConstantLR(0.01), or None", repr(schedule))
-        if executor not in EXECUTORS:
-            raise ArgumentError("executor", f"one of {', '.join(EXECUTORS)}", repr(executor))
-        if ranks > model.network.stack.most_ranks:
-            raise ArgumentError("ranks", f"at most {model.network.stack.most_ranks} for this model", ranks)
-        if executor == "process" and not supported():
-            raise ValueError("executor: 'process' takes Linux on x86-64; use 'auto'")
-        self.model, self.ranks, self.blas_threads = model, ranks, blas_threads
-        self._plan = Plan(
+        self._plan = plan = Plan(
             model=model,
-            optimizer=optimizer,
-            clip=clip,
-            schedule=schedule,
             delay=delay,
             shards=shards,
-            ranks=ranks,
+            ranks=default_ranks(model, shards, delay) if ranks is None else ranks,
             blas_threads=blas_threads,
             seed=seed,
             executor=executor,
             capacity=capacity,
             watchdog=watchdog,
         )
-        self.step = 0
-        self._running = False
-        self._run: Run | None = None  # from the first batch on
+        check_executor(plan)
+        updater = Updater(optimizer, clip, schedule)
+        settings = {"shards": plan.shards, "ranks": plan.ranks, "delay": plan.delay, "seed": plan.seed}
+        self.model, self.state = model, TrainingState(model, updater, **settings)
+        self.ranks, self.blas_threads = plan.ranks, plan.blas_threads
+        self._intake: Intake | None = None  # of the run that is going on
+        self._run: Run | None = None  # from its first batch on
+
+    @property
+    def step(self) -> int:
+        """How many batches have been applied, in all runs."""
+        return self.state.applied
 
     @property
     def choice(self) -> str:
@@ -101,19 +94,20 @@ class Trainer:
 
     async def run(
         self,
-        batches: AsyncIterable[SequenceBatch] | Iterable[SequenceBatch],
+        batches: Batches,
         *,
         steps: int | None = None,
         on_report: Callable[[Report], None] | None = None,
         between: Mapping[str, Stage] | None = None,
         timeline: Timeline | None = None,
+        task_status: trio.TaskStatus[Trainer] = trio.TASK_STATUS_IGNORED,
     ) -> int:
         """Train on `batches`, at most `steps` of them, and return how many were applied.
 
-        All batches have the shape ``(T, B)`` of the first. `on_report` is called after each. The hidden state
-        starts from zero. A stage that fails ends all of them, and its error is what is raised here. The arrays of a
-        batch belong to the run until it is reported; and as in any trio program, an async generator among `batches`
-        must not hold a nursery or a cancel scope open where it yields.
+        All batches have the shape ``(T, B)`` of the first. `on_report` is called after each, when ``step`` and
+        ``model.parameters`` are those after it. A stage that fails ends all of them, and its error is what is raised
+        here. As in any trio program, an async generator among `batches` must not hold a nursery or a cancel scope open
+        where it yields. With ``nursery.start`` it has started when `stop` can end it.
 
         `between` puts stages of the caller's between those of the pipeline, one task for each shard: it says for
         ``"loaded"``, ``"forwarded"`` or ``"backwarded"``, the messages in `recurrio.pipeline.plan.messages`, an
@@ -121,83 +115,102 @@ class Trainer:
         before it does: few batches are in flight, `delay` + 1 at most. With it, ``auto`` tries nothing. `timeline`
         records who computed what, and when.
         """
-        if steps is not None:
-            check_count("steps", steps, 0)
-        between = {} if between is None else between
-        for link in between:
-            if link not in LINKS:
-                raise ArgumentError("between", f"stages for {', '.join(LINKS)}", repr(link))
-        if self._running:
-            raise RuntimeError("this trainer is running already; its model belongs to that run")
-        self._running = True
-        try:
-            return await self._train(batches, steps, on_report, between, timeline)
-        finally:
-            self._running = False
+
+        async def listener(report: Report) -> None:
+            assert on_report is not None
+            on_report(report)
+
+        listens = None if on_report is None else listener
+        return await self._train(batches, steps, listens, between or {}, timeline, task_status)
+
+    @asynccontextmanager
+    async def reports(
+        self,
+        batches: Batches,
+        *,
+        steps: int | None = None,
+        between: Mapping[str, Stage] | None = None,
+        timeline: Timeline | None = None,
+    ) -> AsyncIterator[trio.MemoryReceiveChannel[Report]]:
+        """`run`, with the reports to iterate over::
+
+            async with trainer.reports(batches) as reports:
+                async for report in reports:
+                    ...
+
+        Training waits for whoever reads them. Leaving the block before the end stops the run, see `stop`.
+        """
+        send, receive = trio.open_memory_channel[Report](0)
+
+        async def listener(report: Report) -> None:
+            with suppress(trio.BrokenResourceError):  # the block was left, and the run is coming to its end
+                await send.send(report)
+
+        async def train() -> None:
+            with send:
+                await self._train(batches, steps, listener, between or {}, timeline, trio.TASK_STATUS_IGNORED)
+
+        async with open_group() as group:
+            group.start_soon(train)
+            with receive:
+                yield receive
+            self.stop()
 
     async def _train(
         self,
-        batches: AsyncIterable[SequenceBatch] | Iterable[SequenceBatch],
+        batches: Batches,
         steps: int | None,
-        on_report: Callable[[Report], None] | None,
+        listener: Listener | None,
         between: Mapping[str, Stage],
         timeline: Timeline | None,
+        task_status: trio.TaskStatus[Trainer],
     ) -> int:
-        async with aclosing(_iterate(batches)) as source:
-            first = None if steps == 0 else await anext(source, None)
-            if first is None:
-                return 0
-            self.model.network.check(first)
-            with blas_limit(self.blas_threads):  # before the run, which may start processes
-                intake = Intake(first, source, steps, waits=isinstance(batches, AsyncIterable))
-                report = on_report or (lambda report: None)
-                self._run = run = Run(self._plan, intake, first, steps, self.step, report, between, timeline)
-                error = None
-                try:
-                    await run.train()
-                except BaseExceptionGroup as group:
-                    error = run.failure.take(group)
-                finally:
-                    self._run = None
-                    run.close()
-                    self.step += run.versions.latest
-                if error is not None:
+        if steps is not None:
+            check_count("steps", steps, 0)
+        for link in between:
+            if link not in LINKS:
+                raise ArgumentError("between", f"stages for {', '.join(LINKS)}", repr(link))
+        if self._intake is not None:
+            raise RuntimeError("this trainer is running already; its model belongs to that run")
+        before, self._intake = self.step, (intake := Intake(batches, steps))
+        try:
+            task_status.started(self)
+            if (first := await intake.peek()) is not None:
+                with blas_limit(self.blas_threads):  # before the run, which may start processes
+                    self._run = Run(self._plan, self.state, intake, first, steps, listener, between, timeline)
+                    del first
                     try:
-                        raise error  # not in the except block, which would make the group its context, and a cycle
+                        await self._run.train()
                     finally:
-                        del error
-            return run.versions.latest
+                        self._run.close()
+        finally:
+            self._intake = self._run = None
+            await intake.aclose()
+        return self.step - before
 
     def stop(self, grace: float = 5.0) -> bool:
         """End the run that is going on: it takes no more batches in, and applies those it has.
 
         What is not applied after `grace` seconds is dropped. `run` then returns as it does at the end of the batches.
-        Returns whether there is such a run; one that waits for its first batch has not begun.
+        Returns whether there is such a run.
         """
         check_number("grace", grace, 0)
         if self._run is not None:
             self._run.stop(grace)
-        return self._run is not None
+        elif self._intake is not None:
+            self._intake.close()
+        return self._intake is not None
 
+    def reset(self) -> None:
+        """Start anew from the model as it is: no hidden state, batch number 0, optimizer and schedule as new."""
+        self._check_idle()
+        self.state.reset()
 
-async def _iterate(
-    batches: AsyncIterable[SequenceBatch] | Iterable[SequenceBatch],
-) -> AsyncGenerator[SequenceBatch, None]:
-    """One way to iterate over both kinds; closing it closes an async generator underneath."""
-    if isinstance(batches, AsyncIterable):
-        iterator = aiter(batches)
-        try:
-            async for batch in iterator:
-                yield _checked(batch)
-        finally:
-            if isinstance(iterator, AsyncGenerator):
-                await iterator.aclose()
-    else:
-        for batch in batches:
-            yield _checked(batch)
+    def reset_lanes(self) -> None:
+        """Start the next run from hidden states of zero; it may have another number of lanes."""
+        self._check_idle()
+        self.state.reset_lanes()
 
-
-def _checked(batch: SequenceBatch) -> SequenceBatch:
-    if not isinstance(batch, SequenceBatch):
-        raise ArgumentError("batches", "SequenceBatch after SequenceBatch", type(batch).__name__)
-    return batch
+    def _check_idle(self) -> None:
+        if self._intake is not None:
+            raise RuntimeError("this trainer is running; its state belongs to that run")

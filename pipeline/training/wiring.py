@@ -1,4 +1,4 @@
-"""The wiring of the pipeline: the channels, and the stages between them in one nursery.
+"""The wiring of the pipeline: the channels, and the stages between them in one group of tasks.
 
 For M shards, with a chain of channels for each (m = 0 … M−1)::
 
@@ -13,18 +13,16 @@ Where the backward pass is split, ``weight gradient m`` stands behind ``backward
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterable, Mapping
-from contextlib import ExitStack
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from typing import Any
 
-import trio
-
-from ...core.base.parameters import Array
+from ...core.training_state import TrainingState
 from .. import stages
 from ..executors.place import Place
 from ..flow.channels import Channel, ChannelReport, Receiver, Sender
-from ..flow.group import FirstError
+from ..flow.group import Group
 from ..observe.meters import StageMeter
 from ..observe.reports import StageReport
 from ..observe.timeline import Timeline
@@ -41,11 +39,10 @@ Stage = Callable[[Receiver[Any], Sender[Any]], Awaitable[None]]
 class Wiring:
     """The stages, wired up for `plan`; stages of the user's come in where `between` says, in each shard's chain."""
 
-    def __init__(
-        self, plan: Plan, between: Mapping[str, Stage], timeline: Timeline | None, failure: FirstError
-    ) -> None:
-        self._plan, self._between, self._timeline, self._failure = plan, between, timeline, failure
+    def __init__(self, plan: Plan, between: Mapping[str, Stage], timeline: Timeline | None) -> None:
+        self._plan, self._between, self._timeline = plan, between, timeline
         self._channels: list[Channel[Any]] = []
+        self._free: list[Channel[int]] = []
         self.meters: list[StageMeter] = []
 
     def reports(self, now: float) -> tuple[tuple[StageReport, ...], tuple[ChannelReport, ...]]:
@@ -53,64 +50,66 @@ class Wiring:
         stages = tuple([meter.report(now) for meter in self.meters])
         return stages, tuple([channel.report() for channel in self._channels])
 
-    async def run(
-        self,
-        intake: stages.Intake,
-        shape: tuple[int, ...],
-        numbers: Iterable[int],
-        lanes: list[slice],
-        places: list[Place],
-        gradients: list[Array],
-        versions: VersionStore,
-        applied: stages.Applied,
-        loss: float | None,
-        *,
-        split: bool,
-    ) -> None:
-        """Run the stages on the batches of `intake`, numbered by `numbers`, until either ends.
+    @contextmanager
+    def workspaces(self) -> Iterator[None]:
+        """For ``with`` around the group of the tasks: the workspaces that are free.
 
-        `places` compute the shards, of the `lanes`, and leave their `gradients` ``(ranks, workspaces, size)``. With
-        `split` the backward pass is two stages. See the stages for the other arguments.
+        Both ends of their channels stay open to the end: update gives back what nobody takes any more.
         """
-        plan, shards = self._plan, range(self._plan.shards)
-        free = [self._channel(f"free {m}", rows.shape[1]) for m, rows in enumerate(gradients)]
         with ExitStack() as stack:
-            for channel in free:  # both ends stay open to the end: update gives back what nobody takes any more
+            for shard in range(self._plan.shards):
+                channel = self._channel(f"free {shard}", self._plan.workspaces())
+                self._free.append(channel)
                 stack.enter_context(channel.sender)
                 stack.enter_context(channel.receiver)
                 for workspace in range(channel.capacity):
                     channel.sender.send_nowait(workspace)
-            async with trio.open_nursery() as nursery:
-                loaded, forwarded, backwarded = ([self._link(nursery, link, m) for m in shards] for link in LINKS)
+            yield
 
-                send = [sender for sender, _ in loaded]
-                meter = self._meter("load", [], send)
-                load = partial(stages.load, intake, shape, lanes, send, meter, plan.model.network, numbers)
-                self._start(nursery, meter, load)
-                for m, place in enumerate(places):
-                    ends = loaded[m][1], free[m].receiver, forwarded[m][0]
-                    meter = self._meter(f"forward {m}", [*ends[:2]], [ends[2]])
-                    self._start(nursery, meter, partial(stages.forward, *ends, place, versions, plan.delay, meter))
-                for m, place in enumerate(places):
-                    receive, send_on, rows = forwarded[m][1], backwarded[m][0], gradients[m]
-                    stage: Callable[..., Awaitable[None]] = stages.backward
-                    name = f"backward {m}"
-                    if split:
-                        recurred = self._channel(f"recurred {m}", plan.capacity)
-                        meter = self._meter(name, [receive], [recurred.sender])
-                        self._start(nursery, meter, partial(stages.recurrence, receive, recurred.sender, place, meter))
-                        receive, stage, name = recurred.receiver, stages.weight_gradient, f"weight gradient {m}"
-                    meter = self._meter(name, [receive], [send_on])
-                    self._start(nursery, meter, partial(stage, receive, send_on, place, rows, meter))
-                receivers = [receiver for _, receiver in backwarded]
-                give_back = [channel.sender for channel in free]
-                meter = self._meter("update", receivers, [])
-                rule = plan.optimizer, plan.clip, plan.schedule, plan.delay
-                update = partial(stages.update, receivers, give_back, versions, *rule, meter, applied, loss)
-                self._start(nursery, meter, update)
+    def start(
+        self,
+        group: Group,
+        intake: stages.Intake,
+        shape: tuple[int, ...],
+        batch_numbers: Iterable[int],
+        places: Iterable[Place],
+        versions: VersionStore,
+        state: TrainingState,
+        applied: Callable[[stages.Applied], Awaitable[None]],
+        *,
+        split: bool,
+    ) -> None:
+        """Start the stages, on the batches of `intake`, numbered by `batch_numbers`, until either ends.
 
-    def _start(self, nursery: trio.Nursery, meter: StageMeter, stage: Callable[[], Awaitable[None]]) -> None:
-        nursery.start_soon(self._failure.guard, stage, name=meter.name)
+        `places` compute the shards. With `split` the backward pass is two stages. See the stages for the others.
+        """
+        plan, shards = self._plan, range(self._plan.shards)
+        loaded, forwarded, backwarded = ([self._link(group, link, m) for m in shards] for link in LINKS)
+
+        send = [sender for sender, _ in loaded]
+        meter = self._meter("load", [], send)
+        load = partial(stages.load, intake, shape, state.parts, send, meter, plan.model.network, batch_numbers)
+        group.start_soon(load, name=meter.name)
+        for m, place in enumerate(places):
+            ends = loaded[m][1], self._free[m].receiver, forwarded[m][0]
+            meter = self._meter(f"forward {m}", [*ends[:2]], [ends[2]])
+            group.start_soon(stages.forward, *ends, place, versions, plan.delay, meter, name=meter.name)
+        for m, place in enumerate(places):
+            receive, send_on = forwarded[m][1], backwarded[m][0]
+            stage: Callable[..., Awaitable[None]] = stages.backward
+            name = f"backward {m}"
+            if split:
+                recurred = self._channel(f"recurred {m}", plan.capacity)
+                meter = self._meter(name, [receive], [recurred.sender])
+                group.start_soon(stages.recurrence, receive, recurred.sender, place, meter, name=name)
+                receive, stage, name = recurred.receiver, stages.weight_gradient, f"weight gradient {m}"
+            meter = self._meter(name, [receive], [send_on])
+            group.start_soon(stage, receive, send_on, place, meter, name=name)
+        receivers = [receiver for _, receiver in backwarded]
+        give_back = [channel.sender for channel in self._free]
+        meter = self._meter("update", receivers, [])
+        update = partial(stages.update, receivers, give_back, versions, state.updater, plan.delay, meter, applied)
+        group.start_soon(update, name=meter.name)
 
     def _channel(self, name: str, capacity: int) -> Channel[Any]:
         self._channels.append(Channel(name, capacity))
@@ -120,7 +119,7 @@ class Wiring:
         self.meters.append(StageMeter(name, receivers, senders, self._timeline))
         return self.meters[-1]
 
-    def _link(self, nursery: trio.Nursery, link: str, shard: int) -> tuple[Sender[Any], Receiver[Any]]:
+    def _link(self, group: Group, link: str, shard: int) -> tuple[Sender[Any], Receiver[Any]]:
         """A channel's sender and its receiver; where the user has a stage there, those before and behind it."""
         channel = self._channel(f"{link} {shard}", self._plan.capacity)
         if link not in self._between:
@@ -128,7 +127,7 @@ class Wiring:
         behind = self._channel(f"{link} {shard}, passed on", self._plan.capacity)
         meter = self._meter(f"after {link} {shard}", [channel.receiver], [behind.sender])
         own = partial(_own_stage, self._between[link], channel.receiver, behind.sender, meter.name)
-        self._start(nursery, meter, own)
+        group.start_soon(own, name=meter.name)
         return channel.sender, behind.receiver
 
 
@@ -141,11 +140,11 @@ async def _own_stage(stage: Stage, receive: Receiver[Any], send: Sender[Any], na
 
     def check(message: Any) -> None:  # noqa: ANN401 (what travels there)
         following = passing.popleft() if passing else None
-        if message.number != following:
+        if message.batch_number != following:
             expected = "nothing" if following is None else f"batch {following}"
-            raise RuntimeError(f"the stage {name} has sent batch {message.number}, where {expected} was to go on")
+            raise RuntimeError(f"the stage {name} has sent batch {message.batch_number}, where {expected} was to go on")
 
-    receive.note, send.check = lambda message: passing.append(message.number), check
+    receive.note, send.check = lambda message: passing.append(message.batch_number), check
     with receive, send:
         await stage(receive, send)
         if passing or not receive.ended:

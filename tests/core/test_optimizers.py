@@ -11,7 +11,8 @@ import pytest
 
 from recurrio.core.base.checks import ArgumentError
 from recurrio.core.optim.clipping import clip_norm, clip_value
-from recurrio.core.optim.optimizers import SGD, Adagrad, Adam, AdamW, Optimizer, RMSprop
+from recurrio.core.optim.optimizer import Optimizer
+from recurrio.core.optim.optimizers import SGD, Adagrad, Adam, AdamW, RMSprop
 
 
 class Case(NamedTuple):

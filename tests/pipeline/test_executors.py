@@ -13,35 +13,42 @@ from recurrio.pipeline import Report, Trainer
 from recurrio.pipeline.executors import chooser as executors
 from recurrio.pipeline.executors import rank_group as team
 from recurrio.pipeline.executors.chooser import TRIAL, Chooser, candidates
+from recurrio.pipeline.executors.process import ProcessExecutor
 from recurrio.pipeline.executors.rank_group import supported
 from recurrio.pipeline.plan import plan
 from recurrio.pipeline.training import run
 
-WORKERS = {"inline": 1, "thread": 4, "process": 4}
-ALONE = {"inline": 1, "thread": 1, "process": 1}
+
+def make_plan(executor: str = "auto", *, shards: int = 1, delay: int = 0, ranks: int = 1) -> plan.Plan:
+    counts = {"shards": shards, "delay": delay, "ranks": ranks, "blas_threads": 1, "seed": 0, "capacity": 1}
+    return plan.Plan(model=SequenceModel(9, hidden_size=8), executor=executor, watchdog=None, **counts)
+
+
+SEVERAL = {"shards": 2, "delay": 1}  # 2 × 2 passes at once
+ALONE: dict[str, int] = {}
 
 
 @pytest.mark.parametrize(
-    ("processors", "workers", "long", "expected"),
+    ("processors", "counts", "long", "expected"),
     [
-        (2, WORKERS, False, ["inline", "thread", "process"]),
-        (2, WORKERS, True, ["thread", "process"]),
+        (2, SEVERAL, False, ["inline", "thread", "process"]),
+        (2, SEVERAL, True, ["thread", "process"]),
         (2, ALONE, False, ["inline"]),
         (2, ALONE, True, ["thread"]),
-        (2, ALONE | {"process": 2}, False, ["inline", "process"]),
-        (1, WORKERS, False, ["inline"]),
-        (1, WORKERS, True, ["thread"]),
+        (2, {"ranks": 2}, False, ["inline", "process"]),
+        (1, SEVERAL, False, ["inline"]),
+        (1, SEVERAL, True, ["thread"]),
     ],
 )
 def test_what_is_tried_depends_on_the_sizes_and_the_processors(
-    processors: int, workers: dict[str, int], long: bool, expected: list[str], monkeypatch: pytest.MonkeyPatch
+    processors: int, counts: dict[str, int], long: bool, expected: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(executors, "processors", lambda: processors)
-    monkeypatch.setattr(executors, "supported", lambda: True)
-    assert candidates("auto", workers, long=long) == expected
-    monkeypatch.setattr(executors, "supported", lambda: False)
-    assert candidates("auto", workers, long=long) == [name for name in expected if name != "process"]
-    assert candidates("inline", workers, long=long) == ["inline"]
+    monkeypatch.setattr(ProcessExecutor, "refuses", staticmethod(lambda plan: None))
+    assert candidates(make_plan(**counts), long=long) == expected
+    assert candidates(make_plan("inline", **counts), long=long) == ["inline"]
+    monkeypatch.setattr(ProcessExecutor, "refuses", staticmethod(lambda plan: "not here"))
+    assert candidates(make_plan(**counts), long=long) == [name for name in expected if name != "process"]
 
 
 def every(seconds: float) -> list[float]:
@@ -50,7 +57,7 @@ def every(seconds: float) -> list[float]:
 
 
 def test_the_fastest_is_chosen_and_the_reason_given() -> None:
-    chooser = Chooser(["inline", "thread", "process"], WORKERS, None, TRIAL)
+    chooser = Chooser(["inline", "thread", "process"], make_plan(**SEVERAL), None, TRIAL)
     for name, seconds in (("inline", 0.003), ("thread", 0.004), ("process", 0.002)):
         assert chooser.choice == ""
         assert chooser.next(0) == (name, TRIAL)
@@ -60,14 +67,14 @@ def test_the_fastest_is_chosen_and_the_reason_given() -> None:
 
 
 def test_a_single_executor_is_not_measured() -> None:
-    chooser = Chooser(["thread"], ALONE, 1000, TRIAL)
+    chooser = Chooser(["thread"], make_plan(), 1000, TRIAL)
     assert chooser.next(0) == ("thread", None)
     assert chooser.choice == "thread, 1 worker"
 
 
 @pytest.mark.parametrize(("steps", "expected"), [(200, "inline"), (2000, "process")])
 def test_processes_are_not_started_for_a_short_rest(steps: int, expected: str) -> None:
-    chooser = Chooser(["inline", "process"], WORKERS, steps, TRIAL)
+    chooser = Chooser(["inline", "process"], make_plan(**SEVERAL), steps, TRIAL)
     assert chooser.next(0) == ("inline", TRIAL)
     chooser.measured("inline", every(0.003))
     assert chooser.next(TRIAL)[0] == expected
@@ -127,6 +134,47 @@ async def test_auto_goes_on_without_processes_that_cannot_start(
     expected = SequenceModel(9, hidden_size=8, seed=1)
     list(train(expected, Adam(0.01), batches, ranks=2))
     assert np.array_equal(model.parameters, expected.parameters)
+
+
+def test_what_cannot_start_is_not_chosen() -> None:
+    chooser = Chooser(["inline", "process"], make_plan(**SEVERAL), None, TRIAL)
+    chooser.measured(chooser.next(0)[0], every(0.003))
+    assert chooser.next(TRIAL)[0] == "process"
+    assert chooser.failed("process", OSError(1, "Operation not permitted"))
+    assert chooser.next(TRIAL) == ("inline", None)
+    assert chooser.choice.endswith("ms a step; process cannot start: [Errno 1] Operation not permitted")
+
+
+def test_where_the_only_one_to_be_tried_cannot_start_there_is_another() -> None:
+    chooser = Chooser(["process"], make_plan(**SEVERAL), None, TRIAL)
+    assert chooser.next(0) == ("process", None)
+    assert chooser.failed("process", OSError("no memory to share"))
+    assert chooser.next(0) == ("thread", None)
+    assert chooser.choice == "thread, 4 workers; process cannot start: no memory to share"
+    asked_for = Chooser(["process"], make_plan("process", **SEVERAL), None, TRIAL)
+    assert not asked_for.failed("process", OSError("no memory to share"))
+
+
+@pytest.mark.skipif(not supported(), reason="worker processes take Linux on x86-64")
+@pytest.mark.parametrize("executor", ["auto", "process"])
+async def test_auto_goes_on_where_memory_cannot_be_shared(
+    executor: str, make_batches: Callable[..., list[SequenceBatch]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As where a sandbox refuses memfd_create."""
+
+    def refused(name: str) -> int:
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr(executors, "processors", lambda: 2)
+    monkeypatch.setattr(team.os, "memfd_create", refused)
+    monkeypatch.setattr(run, "trial_steps", lambda *, long: TRIAL)
+    trainer = Trainer(SequenceModel(9, hidden_size=8), Adam(0.01), ranks=2, executor=executor)
+    batches = make_batches(20, 6, 4, 9)
+    if executor == "process":
+        with pytest.raises(PermissionError):
+            await trainer.run(batches)
+    else:
+        assert await trainer.run(batches) == 20
 
 
 @pytest.mark.skipif(not supported(), reason="worker processes take Linux on x86-64")

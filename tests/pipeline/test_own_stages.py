@@ -23,14 +23,14 @@ def make_model() -> SequenceModel:
 
 async def drop_one(receive: Receiver[Any], send: Sender[Any]) -> None:
     async for message in receive:
-        if message.number != 2:
+        if message.batch_number != 2:
             await send.send(message)
 
 
 async def send_twice(receive: Receiver[Any], send: Sender[Any]) -> None:
     async for message in receive:
         await send.send(message)
-        if message.number == 2:
+        if message.batch_number == 2:
             await send.send(message)
 
 
@@ -41,7 +41,7 @@ async def end_early(receive: Receiver[Any], send: Sender[Any]) -> None:
 
 async def drop_the_last(receive: Receiver[Any], send: Sender[Any]) -> None:
     async for message in receive:
-        if message.number != 29:
+        if message.batch_number != 29:
             await send.send(message)
 
 

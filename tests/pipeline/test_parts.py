@@ -37,13 +37,12 @@ def test_a_channel_has_a_finite_capacity(capacity: float) -> None:
 
 
 async def test_a_version_is_awaited_and_then_overwritten() -> None:
-    slots = np.zeros((2, 3))
-    store = VersionStore(slots)
+    store = VersionStore(np.zeros((2, 3)))
     got: list[int] = []
 
     async def wait() -> None:
         await store.wait_for(1)
-        got.append(store.slot(1))
+        got.append(store.row(1))
 
     async with trio.open_nursery() as nursery:
         nursery.start_soon(wait)
@@ -57,7 +56,7 @@ async def test_a_version_is_awaited_and_then_overwritten() -> None:
     await store.wait_for(0)
     for version in (0, 4):
         with pytest.raises(LookupError, match=f"version {version} is not in the store"):
-            store.slot(version)
+            store.row(version)
     with pytest.raises(LookupError, match="version 0 is not in the store"):
         store.parameters(0)
     latest = np.empty(3)

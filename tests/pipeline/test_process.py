@@ -14,11 +14,15 @@ import numpy as np
 import pytest
 
 from recurrio.core import Adam, SequenceBatch, SequenceModel
+from recurrio.core.optim.updater import Updater
+from recurrio.core.training_state import TrainingState
 from recurrio.pipeline import Report, Trainer
-from recurrio.pipeline.executors import process as crew
 from recurrio.pipeline.executors import rank_group as team
 from recurrio.pipeline.executors.blas import blas_threads
+from recurrio.pipeline.executors.executor import Work
+from recurrio.pipeline.executors.process import ProcessExecutor
 from recurrio.pipeline.executors.rank_group import WorkerError
+from recurrio.pipeline.plan.plan import Plan
 
 pytestmark = pytest.mark.skipif(not team.supported(), reason="worker processes take Linux on x86-64")
 
@@ -116,10 +120,15 @@ def test_an_idle_worker_sleeps(tmp_path: Path) -> None:
 
 async def test_closing_ends_the_workers() -> None:
     model = SequenceModel(9, hidden_size=8, seed=1)
-    counts = {"ranks": 2, "slots": 3, "workspaces": 2}
-    memory = crew.ProcessExecutor.memory(model, 6, [2, 2], **counts)
-    with crew.ProcessExecutor(model, 6, [2, 2], memory, **counts) as crews:
-        await crews.ready()
+    counts = {"shards": 2, "ranks": 2, "delay": 1, "seed": 0}
+    state = TrainingState(model, Updater(Adam(0.01)), **counts)
+    state.open(4)
+    plan = Plan(model=model, **counts, blas_threads=1, executor="process", capacity=1, watchdog=None)
+    executor = ProcessExecutor(Work(plan, state, 6))
+    try:
+        await executor.ready()
         assert len(workers_of(os.getpid())) == 8
+    finally:
+        executor.close()
+        executor.close()
     assert workers_of(os.getpid()) == []
-    memory.close()

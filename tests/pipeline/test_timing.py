@@ -126,7 +126,7 @@ async def test_the_sum_is_in_shard_order_whoever_is_late(
 
     async def record(receive: Receiver[Backwarded], send: Sender[Backwarded]) -> None:
         async for message in receive:
-            parts.setdefault(message.number, {})[message.shard] = message.gradients[0].copy()
+            parts.setdefault(message.batch_number, {})[message.ticket.shard] = message.gradients[0].copy()
             await send.send(message)
 
     monkeypatch.setattr(InlinePlace, "__init__", numbered)

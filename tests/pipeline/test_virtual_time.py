@@ -63,7 +63,8 @@ async def test_a_stage_that_stands_still_holds_the_source_back(
 
 
 @pytest.mark.parametrize(
-    ("name", "method"), [("forward 1", "forward"), ("backward 0", "backward"), ("weight gradient 1", "weight_gradient")]
+    ("name", "method"),
+    [("forward 1", "forward"), ("backward 0", "recurrence"), ("weight gradient 1", "weight_gradient")],
 )
 async def test_the_watchdog_names_the_stage_that_hangs(
     name: str, method: str, make_batches: Batches, monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock
@@ -94,7 +95,7 @@ async def test_the_watchdog_names_the_stage_that_hangs(
 async def test_the_watchdog_names_a_stage_of_the_user_s(make_batches: Batches, autojump_clock: MockClock) -> None:
     async def hang(receive: Receiver[Any], send: Sender[Any]) -> None:
         async for message in receive:
-            if message.number == 3:
+            if message.batch_number == 3:
                 await trio.sleep_forever()
             await send.send(message)
 
@@ -211,7 +212,7 @@ async def test_what_takes_longer_than_the_grace_is_dropped(make_batches: Batches
 
     async def stuck(receive: Receiver[Any], send: Sender[Any]) -> None:
         async for message in receive:
-            if message.number == 7:
+            if message.batch_number == 7:
                 await trio.sleep_forever()
             await trio.sleep(1)
             await send.send(message)
@@ -223,7 +224,8 @@ async def test_what_takes_longer_than_the_grace_is_dropped(make_batches: Batches
     assert trio.current_time() == pytest.approx(23)
     assert trainer.step == 7
     assert_serial(trainer, batches[:7], delay=1)
-    assert await trainer.run(batches[:5]) == 5
+    assert await trainer.run(batches[7:12]) == 5
+    assert_serial(trainer, batches[:12], delay=1)
 
 
 def assert_serial(trainer: Trainer, batches: list[SequenceBatch], **options: int) -> None:

@@ -1,0 +1,41 @@
+"""The arrays of a run that outlive a batch: parameter versions, gradients and hidden states."""
+
+from __future__ import annotations
+
+from ..base.arena import Arena
+from ..base.ranks import Rank
+from ..cells.buffers import State
+from .sequence_model import SequenceModel
+
+__all__ = ["RunMemory"]
+
+
+class RunMemory:
+    """What a run keeps from batch to batch, in one `arena`, wherever it is computed.
+
+    `widths` are the lanes of each shard, `rows` the parameter versions that have a place, and `workspaces` how many
+    batches of a shard can be in flight.
+
+    - ``parameters`` ``(rows, size)``: version v is in row ``v % rows``.
+    - ``gradients``: of each shard ``(ranks, workspaces, size)``.
+    - ``states``: of each shard, by the batch that they stand before, and by rank, the hidden states of the lanes. That
+      before batch k is at ``k % (workspaces + 1)``: no batch in flight overwrites the one of a batch that is not
+      applied yet, so a run that is cut short knows it.
+    """
+
+    def __init__(
+        self, model: SequenceModel, widths: list[int], *, ranks: int, rows: int, workspaces: int, arena: Arena
+    ) -> None:
+        self.parameters = arena.zeros((rows, model.layout.size), model.dtype)
+        self.gradients = [arena.zeros((ranks, workspaces, model.layout.size), model.dtype) for _ in widths]
+        self.states: list[list[list[list[State]]]] = [
+            [
+                [model.initial_state(width, Rank(index, ranks), arena) for index in range(ranks)]
+                for _ in range(workspaces + 1)
+            ]
+            for width in widths
+        ]
+
+    def state_before(self, batch_number: int) -> list[list[list[State]]]:
+        """The hidden states before a batch: of each shard, and each rank."""
+        return [ring[batch_number % len(ring)] for ring in self.states]

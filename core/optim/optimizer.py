@@ -1,0 +1,115 @@
+"""What every optimizer has in common: its slots, a step that can be taken back, and its state as a part."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+
+import numpy as np
+
+from ..base.checks import ArgumentError, check_array
+from ..base.parameters import Array
+from ..base.state import Part
+
+__all__ = ["Optimizer", "Slots"]
+
+Slots = dict[str, Array]
+
+
+class Optimizer(ABC):
+    """An optimizer of one flat vector of parameters.
+
+    Its state is ``steps``, how many have been made, and ``slots``, vectors like the parameters by name. They are made
+    at the first step. `lr` may be set between any two steps. One optimizer is for one vector of parameters.
+
+    A class of its own says what its slots are (`initial`), and what a step is (`update`). Each step writes the slots
+    anew, beside those before it, so that `undo` can take it back: the loop does that where the result is not finite.
+    """
+
+    lr: float
+
+    steps = 0
+    _spare: Slots | None = None  # None: nothing to take back
+    _scratch: Array | None = None  # made with the slots; any content
+
+    def __init__(self) -> None:
+        self.slots: Slots = {}
+
+    def initial(self) -> dict[str, float]:
+        """The names of the slots, and what each is filled with before the first step."""
+        return {}
+
+    @abstractmethod
+    def update(self, parameters: Array, gradient: Array, out: Array, before: Slots, after: Slots) -> None:
+        """The step number ``steps``, from 1: write the next parameters into `out`, the next slots into `after`.
+
+        `out` may be `parameters`. The other vectors stay as they are; ``scratch`` is one to write in.
+        """
+
+    @property
+    def scratch(self) -> Array:
+        """A vector like the parameters, with anything in it."""
+        assert self._scratch is not None
+        return self._scratch
+
+    def step(self, parameters: Array, gradient: Array, out: Array | None = None) -> None:
+        """Write the updated `parameters` into `out`, by default in their place. `gradient` stays as it is.
+
+        All are vectors of one shape and dtype, the same at every step. Raises ArgumentError.
+        """
+        if self._scratch is None:
+            check_array("parameters", parameters, ("N",))
+        else:
+            _check_like(self._scratch, "that of the first step", "parameters", parameters)
+        _check_like(parameters, "parameters (see Module.flatten)", "gradient", gradient)
+        if out is not None:
+            _check_like(parameters, "parameters", "out", out)
+        if self._scratch is None:
+            self._make(parameters)
+        assert self._spare is not None
+        self.steps += 1
+        try:
+            self.update(parameters, gradient, parameters if out is None else out, self.slots, self._spare)
+        except BaseException:
+            self.steps -= 1
+            raise
+        self.slots, self._spare = self._spare, self.slots
+
+    def undo(self) -> None:
+        """Take the last step back, as if it had not been made; once, and not after a `load`."""
+        assert self._spare is not None
+        self.steps -= 1
+        self.slots, self._spare = self._spare, self.slots
+
+    def _make(self, like: Array) -> None:
+        self.slots = {name: np.full_like(like, value) for name, value in self.initial().items()}
+        self._spare = {name: np.empty_like(like) for name in self.slots}
+        self._scratch = np.empty_like(like)
+
+    def reset(self) -> None:
+        """Forget everything but the options: the next step is the first."""
+        self.steps, self.slots, self._spare, self._scratch = 0, {}, None, None
+
+    def dump(self) -> Part:
+        """The slots, the number of steps and the learning rate."""
+        return Part({name: slot.copy() for name, slot in self.slots.items()}, {"steps": self.steps, "lr": self.lr})
+
+    def load(self, part: Part) -> None:
+        """Take up what `dump` gave. Raises ArgumentError, and changes nothing, where it is of another optimizer."""
+        names = set(self.initial()) if part.about["steps"] else set()
+        if set(part.arrays) != names:
+            raise ArgumentError("slots", f"{', '.join(sorted(names)) or 'none'}", ", ".join(part.arrays) or "none")
+        for name, slot in part.arrays.items():
+            if self._scratch is not None:
+                _check_like(self._scratch, "the parameters", name, slot)
+        lr, steps = part.about["lr"], part.about["steps"]
+        if part.arrays:
+            self._make(next(iter(part.arrays.values())))
+            for name, slot in part.arrays.items():
+                np.copyto(self.slots[name], slot)
+        self.lr, self.steps = lr, steps
+
+
+def _check_like(like: Array, expected: str, argument: str, vector: object) -> None:
+    if not isinstance(vector, np.ndarray) or vector.shape != like.shape or vector.dtype != like.dtype:
+        got = f"{vector.dtype} {vector.shape}" if isinstance(vector, np.ndarray) else type(vector).__name__
+        raise ArgumentError(argument, f"a vector like {expected}, {like.dtype} {like.shape}", got)

@@ -1,0 +1,144 @@
+"""The updater: turns the gradients of batch n, and version n of the parameters, into version n + 1.
+
+It is what the serial loop and the update stage of the pipeline have in common, and what an update that is refused
+leaves as it was.
+"""
+
+from __future__ import annotations
+
+import math
+from weakref import WeakKeyDictionary, ref
+
+import numpy as np
+
+from ..base.checks import ArgumentError, check_number
+from ..base.parameters import Array
+from ..base.state import Part
+from .clipping import clip_norm
+from .optimizer import Optimizer
+from .schedules import Schedule
+
+__all__ = ["NonFiniteError", "Updater", "is_finite", "planned_version"]
+
+# What keeps something from batch to batch, and whose batches they are. A copy belongs to nobody yet.
+_owners: WeakKeyDictionary[Optimizer | Schedule, ref[object]] = WeakKeyDictionary()
+
+
+class NonFiniteError(ArithmeticError):
+    """A gradient, an updated parameter or a slot is infinite or not a number; nothing was applied."""
+
+
+def planned_version(batch_number: int, delay: int) -> int:
+    """The parameter version that this batch is computed with."""
+    return max(0, batch_number - delay)
+
+
+def is_finite(vector: Array) -> bool:
+    """Whether all elements are. A sum takes a third of the time, and is finite only where they all are.
+
+    Call it under ``np.errstate(over="ignore", invalid="ignore")``.
+    """
+    return math.isfinite(np.add.reduce(vector)) or bool(np.isfinite(vector).all())
+
+
+class Updater:
+    """Applies batch after batch with `optimizer`, after `clip` (the largest gradient norm, None: any) and `schedule`.
+
+    An optimizer or a schedule of the user's own may be anything with ``step``, or with ``lr``; what keeps something
+    from batch to batch derives from `Optimizer` or `Schedule`. Its state is theirs, and ``loss``, the mean loss of the
+    last batch applied, which the schedule looks at. Raises ArgumentError.
+    """
+
+    def __init__(self, optimizer: Optimizer, clip: float | None = None, schedule: Schedule | None = None) -> None:
+        if isinstance(optimizer, type) or not hasattr(optimizer, "step"):
+            raise ArgumentError("optimizer", "an optimizer, as Adam(0.01)", repr(optimizer))
+        if isinstance(schedule, type) or not (schedule is None or hasattr(schedule, "lr")):
+            raise ArgumentError("schedule", "a schedule, as ConstantLR(0.01), or None", repr(schedule))
+        if clip is not None:
+            check_number("clip", clip, 0, open_low=True)
+        self._optimizer, self._clip, self._schedule = optimizer, clip, schedule
+        self.loss: float | None = None
+        self._sum: Array | None = None
+
+    @np.errstate(over="ignore", invalid="ignore")
+    def apply(self, batch_number: int, parameters: Array, parts: list[Array], loss: float, out: Array) -> float:
+        """Write the version behind `parameters` into `out`, another vector, and return the gradient norm.
+
+        `parts` are of the gradient and are added in their order, `loss` is the mean loss of the batch. The norm is
+        that before clipping; a single part is clipped in place.
+
+        Raises NonFiniteError where the norm, the new version or a slot is not finite. Then only `out` has changed.
+        """
+        gradient = self._add_up(parts)
+        norm = clip_norm(gradient, self._clip)
+        if not math.isfinite(norm):
+            raise NonFiniteError(f"the gradient norm is {norm}; a smaller learning rate or clipping may help")
+        optimizer, schedule, stepped = self._optimizer, self._schedule, False
+        lr, before = optimizer.lr, schedule.dump() if isinstance(schedule, Schedule) else None
+        keeps = isinstance(optimizer, Optimizer)
+        try:
+            if schedule is not None:
+                optimizer.lr = schedule.lr(batch_number, self.loss)
+            optimizer.step(parameters, gradient, out)
+            stepped = True
+            if not (is_finite(out) and (not keeps or all(map(is_finite, optimizer.slots.values())))):
+                raise NonFiniteError("the update made a parameter infinite; a smaller learning rate may help")
+        except BaseException:
+            if stepped and keeps:
+                optimizer.undo()
+            if schedule is not None:
+                optimizer.lr = lr
+            if isinstance(schedule, Schedule) and before is not None:
+                schedule.load(before)
+            raise
+        self.loss = loss
+        return norm
+
+    def _add_up(self, parts: list[Array]) -> Array:
+        if len(parts) == 1:
+            return parts[0]
+        if self._sum is None:
+            self._sum = np.empty_like(parts[0])
+        total = np.add(parts[0], parts[1], self._sum)
+        for part in parts[2:]:
+            np.add(total, part, total)
+        return total
+
+    def claim(self, owner: object) -> None:
+        """Say that the batches are for `owner`, a model. Raises ArgumentError where they were for another before."""
+        for name, keeper in self._keepers().items():
+            if isinstance(keeper, Schedule) and type(keeper).dump is Schedule.dump:
+                continue  # it keeps nothing
+            if _owners.setdefault(keeper, ref(owner))() is not owner:
+                kind = type(keeper).__name__
+                raise ArgumentError(name, f"a new {kind} for each model", f"the {kind} that another was trained with")
+
+    def reset(self) -> None:
+        """Begin anew, as with an optimizer and a schedule that were just made."""
+        self.loss = None
+        for part in self._keepers().values():
+            part.reset()
+
+    def dump(self) -> Part:
+        """The state of the optimizer and of the schedule, and the loss."""
+        arrays, about = dict[str, Array](), dict[str, object]({"loss": self.loss})
+        for name, keeper in self._keepers().items():
+            part = keeper.dump()
+            arrays |= {f"{name}.{key}": array for key, array in part.arrays.items()}
+            about[name] = part.about
+        return Part(arrays, about)
+
+    def load(self, part: Part) -> None:
+        """Take up what `dump` gave. Raises ArgumentError, and changes nothing, where it is of other parts."""
+        keepers = self._keepers()
+        if keepers.keys() != part.about.keys() - {"loss"}:
+            raise ArgumentError("state", f"one of {', '.join(keepers) or 'nothing'}", ", ".join(part.about))
+        for name, keeper in keepers.items():  # the optimizer is first, and the only one that can refuse
+            own = {key.removeprefix(f"{name}."): a for key, a in part.arrays.items() if key.startswith(f"{name}.")}
+            keeper.load(Part(own, part.about[name]))
+        self.loss = part.about["loss"]
+
+    def _keepers(self) -> dict[str, Optimizer | Schedule]:
+        """What keeps something from batch to batch."""
+        both = {"optimizer": self._optimizer, "schedule": self._schedule}
+        return {name: part for name, part in both.items() if isinstance(part, Optimizer | Schedule)}
