@@ -22,8 +22,9 @@ from .model.batch import SequenceBatch, shard_lanes
 from .model.sequence_model import SequenceModel
 from .model.summary import summary
 from .optim.clipping import clip_norm, clip_value
+from .optim.optimizer import Optimizer
 from .optim.optimizers import SGD, Adagrad, Adam, AdamW, RMSprop
-from .optim.schedules import ConstantLR, CosineLR, PlateauLR, StepLR
+from .optim.schedules import ConstantLR, CosineLR, PlateauLR, Schedule, StepLR
 from .optim.updater import NonFiniteError
 from .text.text_model import TextModel
 from .text.vocabulary import ByteVocabulary, CharVocabulary
@@ -49,8 +50,10 @@ __all__ = [
     "Linear",
     "MSELoss",
     "NonFiniteError",
+    "Optimizer",
     "PlateauLR",
     "RMSprop",
+    "Schedule",
     "SequenceBatch",
     "SequenceModel",
     "StateDictError",

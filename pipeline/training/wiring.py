@@ -29,7 +29,7 @@ from ..observe.timeline import Timeline
 from ..plan.plan import Plan
 from ..stages.versions import VersionStore
 
-__all__ = ["LINKS", "Stage", "Wiring"]
+__all__ = ["LINKS", "Stage", "Wiring", "run_own_stage"]
 
 LINKS = ("loaded", "forwarded", "backwarded")  # between the stages: where users can put a stage of their own
 
@@ -126,12 +126,12 @@ class Wiring:
             return channel.sender, channel.receiver
         behind = self._channel(f"{link} {shard}, passed on", self._plan.capacity)
         meter = self._meter(f"after {link} {shard}", [channel.receiver], [behind.sender])
-        own = partial(_own_stage, self._between[link], channel.receiver, behind.sender, meter.name)
+        own = partial(run_own_stage, self._between[link], channel.receiver, behind.sender, meter.name)
         group.start_soon(own, name=meter.name)
         return channel.sender, behind.receiver
 
 
-async def _own_stage(stage: Stage, receive: Receiver[Any], send: Sender[Any], name: str) -> None:
+async def run_own_stage(stage: Stage, receive: Receiver[Any], send: Sender[Any], name: str) -> None:
     """Run the user's stage, and close its channels behind it whatever it does.
 
     Raises RuntimeError where it does not send on each message in order.
