@@ -32,21 +32,12 @@ class SequenceBatch(NamedTuple):
         return int(self.inputs.shape[0] * self.inputs.shape[1])
 
     def lanes(self, lanes: slice) -> SequenceBatch:
-        """The same steps of some lanes."""
+        """The same steps of some lanes, in arrays of their own."""
         return SequenceBatch(
-            self.inputs[:, lanes],
-            self.targets[:, lanes],
-            self.reset if isinstance(self.reset, bool) else self.reset[:, lanes],
-            None if self.lengths is None else self.lengths[lanes],
-        )
-
-    def copy(self) -> SequenceBatch:
-        """The same in arrays of its own."""
-        return SequenceBatch(
-            self.inputs.copy(),
-            self.targets.copy(),
-            self.reset if isinstance(self.reset, bool) else self.reset.copy(),
-            None if self.lengths is None else self.lengths.copy(),
+            self.inputs[:, lanes].copy(),
+            self.targets[:, lanes].copy(),
+            self.reset if isinstance(self.reset, bool) else self.reset[:, lanes].copy(),
+            None if self.lengths is None else self.lengths[lanes].copy(),
         )
 
 

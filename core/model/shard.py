@@ -37,18 +37,27 @@ class ShardRank:
         seed: tuple[int, ...] = (),
     ) -> None:
         self._parameters, self._states, self._seed = parameters, states, (*seed, rank.index)
+        # For each of the states, its arrays with those of the next one.
+        following = [*states[1:], states[0]]
+        self._carries = [
+            [(old, new) for parts in zip(*pair, strict=True) for old, new in zip(*parts, strict=True)]
+            for pair in zip(states, following, strict=True)
+        ]
         self._workspaces = [model.workspace(steps, lanes, gradient, rank, arena) for gradient in gradients]
         self._drops = model.network.stack.dropout > 0
 
     def forward(self, workspace: int, version_row: int, batch_number: int, batch: SequenceBatch) -> Pass[float]:
         """The summed loss of the lanes of a batch, with the parameters in `version_row`; `workspace` keeps the rest."""
-        before, after = (self._states[number % len(self._states)] for number in (batch_number, batch_number + 1))
-        for old, new in zip(before, after, strict=True):
-            for source, array in zip(old, new, strict=True):
-                np.copyto(array, 0 if batch.reset is True else source)
+        before = batch_number % len(self._states)
+        for old, new in self._carries[before]:
+            if batch.reset is True:
+                new.fill(0)
+            else:
+                np.copyto(new, old)
         rng = None
         if self._drops:
             rng = np.random.Generator(np.random.Philox(np.random.SeedSequence((*self._seed, batch_number))))
+        after = self._states[(before + 1) % len(self._states)]
         return self._workspaces[workspace].forward(self._parameters[version_row], batch, after, rng)
 
     def backward(self, workspace: int, scale: float, whole: bool = True) -> Pass[None]:

@@ -39,20 +39,20 @@ class Group:
 
     async def _foreground(self, task: Task, arguments: tuple[Any, ...]) -> None:
         try:
-            await self._guard(task, arguments)
+            await task(*arguments)
+        except BaseException as error:
+            self.failed(error)
+            raise
         finally:
             self.done()
 
     async def _behind(self, scope: trio.CancelScope, task: Task, arguments: tuple[Any, ...]) -> None:
         with scope:
-            await self._guard(task, arguments)
-
-    async def _guard(self, task: Task, arguments: tuple[Any, ...]) -> None:
-        try:
-            await task(*arguments)
-        except BaseException as error:
-            self.failed(error)
-            raise
+            try:
+                await task(*arguments)
+            except BaseException as error:
+                self.failed(error)
+                raise
 
     def failed(self, error: BaseException) -> None:
         """Note that a task has raised `error`."""

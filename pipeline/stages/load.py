@@ -18,15 +18,15 @@ __all__ = ["load"]
 async def load(
     intake: Intake,
     shape: tuple[int, ...],
-    lanes: list[slice],
+    parts: list[slice],
     send_loaded: list[Sender[Loaded]],
     meter: StageMeter,
     network: Network,
     batch_numbers: Iterable[int],
 ) -> None:
-    """Send each shard its slice of the batches from `intake`, numbered by `batch_numbers`, until either ends.
+    """Send each shard its part of the batches from `intake`, numbered by `batch_numbers`, until either ends.
 
-    The slice is a copy: a source may use its arrays again. Raises ArgumentError where the inputs of a batch have
+    A part is a copy of lanes: a source may use its arrays again. Raises ArgumentError where the inputs of a batch have
     another `shape`, or it does not fit the model.
     """
     with ExitStack() as stack:
@@ -46,6 +46,6 @@ async def load(
                 except ArgumentError as error:
                     raise ArgumentError(f"batch {number}: {error.argument}", error.expected, error.got) from None
                 total = network.total(batch)
-                slices = [batch.lanes(part).copy() for part in lanes]
+                slices = [batch.lanes(part) for part in parts]
             for shard, (own, sender) in enumerate(zip(slices, send_loaded, strict=True)):
                 await sender.send(Loaded(number, shard, own, batch.tokens, total))

@@ -12,7 +12,7 @@ from ...core.base.parameters import Array
 from ...core.optim.updater import Updater, planned_version
 from ..flow.channels import Receiver, Sender
 from ..observe.meters import StageMeter
-from ..plan.messages import Backwarded, Ticket
+from ..plan.messages import Backwarded
 from .versions import VersionStore
 
 __all__ = ["Applied", "update"]
@@ -51,13 +51,14 @@ async def update(
                 return
             if len(messages) < len(received):
                 raise RuntimeError(f"some shards have ended before batch {versions.latest}, and others have not")
-            ticket = messages[0].ticket
-            _check_order([message.ticket for message in messages], versions.latest, delay)
-            parts = [part for message in messages for part in message.gradients]
+            ticket, version = messages[0].ticket, planned_version(versions.latest, delay)
             loss = 0.0
             for message in messages:  # not sum(), which rounds in another way from Python 3.12 on
+                if message.ticket.batch_number != versions.latest or message.ticket.version != version:
+                    raise _out_of_order(messages, versions.latest, version)
                 loss += message.loss
             loss /= ticket.total
+            parts = [part for message in messages for part in message.gradients]
             with meter.computing(ticket.batch_number, ticket.version):
                 norm = _apply(updater, versions, parts, loss)
             for sender, message in zip(send_free, messages, strict=True):
@@ -73,12 +74,10 @@ def _apply(updater: Updater, versions: VersionStore, parts: list[Array], loss: f
     return norm
 
 
-def _check_order(tickets: list[Ticket], number: int, delay: int) -> None:
-    """Raise RuntimeError unless all are of the batch `number`, and of the version planned for it."""
-    version = planned_version(number, delay)
-    if any(ticket.batch_number != number or ticket.version != version for ticket in tickets):
-        got = ", ".join(f"batch {ticket.batch_number} with version {ticket.version}" for ticket in tickets)
-        raise RuntimeError(f"expected batch {number} with version {version} of all shards, got {got}")
+def _out_of_order(messages: list[Backwarded], number: int, version: int) -> RuntimeError:
+    tickets = [message.ticket for message in messages]
+    got = ", ".join(f"batch {ticket.batch_number} with version {ticket.version}" for ticket in tickets)
+    return RuntimeError(f"expected batch {number} with version {version} of all shards, got {got}")
 
 
 async def _next(receiver: Receiver[Backwarded]) -> Backwarded | None:
