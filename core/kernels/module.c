@@ -13,22 +13,23 @@
 typedef struct {
     const char *name, *access; /* for each array: r, it is read, or w, it is written */
     int work; /* operations for each element of the first array; 0, if as many as the second has columns */
+    int in_place; /* whether an array that is written can be one that is read, element for element */
     Fits *fits;
     Kernel *kernel;
 } Entry;
 
-#define COMMON(level) {"lstm_forward", "wrwwww", 8, lstm_forward_fits, lstm_forward_##level},                          \
-                      {"lstm_backward", "rrrrwwww", 8, lstm_backward_fits, lstm_backward_##level},                     \
-                      {"adam", "rrrrwwwr", 8, adam_fits, adam_##level}
+#define COMMON(level) {"lstm_forward", "wrwwww", 8, 0, lstm_forward_fits, lstm_forward_##level},                       \
+                      {"lstm_backward", "rrrrwwww", 8, 0, lstm_backward_fits, lstm_backward_##level},                  \
+                      {"adam", "rrrrwwwr", 8, 1, adam_fits, adam_##level}
 
-static const Entry plain[] = {{"transpose", "rw", 1, transpose_fits, transpose_plain}, COMMON(plain), {0}};
+static const Entry plain[] = {{"transpose", "rw", 1, 0, transpose_fits, transpose_plain}, COMMON(plain), {0}};
 #ifdef X86
-static const Entry with_avx2[] = {{"product", "rrw", 0, product_fits, product_avx2},
-                                  {"transpose", "rw", 1, transpose_fits, transpose_avx2},
+static const Entry with_avx2[] = {{"product", "rrw", 0, 0, product_fits, product_avx2},
+                                  {"transpose", "rw", 1, 0, transpose_fits, transpose_avx2},
                                   COMMON(avx2),
                                   {0}};
-static const Entry with_avx512[] = {{"product", "rrw", 0, product_fits, product_avx512},
-                                    {"transpose", "rw", 1, transpose_fits, transpose_avx2},
+static const Entry with_avx512[] = {{"product", "rrw", 0, 0, product_fits, product_avx512},
+                                    {"transpose", "rw", 1, 0, transpose_fits, transpose_avx2},
                                     COMMON(avx512),
                                     {0}};
 #endif
@@ -76,14 +77,54 @@ static int open_array(PyObject *object, int flags, Py_buffer *buffer, Array *arr
     const Py_ssize_t item = sizeof(float);
     if (PyObject_GetBuffer(object, buffer, flags) < 0)
         return -1;
-    if (buffer->ndim != 2 || !buffer->format || strcmp(buffer->format, "f") || !buffer->strides ||
-        buffer->strides[0] % item || buffer->strides[1] % item || (uintptr_t)buffer->buf % item) {
+    int fits = buffer->ndim == 2 && buffer->format && !strcmp(buffer->format, "f") && buffer->strides &&
+               (uintptr_t)buffer->buf % item == 0;
+    for (int axis = 0; fits && axis < 2; axis++) /* the stride of one element says nothing */
+        fits = buffer->shape[axis] <= 1 || buffer->strides[axis] % item == 0;
+    if (!fits) {
         PyErr_SetString(PyExc_ValueError, "expected arrays (rows, columns) of float32");
         return -1;
     }
     *array = (Array){buffer->buf, buffer->shape[0], buffer->shape[1], buffer->strides[0] / item,
                      buffer->strides[1] / item};
     return 0;
+}
+
+/* Whether the memory from the first element to the last is apart. Arrays that only interleave are taken for ones that
+   overlap; no caller has such. */
+static int are_apart(const Array a, const Array b) {
+    const Array both[] = {a, b};
+    const float *first[2], *last[2];
+    for (int k = 0; k < 2; k++) {
+        if (!both[k].rows || !both[k].columns)
+            return 1;
+        const Py_ssize_t down = (both[k].rows - 1) * both[k].stride, right = (both[k].columns - 1) * both[k].across;
+        first[k] = both[k].data + Py_MIN(down, 0) + Py_MIN(right, 0);
+        last[k] = both[k].data + Py_MAX(down, 0) + Py_MAX(right, 0);
+    }
+    return last[0] < first[1] || last[1] < first[0];
+}
+
+static int are_same(const Array a, const Array b) {
+    return a.data == b.data && a.rows == b.rows && a.columns == b.columns && a.stride == b.stride &&
+           a.across == b.across;
+}
+
+/* Whether what the kernel writes is written once, and is not also read or written by way of another array. */
+static int are_disjoint(const Entry *entry, const Array *arrays) {
+    for (Py_ssize_t k = 0; entry->access[k]; k++) {
+        if (entry->access[k] != 'w')
+            continue;
+        const Py_ssize_t stride = arrays[k].stride < 0 ? -arrays[k].stride : arrays[k].stride;
+        if (arrays[k].rows > 1 && stride < arrays[k].columns)
+            return 0;
+        for (Py_ssize_t j = 0; entry->access[j]; j++) {
+            const int in_place = entry->in_place && entry->access[j] == 'r' && are_same(arrays[j], arrays[k]);
+            if (j != k && !in_place && !are_apart(arrays[j], arrays[k]))
+                return 0;
+        }
+    }
+    return 1;
 }
 
 static PyObject *bind(PyObject *module, PyObject *args) {
@@ -113,6 +154,10 @@ static PyObject *bind(PyObject *module, PyObject *args) {
     if (!entry->fits(arrays)) {
         Py_DECREF(bound);
         return PyErr_Format(PyExc_ValueError, "%s: the shapes of the arrays do not fit", name);
+    }
+    if (!are_disjoint(entry, arrays)) {
+        Py_DECREF(bound);
+        return PyErr_Format(PyExc_ValueError, "%s: an array that is written overlaps itself or another", name);
     }
     double work = entry->work ? entry->work : arrays[1].columns;
     ((Bound *)bound)->kernel = entry->kernel;
