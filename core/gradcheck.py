@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from .base.checks import ArgumentError
+from .base.checks import ArgumentError, check_unmasked
 from .base.parameters import Array
 
 __all__ = ["directional_error"]
@@ -22,6 +22,8 @@ def directional_error(
     five-point rule, whose error is of order ``step⁴``; rounding is divided by `step`. A right gradient of a smooth
     function comes out below 1e-6. Raises ArgumentError.
     """
+    check_unmasked("array", array)
+    check_unmasked("gradient", gradient)
     if array.dtype != np.float64:
         raise ArgumentError("array", "float64", array.dtype)
     if gradient.shape != array.shape:

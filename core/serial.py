@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import threadpoolctl
 
-from .base.checks import ArgumentError
+from .base.checks import ArgumentError, check_count
 from .model.batch import SequenceBatch
 from .model.sequence_model import SequenceModel
 from .model.shard import Shard
@@ -56,6 +56,7 @@ def train(
 
 def run(state: TrainingState, batches: Iterable[SequenceBatch], *, blas_threads: int = 1) -> Iterator[Step]:
     """Train on, from `state`; see `train`. The state is that after each batch when its `Step` is yielded."""
+    blas_threads = check_count("blas_threads", blas_threads)
     model, blas = state.model, threadpoolctl.ThreadpoolController()
     first, shards = True, list[Shard]()
     for batch in batches:

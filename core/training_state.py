@@ -38,10 +38,8 @@ class TrainingState:
         delay: int = 0,
         seed: int = 0,
     ) -> None:
-        check_count("shards", shards)
-        check_count("ranks", ranks)
-        check_count("delay", delay, 0)
-        check_count("seed", seed, 0)
+        shards, ranks = check_count("shards", shards), check_count("ranks", ranks)
+        delay, seed = check_count("delay", delay, 0), check_count("seed", seed, 0)
         if ranks > model.network.stack.most_ranks:
             raise ArgumentError("ranks", f"at most {model.network.stack.most_ranks} for this model", ranks)
         self.model, self.updater = model, updater

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from ..base.arena import Arena
-from ..base.checks import ArgumentError, check_count, check_dtype, check_number
+from ..base.checks import ArgumentError, check_count, check_dtype, check_flag, check_number
 from ..base.columns import copy_columns
 from ..base.parameters import Array, Layout
 from ..base.product import multiply
@@ -49,24 +49,20 @@ class Stack:
         if not isinstance(cell, str) or cell not in CELLS:
             raise ArgumentError("cell", f"one of {', '.join(CELLS)}", repr(cell))
         check_dtype(dtype)
-        check_count("input_size", input_size)
-        check_count("num_layers", num_layers)
-        widths: list[int]
-        widths = list(hidden_size) if isinstance(hidden_size, Sequence) else [hidden_size] * num_layers
-        for width in widths:
-            check_count("hidden_size", width)
+        input_size = check_count("input_size", input_size)
+        num_layers = check_count("num_layers", num_layers)
+        given = hidden_size if isinstance(hidden_size, Sequence) else [hidden_size] * num_layers
+        widths = [check_count("hidden_size", width) for width in given]
         if len(widths) != num_layers:
             raise ArgumentError("hidden_size", f"one width, or {num_layers} (num_layers)", hidden_size)
-        for name, flag in (("bias", bias), ("bidirectional", bidirectional)):
-            if not isinstance(flag, bool):
-                raise ArgumentError(name, "True or False", repr(flag))
-        check_count("proj_size", proj_size, 0)
+        bias, bidirectional = check_flag("bias", bias), check_flag("bidirectional", bidirectional)
+        proj_size = check_count("proj_size", proj_size, 0)
         if proj_size and cell != "lstm":
             raise ArgumentError("proj_size", f"0 for a cell of {cell} (it is for lstm)", proj_size)
         if proj_size >= min(widths):
             raise ArgumentError("proj_size", f"less than hidden_size, {min(widths)}", proj_size)
-        check_number("dropout", dropout, 0, 1)
-        self.cell, self.dtype, self.dropout = CELLS[cell], np.dtype(dtype), float(dropout)
+        self.cell, self.dtype = CELLS[cell], np.dtype(dtype)
+        self.dropout = check_number("dropout", dropout, 0, 1)
         self.directions = 2 if bidirectional else 1
         self.sizes: list[LayerSize] = []
         for width in widths:

@@ -19,7 +19,7 @@ from typing import Any, ClassVar, Protocol
 
 import numpy as np
 
-from ..base.checks import ArgumentError, check_array, check_number, check_tape
+from ..base.checks import ArgumentError, check_array, check_count, check_number, check_tape, check_unmasked, kind_of
 from ..base.parameters import Array
 from .cross_entropy import CrossEntropy
 from .elementwise import ElementKernel, binary, huber, squared
@@ -98,9 +98,9 @@ class Loss(ABC):
         integers; `mask` ``(…)`` bool: where it is False, nothing in `outputs` and `targets` matters, not even nan.
         Outputs that count and are not finite give a loss that is not finite. Raises ArgumentError, see `check`.
         """
+        check_unmasked("outputs", outputs)
         if not isinstance(outputs, np.ndarray) or outputs.dtype not in (np.float32, np.float64) or not outputs.ndim:
-            got = f"{outputs.dtype} {outputs.shape}" if isinstance(outputs, np.ndarray) else type(outputs).__name__
-            raise ArgumentError("outputs", "a float32 or float64 array (…, F)", got)
+            raise ArgumentError("outputs", "a float32 or float64 array (…, F)", kind_of(outputs))
         self.check(outputs.shape, outputs.dtype, targets, mask)
         features = outputs.shape[-1]
         columns = outputs.size // features
@@ -170,10 +170,8 @@ class CrossEntropyLoss(Loss):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if type(self.ignore_index) is not int:
-            raise ArgumentError("ignore_index", "a whole number", repr(self.ignore_index))
-        check_number("label_smoothing", self.label_smoothing, 0, 1)
-        object.__setattr__(self, "label_smoothing", float(self.label_smoothing))
+        object.__setattr__(self, "ignore_index", check_count("ignore_index", self.ignore_index, None))
+        object.__setattr__(self, "label_smoothing", check_number("label_smoothing", self.label_smoothing, 0, 1))
         object.__setattr__(self, "weight", _weights("weight", self.weight))
 
     def kernel(self, features: int, columns: int, dtype: np.dtype) -> CrossEntropy:
@@ -235,8 +233,7 @@ class HuberLoss(_ElementLoss):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_number("delta", self.delta, 0, open_low=True)
-        object.__setattr__(self, "delta", float(self.delta))
+        object.__setattr__(self, "delta", check_number("delta", self.delta, 0, open_low=True))
 
     def kernel(self, features: int, columns: int, dtype: np.dtype) -> ElementKernel:
         """See `Loss`."""
@@ -286,12 +283,11 @@ def loss_from_config(config: Mapping[str, Any]) -> Loss:
 def _weights(argument: str, values: Any) -> tuple[float, ...] | None:  # noqa: ANN401 (anything may come)
     if values is None:
         return None
+    check_unmasked(argument, values)
     row = np.array(values, object)
     if row.ndim != 1:
         raise ArgumentError(argument, "a row of numbers", repr(values))
-    for value in row:
-        check_number(argument, value, 0)
-    return tuple(map(float, row))
+    return tuple(check_number(argument, value, 0) for value in row)
 
 
 def _check_length(argument: str, values: Numbers | None, features: int) -> None:

@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from itertools import pairwise
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from ..base.checks import ArgumentError
+import numpy as np
+
+from ..base.checks import ArgumentError, check_count
 from ..base.parameters import Array
 
 __all__ = ["SequenceBatch", "shard_lanes"]
 
 
-class SequenceBatch(NamedTuple):
+class _Fields(NamedTuple):
+    inputs: Array
+    targets: Array
+    reset: bool | Array = False
+    lengths: Array | None = None
+
+
+class SequenceBatch(_Fields):
     """`T` time steps of `B` lanes.
 
     ``inputs`` are tokens ``(T, B)``, integers in ``0…V−1``, or features ``(T, B, I)``. ``targets`` are classes
@@ -21,10 +31,17 @@ class SequenceBatch(NamedTuple):
     that exist; None is all of them.
     """
 
-    inputs: Array
-    targets: Array
-    reset: bool | Array = False
-    lengths: Array | None = None
+    __slots__ = ()
+
+    def __new__(
+        cls, inputs: Array, targets: Array, reset: bool | Array = False, lengths: Array | None = None
+    ) -> SequenceBatch:
+        """A NumPy bool, as a comparison of NumPy numbers gives, is a `reset` too."""
+        return super().__new__(cls, inputs, targets, bool(reset) if isinstance(reset, np.bool_) else reset, lengths)
+
+    @classmethod
+    def _make(cls, iterable: Iterable[Any]) -> SequenceBatch:  # type: ignore[override]  # which `_replace` calls
+        return cls(*iterable)
 
     @property
     def tokens(self) -> int:
@@ -43,6 +60,7 @@ class SequenceBatch(NamedTuple):
 
 def shard_lanes(lanes: int, shards: int) -> list[slice]:
     """`lanes` split into `shards` neighbouring slices, the first ones longer by one where it does not divide."""
+    lanes, shards = check_count("lanes", lanes), check_count("shards", shards, None)
     if not 1 <= shards <= lanes:
         raise ArgumentError("shards", f"1 to {lanes} (the lanes of a batch)", shards)
     size, longer = divmod(lanes, shards)

@@ -55,7 +55,7 @@ class Updater:
         if isinstance(schedule, type) or not (schedule is None or hasattr(schedule, "lr")):
             raise ArgumentError("schedule", "a schedule, as ConstantLR(0.01), or None", repr(schedule))
         if clip is not None:
-            check_number("clip", clip, 0, open_low=True)
+            clip = check_number("clip", clip, 0, open_low=True)
         self._optimizer, self._clip, self._schedule = optimizer, clip, schedule
         self._keeps = isinstance(optimizer, Optimizer)
         self.loss: float | None = None

@@ -45,11 +45,11 @@ class Plan:
 
     def __post_init__(self) -> None:
         for name in ("delay", "capacity", "seed"):
-            check_count(name, getattr(self, name), 0)
+            object.__setattr__(self, name, check_count(name, getattr(self, name), 0))
         for name in ("shards", "ranks", "blas_threads"):
-            check_count(name, getattr(self, name))
+            object.__setattr__(self, name, check_count(name, getattr(self, name)))
         if self.watchdog is not None:
-            check_number("watchdog", self.watchdog, 0, open_low=True)
+            object.__setattr__(self, "watchdog", check_number("watchdog", self.watchdog, 0, open_low=True))
         if self.ranks > (most := self.model.network.stack.most_ranks):
             raise ArgumentError("ranks", f"at most {most} for this model", self.ranks)
 

@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 
 import trio
 
+from ...core.base.checks import check_count
 from ...core.text.vocabulary import Vocabulary
 from ..decoding.errors import SourceError
 from .file import TextFile
@@ -37,13 +38,8 @@ async def open_source(
 
     Raises SourceError where there is nothing to train on, ValueError for nonsense arguments.
     """
-    for argument, value in (
-        ("batch_size", batch_size),
-        ("seq_len", seq_len),
-        ("epochs", 1 if epochs is None else epochs),
-    ):
-        if type(value) is not int or value < 1:
-            raise ValueError(f"{argument}: expected a whole number of at least 1, got {value!r}")
+    batch_size, seq_len = check_count("batch_size", batch_size), check_count("seq_len", seq_len)
+    epochs = None if epochs is None else check_count("epochs", epochs)
     if isinstance(vocabulary, str) and vocabulary not in ("chars", "bytes"):
         raise ValueError(f"vocabulary: expected 'chars', 'bytes' or a vocabulary, got {vocabulary!r}")
     path = os.fspath(name)

@@ -166,7 +166,7 @@ class Trainer:
         task_status: trio.TaskStatus[Trainer],
     ) -> int:
         if steps is not None:
-            check_count("steps", steps, 0)
+            steps = check_count("steps", steps, 0)
         for link in between:
             if link not in LINKS:
                 raise ArgumentError("between", f"stages for {', '.join(LINKS)}", repr(link))
@@ -194,7 +194,7 @@ class Trainer:
         What is not applied after `grace` seconds is dropped. `run` then returns as it does at the end of the batches.
         Returns whether there is such a run.
         """
-        check_number("grace", grace, 0)
+        grace = check_number("grace", grace, 0)
         if self._run is not None:
             self._run.stop(grace)
         elif self._intake is not None:
