@@ -6,8 +6,9 @@ from abc import ABC, abstractmethod
 
 import numpy as np
 
-from ..base.checks import ArgumentError, check_array
+from ..base.checks import ArgumentError, check_array, check_number, check_unmasked, kind_of
 from ..base.parameters import Array
+from ..base.shown import show_call
 from ..base.state import Part
 
 __all__ = ["Optimizer", "Slots"]
@@ -19,20 +20,32 @@ class Optimizer(ABC):
     """An optimizer of one flat vector of parameters.
 
     Its state is ``steps``, how many have been made, and ``slots``, vectors like the parameters by name. They are made
-    at the first step. `lr` may be set between any two steps. One optimizer is for one vector of parameters.
+    at the first step. `lr` may be set between any two steps, to a finite number from 0. One optimizer is for one vector
+    of parameters. Its `repr` shows the options, not the state.
 
     A class of its own says what its slots are (`initial`), and what a step is (`update`). Each step writes the slots
     anew, beside those before it, so that `undo` can take it back: the loop does that where the result is not finite.
     """
 
-    lr: float
-
     steps = 0
+    _lr: float
     _spare: Slots | None = None  # None: nothing to take back
     _scratch: Array | None = None  # made with the slots; any content
 
     def __init__(self) -> None:
         self.slots: Slots = {}
+
+    def __repr__(self) -> str:
+        return show_call(self)
+
+    @property
+    def lr(self) -> float:
+        """The learning rate of the next step. A schedule can set it to 0, but to nothing that is not finite."""
+        return self._lr
+
+    @lr.setter
+    def lr(self, value: float) -> None:
+        self._lr = check_number("lr", value, 0)
 
     def initial(self) -> dict[str, float]:
         """The names of the slots, and what each is filled with before the first step."""
@@ -110,6 +123,6 @@ class Optimizer(ABC):
 
 
 def _check_like(like: Array, expected: str, argument: str, vector: object) -> None:
+    check_unmasked(argument, vector)
     if not isinstance(vector, np.ndarray) or vector.shape != like.shape or vector.dtype != like.dtype:
-        got = f"{vector.dtype} {vector.shape}" if isinstance(vector, np.ndarray) else type(vector).__name__
-        raise ArgumentError(argument, f"a vector like {expected}, {like.dtype} {like.shape}", got)
+        raise ArgumentError(argument, f"a vector like {expected}, {like.dtype} {like.shape}", kind_of(vector))

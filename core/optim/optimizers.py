@@ -10,25 +10,19 @@ import math
 import numpy as np
 
 from ..base import compiled
-from ..base.checks import ArgumentError, check_number
+from ..base.checks import ArgumentError, check_flag, check_number
 from ..base.parameters import Array
 from .optimizer import Optimizer, Slots
 
 __all__ = ["SGD", "Adagrad", "Adam", "AdamW", "RMSprop"]
 
 
-def _check_above_0(**arguments: float) -> None:
-    for argument, value in arguments.items():
-        check_number(argument, value, 0, open_low=True)
+def _above_0(argument: str, value: float) -> float:
+    return check_number(argument, value, 0, open_low=True)
 
 
-def _check_from_0(**arguments: float) -> None:
-    for argument, value in arguments.items():
-        check_number(argument, value, 0)
-
-
-def _is_decay_rate(value: float) -> bool:
-    return isinstance(value, int | float | np.number) and bool(0 <= value < 1)
+def _decay_rate(argument: str, value: float) -> float:
+    return check_number(argument, value, 0, 1, open_high=True)
 
 
 def _add_decay(parameters: Array, gradient: Array, weight_decay: float, out: Array | None) -> Array:
@@ -58,15 +52,15 @@ class SGD(Optimizer):
         weight_decay: float = 0,
         nesterov: bool = False,
     ) -> None:
-        _check_above_0(lr=lr)
-        _check_from_0(momentum=momentum, weight_decay=weight_decay)
-        check_number("dampening", dampening, 0, 1)
-        if nesterov and (momentum == 0 or dampening != 0):
-            got = f"momentum {momentum!r} and dampening {dampening!r}"
-            raise ArgumentError("nesterov", "a momentum above 0 and a dampening of 0 with it", got)
         super().__init__()
-        self.lr, self.momentum, self.dampening = lr, momentum, dampening
-        self.weight_decay, self.nesterov = weight_decay, nesterov
+        self.lr = _above_0("lr", lr)
+        self.momentum = check_number("momentum", momentum, 0)
+        self.dampening = check_number("dampening", dampening, 0, 1)
+        self.weight_decay = check_number("weight_decay", weight_decay, 0)
+        self.nesterov = check_flag("nesterov", nesterov)
+        if self.nesterov and (self.momentum == 0 or self.dampening != 0):
+            got = f"momentum {self.momentum!r} and dampening {self.dampening!r}"
+            raise ArgumentError("nesterov", "a momentum above 0 and a dampening of 0 with it", got)
         self._decayed: Array | None = None
 
     def initial(self) -> dict[str, float]:
@@ -117,13 +111,11 @@ class RMSprop(Optimizer):
         momentum: float = 0,
         centered: bool = False,
     ) -> None:
-        _check_above_0(lr=lr, eps=eps)
-        _check_from_0(weight_decay=weight_decay, momentum=momentum)
-        if not _is_decay_rate(alpha):
-            raise ArgumentError("alpha", "a number in [0, 1)", repr(alpha))
         super().__init__()
-        self.lr, self.alpha, self.eps = lr, alpha, eps
-        self.weight_decay, self.momentum, self.centered = weight_decay, momentum, centered
+        self.lr, self.alpha, self.eps = _above_0("lr", lr), _decay_rate("alpha", alpha), _above_0("eps", eps)
+        self.weight_decay = check_number("weight_decay", weight_decay, 0)
+        self.momentum = check_number("momentum", momentum, 0)
+        self.centered = check_flag("centered", centered)
         self._decayed: Array | None = None
 
     def initial(self) -> dict[str, float]:
@@ -180,11 +172,11 @@ class Adagrad(Optimizer):
         weight_decay: float = 0,
         initial_accumulator_value: float = 0,
     ) -> None:
-        _check_above_0(lr=lr, eps=eps)
-        _check_from_0(lr_decay=lr_decay, weight_decay=weight_decay, initial_accumulator_value=initial_accumulator_value)
         super().__init__()
-        self.lr, self.eps, self.lr_decay, self.weight_decay = lr, eps, lr_decay, weight_decay
-        self.initial_accumulator_value = initial_accumulator_value
+        self.lr, self.eps = _above_0("lr", lr), _above_0("eps", eps)
+        self.lr_decay = check_number("lr_decay", lr_decay, 0)
+        self.weight_decay = check_number("weight_decay", weight_decay, 0)
+        self.initial_accumulator_value = check_number("initial_accumulator_value", initial_accumulator_value, 0)
         self._decayed: Array | None = None
 
     def initial(self) -> dict[str, float]:
@@ -224,12 +216,12 @@ class Adam(Optimizer):
         eps: float = 1e-8,
         weight_decay: float = 0,
     ) -> None:
-        _check_above_0(lr=lr, eps=eps)
-        _check_from_0(weight_decay=weight_decay)
-        if not (isinstance(betas, tuple | list) and len(betas) == 2 and all(map(_is_decay_rate, betas))):
-            raise ArgumentError("betas", "two numbers in [0, 1)", repr(betas))
         super().__init__()
-        self.lr, self.betas, self.eps, self.weight_decay = lr, betas, eps, weight_decay
+        self.lr, self.eps = _above_0("lr", lr), _above_0("eps", eps)
+        if not isinstance(betas, tuple | list) or len(betas) != 2:
+            raise ArgumentError("betas", "two numbers in [0, 1)", repr(betas))
+        self.betas = _decay_rate("betas", betas[0]), _decay_rate("betas", betas[1])
+        self.weight_decay = check_number("weight_decay", weight_decay, 0)
         self._decayed: Array | None = None
 
     def initial(self) -> dict[str, float]:

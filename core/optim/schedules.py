@@ -1,11 +1,17 @@
-"""Learning-rate schedules: the learning rate of each step, by torch's definitions where torch has one."""
+"""Learning-rate schedules: the learning rate of each step, by torch's definitions where torch has one.
+
+A learning rate is a finite number from 0, at any step: one that grows without end stays at the largest float. An update
+with such a rate is one that the training loop refuses, so there is nothing more for a schedule to say about it.
+"""
 
 from __future__ import annotations
 
 import math
+import sys
 from abc import ABC, abstractmethod
 
-from ..base.checks import ArgumentError, check_count, check_number
+from ..base.checks import check_count, check_number
+from ..base.shown import show_call
 from ..base.state import Part
 
 __all__ = ["ConstantLR", "CosineLR", "PlateauLR", "Schedule", "StepLR"]
@@ -32,10 +38,9 @@ class Schedule(ABC):
         """Forget what is kept from step to step."""
 
 
-def _check_fraction(argument: str, value: float) -> None:
-    check_number(argument, value, 0, 1)
-    if value == 1:
-        raise ArgumentError(argument, "a number below 1", repr(value))
+def _at_most_max(rate: float) -> float:
+    """`rate`, or in the place of an infinite one the largest float."""
+    return min(rate, sys.float_info.max)
 
 
 class ConstantLR(Schedule):
@@ -45,11 +50,14 @@ class ConstantLR(Schedule):
     """
 
     def __init__(self, lr: float) -> None:
-        check_number("lr", lr, 0, open_low=True)
-        self.base_lr = lr
+        self.base_lr = check_number("lr", lr, 0, open_low=True)
 
-    def lr(self, step: int, loss: float | None) -> float:
+    def __repr__(self) -> str:
+        return show_call(self, lr=self.base_lr)
+
+    def lr(self, step: int, loss: float | None = None) -> float:
         """See `Schedule`."""
+        check_count("step", step, 0)
         return self.base_lr
 
 
@@ -61,14 +69,20 @@ class StepLR(Schedule):
     """
 
     def __init__(self, lr: float, step_size: int, gamma: float = 0.1) -> None:
-        check_number("lr", lr, 0, open_low=True)
-        check_count("step_size", step_size)
-        check_number("gamma", gamma, 0, open_low=True)
-        self.base_lr, self.step_size, self.gamma = lr, step_size, gamma
+        self.base_lr = check_number("lr", lr, 0, open_low=True)
+        self.step_size = check_count("step_size", step_size)
+        self.gamma = check_number("gamma", gamma, 0, open_low=True)
 
-    def lr(self, step: int, loss: float | None) -> float:
+    def __repr__(self) -> str:
+        return show_call(self, lr=self.base_lr)
+
+    def lr(self, step: int, loss: float | None = None) -> float:
         """See `Schedule`."""
-        return self.base_lr * self.gamma ** (step // self.step_size)
+        stairs = check_count("step", step, 0) // self.step_size
+        try:
+            return _at_most_max(self.base_lr * self.gamma**stairs)
+        except OverflowError:  # Python's powers do not end in infinity
+            return sys.float_info.max
 
 
 class CosineLR(Schedule):
@@ -84,18 +98,21 @@ class CosineLR(Schedule):
     """
 
     def __init__(self, lr: float, steps: int, warmup: int = 0, min_lr: float = 0.0) -> None:
-        check_number("lr", lr, 0, open_low=True)
-        check_count("warmup", warmup, 0)
-        check_count("steps", steps, warmup + 1)
-        check_number("min_lr", min_lr, 0, lr)
-        self.base_lr, self.steps, self.warmup, self.min_lr = lr, steps, warmup, min_lr
+        self.base_lr = check_number("lr", lr, 0, open_low=True)
+        self.warmup = check_count("warmup", warmup, 0)
+        self.steps = check_count("steps", steps, self.warmup + 1)
+        self.min_lr = check_number("min_lr", min_lr, 0, self.base_lr)
 
-    def lr(self, step: int, loss: float | None) -> float:
+    def __repr__(self) -> str:
+        return show_call(self, lr=self.base_lr)
+
+    def lr(self, step: int, loss: float | None = None) -> float:
         """See `Schedule`."""
+        step = check_count("step", step, 0)
         if step < self.warmup:
-            return self.base_lr * (step + 1) / self.warmup
+            return _at_most_max(self.base_lr * (step + 1) / self.warmup)
         progress = min(1.0, (step - self.warmup) / (self.steps - self.warmup))
-        return self.min_lr + (self.base_lr - self.min_lr) * (1 + math.cos(math.pi * progress)) / 2
+        return _at_most_max(self.min_lr + (self.base_lr - self.min_lr) * (1 + math.cos(math.pi * progress)) / 2)
 
 
 class PlateauLR(Schedule):
@@ -119,16 +136,16 @@ class PlateauLR(Schedule):
         min_lr: float = 0.0,
         cooldown: int = 0,
     ) -> None:
-        check_number("lr", lr, 0, open_low=True)
-        _check_fraction("factor", factor)
-        check_count("patience", patience, 0)
-        _check_fraction("threshold", threshold)
-        check_number("min_lr", min_lr, 0, lr)
-        check_count("cooldown", cooldown, 0)
-        self.factor, self.patience, self.threshold = factor, patience, threshold
-        self.min_lr, self.cooldown = min_lr, cooldown
-        self.base_lr = lr
+        self.base_lr = check_number("lr", lr, 0, open_low=True)
+        self.factor = check_number("factor", factor, 0, 1, open_high=True)
+        self.patience = check_count("patience", patience, 0)
+        self.threshold = check_number("threshold", threshold, 0, 1, open_high=True)
+        self.min_lr = check_number("min_lr", min_lr, 0, self.base_lr)
+        self.cooldown = check_count("cooldown", cooldown, 0)
         self.reset()
+
+    def __repr__(self) -> str:
+        return show_call(self, lr=self.base_lr)
 
     def reset(self) -> None:
         """See `Schedule`."""
@@ -146,10 +163,11 @@ class PlateauLR(Schedule):
         for name, value in part.about.items():
             setattr(self, name, value)
 
-    def lr(self, step: int, loss: float | None) -> float:
+    def lr(self, step: int, loss: float | None = None) -> float:
         """See `Schedule`."""
+        check_count("step", step, 0)
         if loss is not None:
-            self._observe(loss)
+            self._observe(float(loss))
         return self.current_lr
 
     def _observe(self, loss: float) -> None:

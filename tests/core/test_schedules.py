@@ -96,12 +96,6 @@ def test_plateau_is_that_of_torch(arguments: dict[str, Any], torch: ModuleType) 
     assert rates(PlateauLR(0.2, **arguments), losses) == theirs
 
 
-def test_all_but_plateau_are_pure() -> None:
-    for schedule in (ConstantLR(0.1), StepLR(0.1, 3), CosineLR(0.1, 20, warmup=5)):
-        forward = [schedule.lr(step, None) for step in range(30)]
-        assert [schedule.lr(step, 1.0) for step in reversed(range(30))] == forward[::-1]
-
-
 @pytest.mark.parametrize(
     ("make", "argument"),
     [
