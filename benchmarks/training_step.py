@@ -65,7 +65,7 @@ def make_batches(size: Size, count: int) -> list[SequenceBatch]:
 def train(size: Size, batches: list[SequenceBatch], **options: object) -> list[Report]:
     """The reports of a run of recurrio."""
     inputs = {"vocabulary_size": size.V, "embedding_size": size.I} if size.tokens else {"input_size": size.I}
-    model = SequenceModel(**inputs, hidden_size=size.H, output_size=size.V, loss=CrossEntropyLoss())
+    model = SequenceModel(**inputs, hidden_size=size.H, output_size=size.V, loss=CrossEntropyLoss(), seed=0)
     reports: list[Report] = []
     trainer = Trainer(model, Adam(LR), clip=CLIP, **options)
     trio.run(lambda: trainer.run(batches, on_report=reports.append))

@@ -149,7 +149,7 @@ def main() -> None:
     check_gradients(model, np.array([RECORD, RECORD]))
 
     print("\nCross-entropy and Adagrad, through channels: are the ones so far odd in number?")
-    model = Model(RNN(1, 16), Linear(16, 2))
+    model = Model(RNN(1, 16, seed=0), Linear(16, 2, seed=0))
     trio.run(train, model)
     inputs, targets = draw(np.random.default_rng(1), steps=8, lanes=1000)
     accuracy = (model.linear(model.rnn(inputs)[0]).argmax(axis=-1) == targets).mean()

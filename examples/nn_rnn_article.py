@@ -38,7 +38,7 @@ def main() -> None:
     x = rng.standard_normal((SEQ_LEN, BATCH, INPUT_SIZE), np.float32)
     h_0 = rng.standard_normal((NUM_LAYERS, BATCH, HIDDEN_SIZE), np.float32)
 
-    rnn = RNN(INPUT_SIZE, HIDDEN_SIZE, NUM_LAYERS)
+    rnn = RNN(INPUT_SIZE, HIDDEN_SIZE, NUM_LAYERS, seed=0)
     output, h_n = rnn(x, h_0)
     print(f"x      [seq_len, batch, input_size]       {x.shape}")
     print(f"h_0    [num_layers, batch, hidden_size]   {h_0.shape}")

@@ -8,24 +8,34 @@ last bit, normal ones to rounding, because torch computes their logarithm and co
 from __future__ import annotations
 
 import math
+import secrets
 
 import numpy as np
 
-from .checks import ArgumentError
+from .checks import check_count
 from .parameters import Array
 
-__all__ = ["TorchRandom"]
+__all__ = ["TorchRandom", "check_seed", "fresh_seed"]
 
 BLOCK = 16  # torch turns uniform numbers into normal ones by blocks of this size
+LARGEST_SEED = (1 << 32) - 1
+
+
+def check_seed(seed: int) -> int:
+    """`seed` as Python's int. Raises ArgumentError unless it is a whole number in 0 … 2³²−1."""
+    return check_count("seed", seed, 0, LARGEST_SEED)
+
+
+def fresh_seed() -> int:
+    """A seed from the operating system's entropy. No global generator has a part in it."""
+    return secrets.randbelow(LARGEST_SEED + 1)
 
 
 class TorchRandom:
     """A stream of random numbers from `seed`, a whole number in 0 … 2³²−1, as ``torch.manual_seed`` starts it."""
 
     def __init__(self, seed: int) -> None:
-        if type(seed) is not int or not 0 <= seed < 1 << 32:
-            raise ArgumentError("seed", "a whole number from 0 to 2**32 - 1", repr(seed))
-        self._words = np.random.RandomState(seed)
+        self._words = np.random.RandomState(check_seed(seed))
 
     def uniform(self, shape: tuple[int, ...], bound: float, dtype: np.dtype) -> Array:
         """Numbers in ``[−bound, bound)``, as ``torch.nn.init.uniform_``."""

@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+import json
 import os
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import safetensors
 import safetensors.numpy
 
+from .checks import ArgumentError, kind_of
 from .parameters import Array
 
 __all__ = ["WeightsError", "load_weights", "save_weights"]
+
+
+# What a file can hold of NumPy's dtypes.
+SAVED = frozenset(map(np.dtype, "efd?bhilqBHILQ"))
 
 
 class WeightsError(ValueError):
@@ -19,14 +28,16 @@ class WeightsError(ValueError):
 
 
 def save_weights(
-    path: str | os.PathLike[str], state_dict: dict[str, Array], metadata: dict[str, str] | None = None
+    path: str | os.PathLike[str], state_dict: Mapping[str, Array], metadata: dict[str, str] | None = None
 ) -> None:
     """Write `state_dict` and `metadata` to `path`, in place of what stood there.
 
-    The file is written under a temporary name beside `path`, synced, and renamed. Raises OSError.
+    The arrays can lie in memory in any way; their dtypes are floats of 16, 32 or 64 bits, integers and bool. The file
+    is written under a temporary name beside `path`, synced, and renamed. Raises OSError, and ArgumentError, which names
+    the entry, before anything is written.
     """
     target = Path(path)
-    content = safetensors.numpy.save(state_dict, metadata)
+    content = safetensors.numpy.save(_in_one_piece(state_dict), metadata)
     descriptor, temporary = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)  # mode 0600
     try:
         with os.fdopen(descriptor, "wb") as file:
@@ -47,12 +58,61 @@ def save_weights(
 def load_weights(path: str | os.PathLike[str]) -> tuple[dict[str, Array], dict[str, str]]:
     """The state dict and the metadata of the safetensors file at `path`.
 
-    Raises OSError where it cannot be read, WeightsError where it is no safetensors file.
+    Entries of float16 and bfloat16 become float32, which holds all their values; the others keep their dtypes. Raises
+    OSError where it cannot be read, WeightsError where it is no safetensors file or has a dtype that NumPy has not.
     """
     with open(path, "rb"):  # a missing file or a folder is the operating system's own error
         pass
     try:
         with safetensors.safe_open(path, framework="numpy") as file:
-            return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118 (no dict)
-    except (safetensors.SafetensorError, TypeError, AttributeError) as error:  # the last two: no such NumPy dtype
+            header = _Header(path)
+            names: list[str] = list(file.keys())
+            return {name: _read(file, name, header) for name in names}, file.metadata() or {}
+    except safetensors.SafetensorError as error:
         raise WeightsError(f"{os.fspath(path)}: not a safetensors file ({error})") from error
+
+
+def _in_one_piece(state_dict: Mapping[str, Array]) -> dict[str, Array]:
+    """The arrays as the writer takes them: by their address, whatever their strides and byte order say."""
+    if not isinstance(state_dict, Mapping):
+        raise ArgumentError("state_dict", "a dict of arrays", type(state_dict).__name__)
+    arrays = {}
+    for name, array in state_dict.items():
+        masked = isinstance(array, np.ma.MaskedArray)
+        if not isinstance(name, str):
+            raise ArgumentError("state_dict", "names that are strings", repr(name))
+        if not isinstance(array, np.ndarray) or masked or array.dtype.newbyteorder("=") not in SAVED:
+            raise ArgumentError(f"state_dict[{name!r}]", "an array of floats, integers or bool", kind_of(array))
+        arrays[name] = np.asarray(array, array.dtype.newbyteorder("="), order="C")  # a copy where it has to be one
+    return arrays
+
+
+class _Header:
+    """What a safetensors file says of its entries, in front of their bytes. The file is a valid one."""
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.path = path
+        with open(path, "rb") as file:
+            length = int.from_bytes(file.read(8), "little")
+            self.entries: dict[str, dict[str, Any]] = json.loads(file.read(length))
+        self.start = 8 + length
+
+    def bits(self, name: str) -> Array:
+        """The entry `name`, of bfloat16, as whole numbers of 16 bits."""
+        (first, end), shape = self.entries[name]["data_offsets"], self.entries[name]["shape"]
+        with open(self.path, "rb") as file:
+            file.seek(self.start + first)
+            return np.frombuffer(file.read(end - first), "<u2").reshape(shape)
+
+
+def _read(file: Any, name: str, header: _Header) -> Array:  # noqa: ANN401 (safetensors has no type for it)
+    dtype = header.entries[name]["dtype"]
+    if dtype == "BF16":
+        bits = header.bits(name).astype(np.uint32)
+        bits <<= 16  # bfloat16 is the upper half of a float32
+        return bits.view(np.float32)
+    try:
+        array: Array = file.get_tensor(name)
+    except (safetensors.SafetensorError, TypeError, AttributeError, KeyError) as error:
+        raise WeightsError(f"{os.fspath(header.path)}: {name} has the dtype {dtype}, which NumPy has not") from error
+    return array.astype(np.float32) if array.dtype == np.float16 else array

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from ..base.arena import Arena
-from ..base.checks import ArgumentError, check_array, check_count, check_dtype, check_tape
+from ..base.checks import ArgumentError, check_array, check_count, check_dtype, check_tape, check_unmasked
 from ..base.initializers import TorchRandom
 from ..base.module import Module
 from ..base.parameters import Array, Layout
@@ -62,20 +62,25 @@ class EmbeddingTape(NamedTuple):
 class Embedding(Module):
     """A row of a table for every token, as ``torch.nn.Embedding``.
 
-    The parameters are torch's N(0, 1) for the `seed`, or with None zeros; `dtype` is ``"float32"`` or ``"float64"``.
+    The parameters are torch's N(0, 1) for the `seed`, a whole number below 2³²; with None it is drawn afresh and kept
+    in ``seed``. `dtype` is ``"float32"`` or ``"float64"``. Raises ArgumentError.
     """
 
     def __init__(
-        self, num_embeddings: int, embedding_dim: int, *, dtype: DTypeLike = "float32", seed: int | None = 0
+        self,
+        num_embeddings: int,
+        embedding_dim: int,
+        *,
+        dtype: DTypeLike = "float32",
+        seed: int | None = None,
+        _draw: bool = True,
     ) -> None:
-        check_count("num_embeddings", num_embeddings)
-        check_count("embedding_dim", embedding_dim)
-        self.num_embeddings, self.embedding_dim, self.dtype = num_embeddings, embedding_dim, check_dtype(dtype)
+        self.num_embeddings = check_count("num_embeddings", num_embeddings)
+        self.embedding_dim = check_count("embedding_dim", embedding_dim)
+        self.dtype = check_dtype(dtype)
         self.layout = Layout()
-        self.layout.add("weight", num_embeddings, embedding_dim)
-        self.parameters = np.zeros(self.layout.size, self.dtype)
-        if seed is not None:
-            self.initialise(TorchRandom(seed))
+        self.layout.add("weight", self.num_embeddings, self.embedding_dim)
+        self._fill(seed, _draw)
 
     def initialise(self, random: TorchRandom) -> None:
         """Draw the table as torch does."""
@@ -93,6 +98,7 @@ class Embedding(Module):
 
     def forward(self, tokens: Array) -> tuple[Array, EmbeddingTape]:
         """The rows ``(…, I)`` for `tokens` ``(…)`` in ``0…V−1``, and the tape for `backward`. Raises ArgumentError."""
+        check_unmasked("tokens", tokens)
         tokens = np.array(tokens)
         check_tokens("tokens", tokens, self.num_embeddings)
         return self.layout.views(self.parameters)["weight"][tokens], EmbeddingTape(tokens)

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import DTypeLike
 
-from ..base.checks import ArgumentError, check_array, check_count, check_dtype, check_tape
+from ..base.checks import ArgumentError, check_array, check_count, check_dtype, check_flag, check_tape
 from ..base.initializers import TorchRandom
 from ..base.module import Module
 from ..base.parameters import Array, Layout
@@ -47,7 +47,8 @@ class LinearTape(NamedTuple):
 class Linear(Module):
     """``y = W·x + b`` over the last axis, as ``torch.nn.Linear``.
 
-    The parameters are torch's for the `seed`, or with None zeros; `dtype` is ``"float32"`` or ``"float64"``.
+    The parameters are torch's for the `seed`, a whole number below 2³²; with None it is drawn afresh and kept in
+    ``seed``. `dtype` is ``"float32"`` or ``"float64"``. Raises ArgumentError.
     """
 
     def __init__(
@@ -57,17 +58,15 @@ class Linear(Module):
         bias: bool = True,
         *,
         dtype: DTypeLike = "float32",
-        seed: int | None = 0,
+        seed: int | None = None,
+        _draw: bool = True,
     ) -> None:
-        check_count("in_features", in_features)
-        check_count("out_features", out_features)
-        self.in_features, self.out_features, self.bias = in_features, out_features, bias
-        self.dtype = check_dtype(dtype)
+        self.in_features = check_count("in_features", in_features)
+        self.out_features = check_count("out_features", out_features)
+        self.bias, self.dtype = check_flag("bias", bias), check_dtype(dtype)
         self.layout = Layout()
-        self.layout.add("matrix", out_features, bias + in_features)
-        self.parameters = np.zeros(self.layout.size, self.dtype)
-        if seed is not None:
-            self.initialise(TorchRandom(seed))
+        self.layout.add("matrix", self.out_features, self.bias + self.in_features)
+        self._fill(seed, _draw)
 
     def initialise(self, random: TorchRandom) -> None:
         """Draw the parameters as torch does: uniform in ``±1/√I``, the weight first."""

@@ -11,26 +11,33 @@ Layers that differ in width have lists of L·D arrays ``(B, P)`` for ``h_n`` and
 
 from __future__ import annotations
 
-import math
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
-from typing import Generic, NamedTuple, TypeVar
+from collections.abc import Sequence
+from typing import Any, Generic, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import DTypeLike
 
-from ..base.checks import ArgumentError, check_array, check_dtype, check_tape, count_parts
+from ..base.checks import (
+    ArgumentError,
+    check_array,
+    check_dtype,
+    check_flag,
+    check_tape,
+    check_unmasked,
+    count_parts,
+)
 from ..base.columns import copy_columns
-from ..base.initializers import TorchRandom
-from ..base.module import Module
-from ..base.parameters import Array, Layout
+from ..base.copying import Uncopied
+from ..base.parameters import Array
 from ..base.ranks import lockstep
 from ..cells.buffers import State
 from ..cells.masks import Masks, check_lengths
 from ..cells.rnn import NONLINEARITIES
 from .stack import Stack, StackWorkspace
+from .stack_parameters import StackParameters
 
-__all__ = ["GRU", "LSTM", "RNN", "LSTMState", "Recurrent", "StackParameters", "Tape"]
+__all__ = ["GRU", "LSTM", "RNN", "LSTMState", "Recurrent", "Tape"]
 
 Part = Array | list[Array]
 
@@ -45,11 +52,11 @@ class LSTMState(NamedTuple):
 S = TypeVar("S")
 
 
-class Tape:
+class Tape(Uncopied):
     """What `Recurrent.forward` leaves for `Recurrent.backward`: the workspace of one pass.
 
     Given to another `forward` with an `x` of the same shape it is used again, so that nothing is allocated. The
-    backward pass of the pass before is then no longer possible.
+    backward pass of the pass before is then no longer possible. It cannot be copied.
     """
 
     def __init__(self, workspace: StackWorkspace, batched: bool) -> None:
@@ -57,40 +64,12 @@ class Tape:
         self.number = workspace.passes
 
 
-class StackParameters(Module):
-    """The parameters of a stack of recurrent layers, torch's for the `seed`, or with None zeros."""
-
-    def __init__(self, stack: Stack, seed: int | None) -> None:
-        self.stack, self.dtype = stack, stack.dtype
-        self.layout = Layout()
-        stack.add_to(self.layout)
-        self.parameters = np.zeros(self.layout.size, self.dtype)
-        if seed is not None:
-            self.initialise(TorchRandom(seed))
-
-    def initialise(self, random: TorchRandom) -> None:
-        """Draw the parameters as torch does: uniform in ``±1/√H`` of each layer, in the order of the state dict."""
-        bounds = {name: 1 / math.sqrt(size.hidden_size) for name, size in self.stack.names}
-        self.load_state_dict(
-            {
-                name: random.uniform(array.shape, bounds[name.split("_", 2)[2]], self.dtype)
-                for name, array in self.state_dict().items()
-            }
-        )
-
-    def _to_torch(self, views: dict[str, Array]) -> dict[str, Array]:
-        return self.stack.to_torch(self.stack.weights(views))
-
-    def _from_torch(self, views: dict[str, Array], named: Mapping[str, Array]) -> None:
-        self.stack.from_torch(self.stack.weights(views), dict(named))
-
-
 class Recurrent(StackParameters, Generic[S]):
     """What the three layers have in common: the passes, and the checks at the door. `S` is the type of the state."""
 
     def __init__(self, stack: Stack, batch_first: bool, seed: int | None) -> None:
         super().__init__(stack, seed)
-        self.batch_first = batch_first
+        self.batch_first = check_flag("batch_first", batch_first)
 
     @abstractmethod
     def _split(self, name: str, state: S) -> tuple[Part, ...]:
@@ -183,7 +162,7 @@ class Recurrent(StackParameters, Generic[S]):
         carried = self._state_in("state", state, columns.shape[1], batched)
         weights = self.stack.weights(self.layout.views(self.parameters))
         columns = self.stack.step(weights, columns, carried)
-        return (columns.T if batched else columns[:, 0]), self._state_out(carried, batched)
+        return np.ascontiguousarray(columns.T if batched else columns[:, 0]), self._state_out(carried, batched)
 
     def _workspace_of(self, tape: Tape) -> StackWorkspace:
         check_tape(tape, Tape)
@@ -214,6 +193,8 @@ class Recurrent(StackParameters, Generic[S]):
     def _check_masks(
         self, steps: int, lanes: int, batched: bool, lengths: Array | None, reset: Array | None
     ) -> tuple[Array | None, Array | None]:
+        check_unmasked("lengths", lengths)
+        check_unmasked("reset", reset)
         if lengths is not None:
             lengths = np.atleast_1d(lengths)
             check_lengths(lengths, steps, lanes)
@@ -255,7 +236,8 @@ class RNN(Recurrent[Part]):
 
     `hidden_size` H is one width or one for each of the `num_layers` layers; `nonlinearity` φ ``"tanh"``, ``"relu"`` or
     ``"sigmoid"``; `dropout` the probability that an output is dropped on its way to the next layer; `dtype`
-    ``"float32"`` or ``"float64"``. The parameters are torch's for the `seed`, or with None zeros.
+    ``"float32"`` or ``"float64"``. The parameters are torch's for the `seed`, a whole number below 2³²; with None it is
+    drawn afresh and kept in ``seed``. Raises ArgumentError.
     """
 
     def __init__(
@@ -270,7 +252,7 @@ class RNN(Recurrent[Part]):
         bidirectional: bool = False,
         *,
         dtype: DTypeLike = "float32",
-        seed: int | None = 0,
+        seed: int | None = None,
     ) -> None:
         if nonlinearity not in NONLINEARITIES:
             raise ArgumentError("nonlinearity", f"one of {', '.join(NONLINEARITIES)}", repr(nonlinearity))
@@ -278,6 +260,9 @@ class RNN(Recurrent[Part]):
         sizes = (input_size, hidden_size, num_layers)
         stack = Stack(cell, *sizes, bias, dropout, bidirectional, dtype=check_dtype(dtype).name)
         super().__init__(stack, batch_first, seed)
+
+    def _arguments(self) -> dict[str, Any]:
+        return {**super()._arguments(), **self.stack.cell.options}
 
     def _split(self, name: str, state: Part) -> tuple[Part, ...]:
         return (state,)
@@ -304,7 +289,7 @@ class LSTM(Recurrent[LSTMState]):
         proj_size: int = 0,
         *,
         dtype: DTypeLike = "float32",
-        seed: int | None = 0,
+        seed: int | None = None,
     ) -> None:
         sizes = (input_size, hidden_size, num_layers)
         stack = Stack("lstm", *sizes, bias, dropout, bidirectional, proj_size, check_dtype(dtype).name)
@@ -336,7 +321,7 @@ class GRU(Recurrent[Part]):
         bidirectional: bool = False,
         *,
         dtype: DTypeLike = "float32",
-        seed: int | None = 0,
+        seed: int | None = None,
     ) -> None:
         sizes = (input_size, hidden_size, num_layers)
         stack = Stack("gru", *sizes, bias, dropout, bidirectional, dtype=check_dtype(dtype).name)

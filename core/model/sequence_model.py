@@ -7,6 +7,7 @@ flight at once.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -22,8 +23,8 @@ from ..base.ranks import Rank, lockstep
 from ..cells.buffers import State
 from ..layers.embedding import Embedding
 from ..layers.linear import Linear
-from ..layers.recurrent import StackParameters
 from ..layers.stack import Stack
+from ..layers.stack_parameters import StackParameters
 from ..losses.loss import CrossEntropyLoss, Loss, MSELoss, loss_from_config
 from .batch import SequenceBatch
 from .network import OUTPUTS, Network
@@ -44,11 +45,11 @@ class SequenceModel(Module):
       outputs over the steps.
     - `loss`: by default cross-entropy for tokens, mean squared error for features.
     - `seed` of the initial parameters, which are those of torch's ``Embedding``, ``LSTM`` (or another) and ``Linear``
-      made in that order; with None they are zeros, to be loaded.
+      made in that order: a whole number below 2³². With None it is drawn afresh, and kept in ``seed``.
 
-    ``parameters`` is the flat vector ``(size,)``; ``config`` makes the same model again. A state is a list, over layers
-    and directions in torch's order, of tuples of columns ``(units, B)``: ``(h, c)`` for an LSTM, else ``(h,)``. Raises
-    ArgumentError.
+    ``parameters`` is the flat vector ``(size,)``; ``config`` has the other arguments as plain JSON. A state is a list,
+    over layers and directions in torch's order, of tuples of columns ``(units, B)``: ``(h, c)`` for an LSTM, else
+    ``(h,)``. Raises ArgumentError.
     """
 
     def __init__(
@@ -68,18 +69,19 @@ class SequenceModel(Module):
         output: str = "steps",
         loss: Loss | Mapping[str, Any] | None = None,
         dtype: DTypeLike = "float32",
-        seed: int | None = 0,
+        seed: int | None = None,
+        _draw: bool = True,
     ) -> None:
         if (vocabulary_size is None) == (input_size is None):
             raise ArgumentError("vocabulary_size", "either it or input_size", (vocabulary_size, input_size))
         if vocabulary_size is not None:
-            check_count("vocabulary_size", vocabulary_size)
-            check_count("embedding_size", embedding_size)
+            vocabulary_size = check_count("vocabulary_size", vocabulary_size)
+        embedding_size = check_count("embedding_size", embedding_size)
         if output_size is None:
             output_size = vocabulary_size
         if output_size is None:
             raise ArgumentError("output_size", "a whole number of at least 1 where the inputs are features", None)
-        check_count("output_size", output_size)
+        output_size = check_count("output_size", output_size)
         if output not in OUTPUTS:
             raise ArgumentError("output", f"one of {', '.join(OUTPUTS)}", repr(output))
         if loss is None:
@@ -92,21 +94,16 @@ class SequenceModel(Module):
         features = embedding_size if input_size is None else input_size
         sizes = (features, hidden_size, num_layers)
         stack = Stack(cell, *sizes, bias, dropout, bidirectional, proj_size, dtype)
+        recurrent = StackParameters(stack, draw=False)
         self.config: dict[str, Any] = {
             "vocabulary_size": vocabulary_size,
-            "input_size": input_size,
+            **recurrent._arguments(),
+            "input_size": None if input_size is None else stack.sizes[0].input_size,
             "embedding_size": embedding_size,
-            "hidden_size": hidden_size if isinstance(hidden_size, int) else list(hidden_size),
-            "num_layers": num_layers,
             "cell": cell,
-            "bias": bias,
-            "dropout": dropout,
-            "bidirectional": bidirectional,
-            "proj_size": proj_size,
             "output_size": output_size,
             "output": output,
             "loss": loss.config,
-            "dtype": dtype,
         }
         self.dtype, self.layout = stack.dtype, Layout()
         self.network = Network(stack, vocabulary_size, output_size, output, loss, self.layout)
@@ -115,18 +112,50 @@ class SequenceModel(Module):
         # The layers as users know them, on slices of the one vector.
         self._layers: dict[str, Module] = {}
         if vocabulary_size is not None:
-            self._layers["embedding"] = Embedding(vocabulary_size, embedding_size, dtype=dtype, seed=None)
-        self._layers["rnn"] = StackParameters(stack, None)
-        self._layers["head"] = Linear(stack.output_size, output_size, dtype=dtype, seed=None)
+            self._layers["embedding"] = Embedding(vocabulary_size, embedding_size, dtype=dtype, _draw=False)
+        self._layers["rnn"] = recurrent
+        self._layers["head"] = Linear(stack.output_size, output_size, dtype=dtype, _draw=False)
         for name, layer in self._layers.items():
             self.layout.extend(layer.layout, f"{name}.")
-        self.parameters = np.zeros(self.layout.size, self.dtype)
-        start = 0
+        self._fill(seed, _draw)
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> SequenceModel:
+        """The model of a ``config``, with parameters that are zeros: to be loaded, or only to compute with others.
+
+        A ``"seed"`` in it is kept, and nothing is drawn.
+        """
+        return cls(**config, _draw=False)
+
+    @property
+    def parameters(self) -> Array:
+        """The flat vector ``(size,)``. One that is set takes its place, and is not copied."""
+        return self._parameters
+
+    @parameters.setter
+    def parameters(self, flat: Array) -> None:
+        check_array("parameters", flat, (self.layout.size,), self.dtype)
+        self._parameters, start = flat, 0
         for layer in self._layers.values():
-            layer.parameters = self.parameters[start : start + layer.layout.size]
+            layer.parameters = flat[start : start + layer.layout.size]
             start += layer.layout.size
-        if seed is not None:
-            self.initialise(TorchRandom(seed))
+
+    def __getstate__(self) -> dict[str, Any]:
+        # The parameters of the layers are views, which copying would tear off the vector: they are made again.
+        layers = {name: copy.copy(layer) for name, layer in self._layers.items()}
+        for layer in layers.values():
+            layer.parameters = layer.parameters[:0]
+        return {**self.__dict__, "_layers": layers}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self.parameters = self._parameters
+
+    def _arguments(self) -> dict[str, Any]:
+        loss, default = self.network.loss, MSELoss() if self.vocabulary_size is None else CrossEntropyLoss()
+        size = self.network.output_size
+        own = {"loss": None if loss == default else loss, "output_size": None if size == self.vocabulary_size else size}
+        return {**self.config, **own}
 
     def initialise(self, random: TorchRandom) -> None:
         """Draw the parameters of the layers in their order."""
@@ -217,7 +246,7 @@ class SequenceModel(Module):
         carried = self._copy(state, len(inputs))
         columns = network.stack.step(network.stack.weights(views, "rnn."), columns, carried)
         head = views["head.matrix"]
-        return (head[:, 1:] @ columns + head[:, :1]).T, carried
+        return np.ascontiguousarray((head[:, 1:] @ columns + head[:, :1]).T), carried
 
     def _copy(self, state: list[State] | None, lanes: int, *, fresh: bool = False) -> list[State]:
         """A copy of `state` that a pass may move on. Raises ArgumentError."""

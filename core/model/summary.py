@@ -11,8 +11,9 @@ from ..cells.buffers import LayerSize
 from ..cells.table import CELLS
 from ..layers.embedding import Embedding
 from ..layers.linear import Linear
-from ..layers.recurrent import Recurrent, StackParameters
+from ..layers.recurrent import Recurrent
 from ..layers.stack import Stack
+from ..layers.stack_parameters import StackParameters
 from .sequence_model import SequenceModel
 
 __all__ = ["summary"]

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from ..base.checks import ArgumentError
+from ..base.checks import ArgumentError, check_count, check_number
 from ..base.safetensors import WeightsError, load_weights, save_weights
 from ..model.sequence_model import SequenceModel
 from .vocabulary import ByteVocabulary, CharVocabulary, Vocabulary
@@ -26,6 +26,9 @@ class TextModel:
             raise ValueError(f"vocabulary: expected {model.vocabulary_size} symbols, got {len(vocabulary)}")
         self.model, self.vocabulary = model, vocabulary
 
+    def __repr__(self) -> str:
+        return f"TextModel({self.model!r}, {type(self.vocabulary).__name__} of {len(self.vocabulary)} symbols)"
+
     def save(self, path: str | os.PathLike[str], training: dict[str, object] | None = None) -> None:
         """Write a safetensors file: weights under torch's names; configuration and vocabulary as metadata.
 
@@ -34,7 +37,8 @@ class TextModel:
         vocabulary: dict[str, str] = {"kind": self.vocabulary.kind}
         if isinstance(self.vocabulary, CharVocabulary):
             vocabulary["characters"] = self.vocabulary.characters
-        metadata = {"model": self.model.config, "vocabulary": vocabulary, "training": training or {}}
+        model = {**self.model.config, "seed": self.model.seed}
+        metadata = {"model": model, "vocabulary": vocabulary, "training": training or {}}
         metadata_json = {name: json.dumps(value) for name, value in metadata.items()}
         save_weights(path, self.model.state_dict(), {"format": "recurrio-text-1", **metadata_json})
 
@@ -49,7 +53,7 @@ class TextModel:
             about = json.loads(metadata["vocabulary"])
             vocabulary: Vocabulary
             vocabulary = ByteVocabulary() if about["kind"] == "bytes" else CharVocabulary(about["characters"])
-            model = SequenceModel(**json.loads(metadata["model"]), seed=None)
+            model = SequenceModel.from_config(json.loads(metadata["model"]))
             model.load_state_dict(weights)
             return cls(model, vocabulary)
         except (KeyError, TypeError, ValueError) as error:
@@ -63,10 +67,8 @@ class TextModel:
         `temperature` divides the logits; 0 takes the likeliest. An empty prompt starts from a line break. With a
         byte vocabulary the bytes of one character come out together.
         """
-        if length < 0:
-            raise ValueError(f"length: expected at least 0, got {length}")
-        if not (np.isfinite(temperature) and temperature >= 0):
-            raise ValueError(f"temperature: expected a finite number of at least 0, got {temperature}")
+        length = check_count("length", length, 0)
+        temperature = check_number("temperature", temperature, 0)
         model, state = self.model, None
         tokens = self.vocabulary.encode(prompt or "\n")
         for token in tokens[:-1]:

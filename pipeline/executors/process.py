@@ -61,7 +61,7 @@ class RemoteRank:
     passes: ClassVar[tuple[str, ...]] = ("forward", "backward", "weight_gradient")
 
     def __init__(self, arguments: dict[str, Any], rank: Rank, arena: Arena, memory: Array) -> None:
-        model = SequenceModel(**arguments["model"], seed=None)
+        model = SequenceModel.from_config(arguments["model"])
         steps, widths, shard, workspace = (arguments[name] for name in ("steps", "widths", "shard", "workspace"))
         shared = RunMemory(model, widths, **arguments["counts"], arena=Arena(memory))
         self._batch = _Batch(model, steps, widths[shard], arena)

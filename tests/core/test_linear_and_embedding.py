@@ -14,7 +14,7 @@ X, TOKENS = np.random.default_rng(0).standard_normal((5, 2, 3)).astype(np.float3
 
 
 def test_a_tape_keeps_what_the_forward_pass_has_read() -> None:
-    linear, x = Linear(3, 4), X.copy()
+    linear, x = Linear(3, 4, seed=0), X.copy()
     y, tape = linear.forward(x)
     expected = linear.backward(tape, y)
     linear.parameters *= 2  # an update meanwhile
@@ -23,7 +23,7 @@ def test_a_tape_keeps_what_the_forward_pass_has_read() -> None:
     assert np.array_equal(d_x, expected[0])
     assert all(np.array_equal(gradients[name], expected[1][name]) for name in expected[1])
 
-    table, tokens = Embedding(6, 3), TOKENS.copy()
+    table, tokens = Embedding(6, 3, seed=0), TOKENS.copy()
     rows, rows_tape = table.forward(tokens)
     before = table.backward(rows_tape, rows)["weight"]
     tokens.fill(0)
@@ -35,7 +35,7 @@ def test_a_dtype_may_be_numpys_own(dtype: Any) -> None:  # noqa: ANN401
     assert Linear(3, 4, dtype=dtype).parameters.dtype == Embedding(6, 3, dtype=dtype).parameters.dtype == np.float64
 
 
-LINEAR, TABLE = Linear(3, 4), Embedding(6, 3)
+LINEAR, TABLE = Linear(3, 4, seed=0), Embedding(6, 3, seed=0)
 Y, TAPE = LINEAR.forward(X)
 ROWS, ROWS_TAPE = TABLE.forward(TOKENS)
 

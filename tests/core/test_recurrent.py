@@ -112,7 +112,7 @@ def test_single_steps_equal_one_pass(case: tuple[Any, ...]) -> None:
 @pytest.mark.parametrize("bidirectional", [False, True])
 @pytest.mark.parametrize("cell", CELLS)
 def test_a_reset_starts_a_sequence_of_its_own(cell: str, bidirectional: bool) -> None:
-    layer = CELLS[cell](3, 4, 1, bidirectional=bidirectional, dtype="float64")
+    layer = CELLS[cell](3, 4, 1, bidirectional=bidirectional, dtype="float64", seed=0)
     x, reset = np.random.default_rng(0).standard_normal((9, 1, 3)), np.zeros((9, 1), bool)
     reset[[4, 7]] = True
     alone = [layer(piece)[0] for piece in np.split(x, [4, 7])]
@@ -121,7 +121,7 @@ def test_a_reset_starts_a_sequence_of_its_own(cell: str, bidirectional: bool) ->
 
 @pytest.mark.parametrize("cell", CELLS)
 def test_two_tapes_in_flight_do_not_touch_each_other(cell: str) -> None:
-    layer = CELLS[cell](3, 4, 2, bidirectional=True)
+    layer = CELLS[cell](3, 4, 2, bidirectional=True, seed=0)
     x, y = np.random.default_rng(0).standard_normal((2, 5, 3, 3)).astype(np.float32)
     d_output = np.ones((5, 3, layer.stack.output_size), np.float32)
     expected = [layer.backward(layer.forward(z)[2], d_output) for z in (x, y)]
@@ -164,7 +164,7 @@ def test_a_tape_of_another_layer_is_refused() -> None:
 
 
 def test_a_tape_used_again_is_the_same_memory_and_ends_the_old_one() -> None:
-    layer = LSTM(3, 4)
+    layer = LSTM(3, 4, seed=0)
     x = np.ones((5, 2, 3), np.float32)
     output, _, first = layer.forward(x)
     again, _, second = layer.forward(x, tape=first)
@@ -180,7 +180,7 @@ def test_a_tape_used_again_is_the_same_memory_and_ends_the_old_one() -> None:
 @pytest.mark.parametrize("cell", CELLS)
 def test_nothing_is_allocated_that_grows_with_the_steps(cell: str) -> None:
     def peaks(steps: int) -> list[int]:
-        layer = CELLS[cell](8, 16)
+        layer = CELLS[cell](8, 16, seed=0)
         _, _, tape = layer.forward(np.ones((steps, 4, 8), np.float32))
         workspace, weights = tape.workspace, layer.stack.weights(layer.layout.views(layer.parameters))
         gradient = layer.stack.weights(layer.layout.views(np.empty_like(layer.parameters)))
@@ -220,7 +220,7 @@ def test_dropout_needs_an_rng_and_keeps_the_mean(cell: str) -> None:
 
 
 def test_widths_by_layer() -> None:
-    layer = LSTM(3, [6, 4, 5], num_layers=3)
+    layer = LSTM(3, [6, 4, 5], num_layers=3, seed=0)
     output, state = layer(np.ones((7, 2, 3), np.float32))
     assert output.shape == (7, 2, 5)
     assert [part.shape for part in state.hidden] == [(2, 6), (2, 4), (2, 5)]
@@ -276,7 +276,7 @@ def test_wrong_arguments_are_named(wrong: str) -> None:
 
 
 def test_wrong_gradients_and_states_are_named() -> None:
-    layer = LSTM(3, 4)
+    layer = LSTM(3, 4, seed=0)
     output, state, tape = layer.forward(X)
     with pytest.raises(ArgumentError, match=r"d_output: expected a float32 array \(T, B, 4\)"):
         layer.backward(tape, output[:, :, :3])
@@ -326,7 +326,7 @@ def test_a_dtype_may_be_numpys_own(dtype: Any) -> None:  # noqa: ANN401
 
 
 def test_load_state_dict_names_every_problem_and_changes_nothing() -> None:
-    layer = LSTM(3, 4)
+    layer = LSTM(3, 4, seed=0)
     before, named = layer.parameters.copy(), layer.state_dict()
     del named["bias_ih_l0"]
     named["weight_ih_l1"] = named["weight_ih_l0"]
