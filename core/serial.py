@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
-import threadpoolctl
-
+from .base.blas import blas_threads as blas_limit
 from .base.checks import ArgumentError, check_count
 from .model.batch import SequenceBatch
 from .model.sequence_model import SequenceModel
@@ -56,8 +55,7 @@ def train(
 
 def run(state: TrainingState, batches: Iterable[SequenceBatch], *, blas_threads: int = 1) -> Iterator[Step]:
     """Train on, from `state`; see `train`. The state is that after each batch when its `Step` is yielded."""
-    blas_threads = check_count("blas_threads", blas_threads)
-    model, blas = state.model, threadpoolctl.ThreadpoolController()
+    blas_threads, model = check_count("blas_threads", blas_threads), state.model
     first, shards = True, list[Shard]()
     for batch in batches:
         model.network.check(batch)
@@ -73,7 +71,7 @@ def run(state: TrainingState, batches: Iterable[SequenceBatch], *, blas_threads:
         state.enter(memory)  # somebody may have changed the model in between
         number = state.applied
         version, total, loss = planned_version(number, state.delay), model.network.total(batch), 0.0
-        with blas.limit(limits=blas_threads, user_api="blas"):
+        with blas_limit(blas_threads):
             for part, shard in zip(parts, shards, strict=True):
                 loss += shard.forward(0, version % len(rows), number, batch.lanes(part))
                 shard.backward(0, 1 / total)

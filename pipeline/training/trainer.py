@@ -7,13 +7,13 @@ from contextlib import asynccontextmanager, suppress
 
 import trio
 
+from ...core.base.blas import blas_threads as blas_limit
 from ...core.base.checks import ArgumentError, check_count, check_number
 from ...core.model.sequence_model import SequenceModel
 from ...core.optim.optimizer import Optimizer
 from ...core.optim.schedules import Schedule
 from ...core.optim.updater import Updater
 from ...core.training_state import TrainingState
-from ..executors.blas import blas_threads as blas_limit
 from ..executors.chooser import check_executor
 from ..flow.group import open_group
 from ..observe.reports import Report

@@ -14,11 +14,11 @@ import numpy as np
 import pytest
 
 from recurrio.core import Adam, SequenceBatch, SequenceModel
+from recurrio.core.base.blas import blas_threads
 from recurrio.core.optim.updater import Updater
 from recurrio.core.training_state import TrainingState
 from recurrio.pipeline import Report, Trainer
 from recurrio.pipeline.executors import rank_group as team
-from recurrio.pipeline.executors.blas import blas_threads
 from recurrio.pipeline.executors.executor import Work
 from recurrio.pipeline.executors.process import ProcessExecutor
 from recurrio.pipeline.executors.rank_group import WorkerError

@@ -14,10 +14,10 @@ import threadpoolctl
 import trio
 
 from recurrio.core import Adagrad, Adam, NonFiniteError, SequenceBatch, SequenceModel, StepLR
+from recurrio.core.base.blas import blas_threads
 from recurrio.core.model.shard import Shard
 from recurrio.core.serial import Step, train
 from recurrio.pipeline import Report, Trainer
-from recurrio.pipeline.executors.blas import blas_threads
 from recurrio.pipeline.executors.chooser import EXECUTORS
 from recurrio.pipeline.executors.inline import InlinePlace
 

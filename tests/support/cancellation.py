@@ -19,10 +19,10 @@ import pytest
 import trio
 
 from recurrio.core import SGD, SequenceBatch, SequenceModel
+from recurrio.core.base import blas
 from recurrio.core.model.shard import Shard
 from recurrio.core.serial import train
 from recurrio.pipeline import Report, Trainer
-from recurrio.pipeline.executors import blas
 from recurrio.pipeline.executors.chooser import Chooser
 from recurrio.pipeline.executors.rank_group import RankGroup
 from recurrio.pipeline.executors.thread import ThreadPlace
