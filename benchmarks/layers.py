@@ -21,7 +21,8 @@ import trio
 from layer_team import LayerArrays, LayerMember
 
 from recurrio.core import GRU, LSTM, RNN
-from recurrio.pipeline.executors.rank_group import RankGroup, SharedMemory
+from recurrio.pipeline.executors.rank_group import RankGroup
+from recurrio.pipeline.executors.shared_memory import SharedMemory
 
 SIZES = [(32, 1, 16, 32), (32, 8, 16, 32), (64, 16, 32, 64), (64, 32, 64, 128), (64, 32, 128, 256), (64, 64, 256, 512)]
 CELLS = {"RNN": (RNN, torch.nn.RNN), "LSTM": (LSTM, torch.nn.LSTM), "GRU": (GRU, torch.nn.GRU)}

@@ -30,7 +30,7 @@ def check_executor(plan: Plan) -> None:
     if plan.executor not in EXECUTORS:
         raise ArgumentError("executor", f"one of {', '.join([AUTO, *EXECUTORS])}", repr(plan.executor))
     if why := EXECUTORS[plan.executor].refuses(plan):
-        raise ValueError(f"executor: {plan.executor!r} cannot be used here, {why}; use {AUTO!r}")
+        raise ValueError(f"executor: {plan.executor!r} cannot be used here: {why}; use {AUTO!r}")
 
 
 def candidates(plan: Plan, *, long: bool, several: bool = True) -> list[str]:
@@ -74,7 +74,7 @@ class Chooser:
     def next(self, done: int) -> tuple[str, int | None]:
         """The executor for the batches from number `done` on, and how many of them."""
         if len(self._left) == 1 and not self._seconds:
-            self.choice = self._named(self._left[0]) + self._said_of_failures()
+            self.choice = self._named(self._left[0]) + self._said_of_others()
             return self._left[0], None
         if len(self._left) == 1 and EXECUTORS[self._left[0]].starts_slowly and self._steps is not None:
             rest = (self._steps - done) * min(self._seconds.values())
@@ -84,7 +84,7 @@ class Chooser:
             return self._left.pop(0), self._trial
         best = min(self._seconds, key=self._seconds.__getitem__)
         times = ", ".join(f"{name} {1e3 * time:.2f}" for name, time in self._seconds.items())
-        self.choice = f"{self._named(best)}, measured: {times} ms a step{self._said_of_failures()}"
+        self.choice = f"{self._named(best)}, measured: {times} ms a step{self._said_of_others()}"
         return best, None
 
     def failed(self, executor: str, error: Exception) -> bool:
@@ -111,5 +111,10 @@ class Chooser:
         count = EXECUTORS[executor].workers(self._plan)
         return f"{executor}, {count} worker{'s' if count > 1 else ''}"
 
-    def _said_of_failures(self) -> str:
-        return "".join(f"; {name} cannot start: {why}" for name, why in self._failures.items())
+    def _said_of_others(self) -> str:
+        said = [f"; {name} cannot start: {why}" for name, why in self._failures.items()]
+        for name, executor in EXECUTORS.items():
+            worth_it = self._plan.executor == AUTO and min(processors(), executor.workers(self._plan)) > 1
+            if worth_it and (why := executor.refuses(self._plan)) is not None:
+                said.append(f"; {name} cannot be used: {why}")
+        return "".join(said)

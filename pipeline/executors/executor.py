@@ -24,7 +24,8 @@ class Work(NamedTuple):
 class Executor(Protocol):
     """Where the shards of a run are computed: a class, and one of it for a run.
 
-    ``places`` compute the shards, with what is in ``memory``. Whoever has made one closes it.
+    ``places`` compute the shards, with what is in ``memory``. Whoever has made one closes it,
+    takes what is wanted out of its memory, and releases that.
     """
 
     name: ClassVar[str]
@@ -55,4 +56,8 @@ class Executor(Protocol):
 
     def close(self) -> None:
         """End the workers; nothing writes into the memory any more. Twice is once."""
+        ...
+
+    def release(self) -> None:
+        """Give the memory back, after `close`; nobody may read it any more."""
         ...

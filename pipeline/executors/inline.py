@@ -84,3 +84,6 @@ class InlineExecutor:
 
     def close(self) -> None:
         """See `Executor`."""
+
+    def release(self) -> None:
+        """See `Executor`."""

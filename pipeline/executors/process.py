@@ -23,7 +23,8 @@ from ..plan.messages import Ticket
 from ..plan.plan import Plan
 from .executor import Work
 from .place import Place
-from .rank_group import Meeting, RankGroup, SharedMemory, supported
+from .rank_group import Meeting, RankGroup, obstacle
+from .shared_memory import SharedMemory
 
 __all__ = ["ProcessExecutor", "ProcessPlace", "RemoteRank"]
 
@@ -152,7 +153,7 @@ class ProcessExecutor:
     @staticmethod
     def refuses(plan: Plan) -> str | None:
         """See `Executor`."""
-        return None if supported() else "it takes Linux on x86-64"
+        return obstacle()
 
     @staticmethod
     def workers(plan: Plan) -> int:
@@ -172,7 +173,7 @@ class ProcessExecutor:
             "counts": counts,
         }
         with ExitStack() as stack:
-            shared = SharedMemory(dry.size)
+            self._shared = shared = SharedMemory(dry.size)
             stack.callback(shared.close)
             layout = _Layout(work, Arena(shared.array))
             self.memory = layout.memory
@@ -202,3 +203,7 @@ class ProcessExecutor:
     def close(self) -> None:
         """See `Executor`."""
         self._close.close()
+
+    def release(self) -> None:
+        """See `Executor`. Nobody has to wait until the last array in the shared memory is gone."""
+        self._shared.release()

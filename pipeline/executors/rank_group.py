@@ -3,8 +3,8 @@
 The processes share one block of memory. Ranks meet twice a time step or so, which no operating system's wake-up is
 fast enough for: a rank that waits looks at the counters of the others again and again. Between jobs a worker looks
 for `PATIENCE` seconds, then sleeps until its pipe wakes it; an idle team costs nothing. Rank 0 writes its result to a
-pipe, so whoever waits for a team can wait for much else as well. A worker ends when its pipe does, so none outlives
-the trainer.
+pipe, so whoever waits for a team can wait for much else as well. A worker ends when its pipe does, and the kernel ends
+it with the trainer, so none outlives that.
 
 What a team computes is up to a *member*: an object that every rank makes from the same arguments, by the same
 class, in the same memory, and whose methods are passes (see `recurrio.core.base.ranks`).
@@ -12,17 +12,17 @@ class, in the same memory, and whose methods are passes (see `recurrio.core.base
 
 from __future__ import annotations
 
+import ctypes
 import importlib
 import json
-import mmap
 import os
 import platform
-import select
+import signal
 import struct
 import subprocess
 import sys
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from functools import partial
 from time import perf_counter, sleep
 from types import TracebackType
@@ -35,14 +35,16 @@ import trio
 from ...core.base.arena import Arena
 from ...core.base.parameters import Array
 from ...core.base.ranks import Pass, Rank
+from .shared_memory import SharedMemory, attach, nameless_file
 
-__all__ = ["GroupMember", "Meeting", "RankGroup", "SharedMemory", "WorkerError", "supported", "worker"]
+__all__ = ["GroupMember", "Meeting", "RankGroup", "WorkerError", "obstacle", "worker"]
 
+PR_SET_PDEATHSIG = 1  # of Linux
 PATIENCE = 0.002  # seconds
 SUSPENDED = 20_000  # looks, some ten milliseconds: the other rank is not computing at all
-ORPHANED = 5.0  # seconds after which an idle worker sees whether its trainer is still there
 LOOKS = 200  # at the counters, before the processor is offered to somebody else
 START = "from recurrio.pipeline.executors.rank_group import worker; worker()"
+WORKER = "RECURRIO_WORKER"  # in the environment of a worker
 JOB = struct.Struct("8d")  # the number of the pass among the member's, and its arguments
 RESULT = struct.Struct("d")
 
@@ -58,34 +60,29 @@ class GroupMember(Protocol):
     def __init__(self, arguments: dict[str, Any], rank: Rank, arena: Arena, memory: Array) -> None: ...
 
 
-def supported() -> bool:
-    """Whether ranks can meet here: it takes anonymous shared memory, and a processor that keeps stores in order."""
-    return hasattr(os, "memfd_create") and platform.machine() in ("x86_64", "AMD64")
+def obstacle() -> str | None:
+    """Why worker processes cannot compute here; None where they can.
+
+    Ranks take anonymous shared memory to meet in, a processor that keeps stores in order, and an interpreter to run.
+    """
+    system, machine = platform.system(), platform.machine()
+    if system != "Linux" or machine != "x86_64":
+        return f"worker processes take Linux on x86-64, and this is {system} on {machine}"
+    if not hasattr(os, "memfd_create"):
+        return "this Python was built without memfd_create"
+    if WORKER in os.environ:  # whatever a program makes of the words of a worker, it starts no more of them
+        return "this program has been started as a worker process"
+    if getattr(sys, "frozen", False):
+        return "this is a frozen application, which is not Python and would start itself"
+    executable = sys.executable or ""  # None, or empty, where Python cannot say
+    names = [os.path.basename(path).lower() for path in (executable, os.path.realpath(executable))]
+    if not any(name.startswith(("python", "pypy")) for name in names) or not os.access(executable, os.X_OK):
+        return f"sys.executable is {executable!r}, which is no Python that can be run"
+    return None
 
 
 class WorkerError(RuntimeError):
     """A worker process has ended while it was needed."""
-
-
-def _map(fd: int, size: int) -> Array:
-    return np.frombuffer(mmap.mmap(fd, size), np.uint8)
-
-
-class SharedMemory:
-    """`size` bytes that teams share, all zero at first: ``array``, behind ``fd``."""
-
-    def __init__(self, size: int) -> None:
-        self.fd = os.memfd_create("recurrio")
-        try:
-            os.truncate(self.fd, size)
-            self.array = _map(self.fd, size)
-        except BaseException:
-            self.close()
-            raise
-
-    def close(self) -> None:
-        """Give the memory back, as soon as nobody has an array in it."""
-        os.close(self.fd)
 
 
 class Meeting:
@@ -100,8 +97,8 @@ class Meeting:
         self._arrived = 0
 
     @np.errstate(over="ignore", invalid="ignore")
-    def run(self, one: Pass[Any], check: Callable[[], None]) -> Any:  # noqa: ANN401 (what the pass returns)
-        """Run a pass to its end, meeting the other ranks wherever it yields. `check` may end it."""
+    def run(self, one: Pass[Any]) -> Any:  # noqa: ANN401 (what the pass returns)
+        """Run a pass to its end, meeting the other ranks wherever it yields."""
         counters, own, others, arrived = self._counters, self._own, self._others, self._arrived
         while True:
             try:
@@ -117,10 +114,8 @@ class Meeting:
                     looks += 1
                     if looks > LOOKS:
                         os.sched_yield()
-                        if looks % 1000 == 0:
-                            check()
-                            if looks > SUSPENDED:
-                                sleep(0.001)
+                        if looks > SUSPENDED:
+                            sleep(0.001)
 
 
 class RankGroup:
@@ -128,8 +123,11 @@ class RankGroup:
 
     What they share begins at `start` in `memory`, and ``arena`` is where that of the members begins. A team does one
     job at a time: `submit` it, and take its `result` when ``fd`` is readable; or `run` it.
+
+    The thread that makes a team has to outlive it: the kernel ends the workers when that thread ends.
     """
 
+    @trio.lowlevel.enable_ki_protection
     def __init__(
         self,
         make: type[GroupMember],
@@ -147,7 +145,7 @@ class RankGroup:
         self._workers: list[subprocess.Popen[bytes]] = []
         self._replies: list[int] = []
         plan = [make.__module__, make.__name__, arguments, memory.fd, len(memory.array), start, ranks, blas_threads]
-        with _file(json.dumps(plan).encode()) as plan_fd:
+        with nameless_file(json.dumps(plan).encode()) as plan_fd:
             try:
                 for index in range(ranks):
                     self._start(index, plan_fd, memory.fd, blas_threads)
@@ -163,12 +161,12 @@ class RankGroup:
         self._replies.append(reply)
         try:
             worker = subprocess.Popen(
-                [sys.executable, "-P", "-c", START, str(index), str(plan), str(send_reply)],
+                [sys.executable, "-P", "-c", START, *map(str, (index, plan, send_reply, os.getpid()))],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.DEVNULL,
                 bufsize=0,
                 pass_fds=[memory, plan, send_reply],
-                env={**os.environ, **threads, "PYTHONPATH": path},
+                env={**os.environ, **threads, "PYTHONPATH": path, WORKER: "1"},
                 start_new_session=True,  # Ctrl-C is for the trainer, which then closes the pipe
             )
         finally:
@@ -183,16 +181,17 @@ class RankGroup:
                 worker.kill()
                 raise WorkerError(f"a worker process could not start (exit code {worker.wait()})")
 
+    @trio.lowlevel.enable_ki_protection
     def close(self) -> None:
         """End the workers. They hold nothing that is not in the shared memory."""
-        for worker in self._workers:
-            worker.kill()
-        for worker in self._workers:
-            worker.wait()
-            assert worker.stdin is not None
-            worker.stdin.close()
         while self._replies:
             os.close(self._replies.pop())
+        for worker in self._workers:
+            worker.kill()
+            assert worker.stdin is not None
+            worker.stdin.close()
+        for worker in self._workers:  # last: it takes time, and an interrupt of it leaves nothing open
+            worker.wait()
 
     def __enter__(self) -> RankGroup:
         return self
@@ -244,34 +243,31 @@ class RankGroup:
         return WorkerError(f"a worker process has ended (exit code {worker.wait()})")
 
 
-@contextmanager
-def _file(content: bytes) -> Iterator[int]:
-    """A file without a name, for as long as the block: command lines have a limit, and pipes block when full."""
-    fd = os.memfd_create("recurrio")
-    try:
-        with open(fd, "wb", closefd=False) as file:
-            file.write(content)
-        yield fd
-    finally:
-        os.close(fd)
+def _end_with(parent: int) -> None:
+    """Let the kernel end this process when its `parent` ends, also while it is stopped; end it now, if that has been.
+
+    In particular it ends with the thread of the parent that has started it. Raises OSError.
+    """
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0) != 0:
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number))
+    if os.getppid() != parent:
+        os._exit(1)
 
 
 def worker() -> None:
     """The main function of a worker process: do the jobs that come until the pipe ends."""
-    index, plan, replies = map(int, sys.argv[1:])
+    index, plan, replies, parent = map(int, sys.argv[1:])
+    _end_with(parent)
     with open(f"/proc/self/fd/{plan}", "rb") as file:
         module, name, arguments, fd, size, start, ranks, blas_threads = json.load(file)
     threadpoolctl.threadpool_limits(blas_threads, user_api="blas")  # the environment's number has a limit
-    memory, rank, parent = _map(fd, size), Rank(index, ranks), os.getppid()
+    memory, rank = attach(fd, size), Rank(index, ranks)
     arena = Arena(memory, start)
     meeting = Meeting(arena, rank)
     member = getattr(importlib.import_module(module), name)(arguments, rank, arena, memory)
-
-    def check() -> None:
-        if os.getppid() != parent:
-            os._exit(1)
-
-    with suppress(BrokenPipeError):  # the trainer has gone already; the pipe of the jobs will tell
+    with suppress(BrokenPipeError):  # the trainer closes the team; the pipe of the jobs will tell
         os.write(replies, b"r")
     number = 0
     while True:
@@ -279,13 +275,11 @@ def worker() -> None:
         until = perf_counter() + PATIENCE
         while meeting.jobs[0] < number and perf_counter() < until:
             os.sched_yield()
-        while not select.select([0], [], [], ORPHANED)[0]:
-            check()
         message = os.read(0, JOB.size)
         if not message:
             return
         job, *numbers = JOB.unpack(message)
-        result = meeting.run(getattr(member, member.passes[int(job)])(*numbers), check)
+        result = meeting.run(getattr(member, member.passes[int(job)])(*numbers))
         if index == 0:
             with suppress(BrokenPipeError):
                 os.write(replies, RESULT.pack(result or 0.0))

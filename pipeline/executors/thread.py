@@ -101,3 +101,6 @@ class ThreadExecutor:
 
     def close(self) -> None:
         """See `Executor`."""
+
+    def release(self) -> None:
+        """See `Executor`."""

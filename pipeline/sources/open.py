@@ -54,6 +54,8 @@ async def open_source(
             raise SourceError(f"{path}: {error.strerror}") from None
         if regular:
             try:
+                if not hasattr(os, "pread"):
+                    raise SourceError(f"{path}: this system has no pread to read files with; pipe it to standard input")
                 async with TextFile(fd, path, batch_size, seq_len, vocabulary, epochs) as file:
                     yield file
             finally:

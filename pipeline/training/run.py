@@ -59,6 +59,7 @@ class Run:
         self._scope = trio.CancelScope()
         self._progress = Progress()
 
+    @trio.lowlevel.enable_ki_protection
     def close(self) -> None:
         """End the workers; the state, and with it the model, is that after the last batch applied."""
         executor, self._executor = self._executor, None
@@ -67,6 +68,7 @@ class Run:
                 executor.close()
             finally:
                 self._state.leave(executor.memory, self._state.applied)
+                executor.release()
 
     def stop(self, grace: float) -> None:
         """Take no more batches in; what is not applied after `grace` seconds is dropped."""
@@ -98,6 +100,7 @@ class Run:
                 raise StageHungError(f"the workers have not started within {patience} s")
         except BaseException:
             executor.close()
+            executor.release()
             raise
         self._state.enter(executor.memory)
         self._executor = executor

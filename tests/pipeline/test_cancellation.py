@@ -8,7 +8,7 @@ import pytest
 import trio
 from support.cancellation import BATCHES, PASSES, Bench, Case, cancel, cancel_in_pass, fail, stop
 
-from recurrio.pipeline.executors.rank_group import supported
+from recurrio.pipeline.executors.rank_group import obstacle
 from recurrio.pipeline.training.wiring import LINKS
 
 INLINE = [Case(shards, delay, capacity) for shards in (1, 2) for delay in (0, 1, 2) for capacity in (0, 1)]
@@ -46,7 +46,7 @@ async def test_cancelled_in_every_pass_of_a_thread(case: Case, monkeypatch: pyte
             assert number - case.delay <= await cancel_in_pass(bench, where, number) <= number
 
 
-@pytest.mark.skipif(not supported(), reason="worker processes take Linux on x86-64")
+@pytest.mark.skipif(obstacle() is not None, reason=str(obstacle()))
 async def test_cancelled_with_processes(monkeypatch: pytest.MonkeyPatch) -> None:
     bench, n = Bench(Case(1, 1, 1, "process"), monkeypatch), 0
     while await cancel(bench, n) is not None:

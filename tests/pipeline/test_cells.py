@@ -17,7 +17,7 @@ from recurrio.core.cells.table import CELLS
 from recurrio.core.optim.schedules import Schedule
 from recurrio.core.serial import Step, train
 from recurrio.pipeline import Trainer
-from recurrio.pipeline.executors.rank_group import supported
+from recurrio.pipeline.executors.rank_group import obstacle
 
 T, B, I, H, V, COUNT = 6, 5, 4, 8, 7, 9
 
@@ -121,7 +121,7 @@ async def test_same_bits_as_the_serial_loop(cell: str, row: str, shards: int, de
     assert_same_bits(ours, expected(cell, row, shards=shards, delay=delay))
 
 
-@pytest.mark.skipif(not supported(), reason="ranks cannot meet here")
+@pytest.mark.skipif(obstacle() is not None, reason=str(obstacle()))
 @pytest.mark.parametrize(("cell", "row"), IN_PROCESSES)
 async def test_same_bits_in_processes(cell: str, row: str) -> None:
     shards, delay = (1, 0) if row == "one layer" else (2, 1)

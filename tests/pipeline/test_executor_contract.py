@@ -54,6 +54,7 @@ def opened(work: Work) -> Iterator[Executor]:
         yield executor
     finally:
         executor.close()
+        executor.release()
 
 
 def test_it_says_what_it_is(name: str) -> None:
@@ -91,9 +92,10 @@ async def test_its_places_compute_what_the_shards_do(name: str) -> None:
                     gradients = await place.weight_gradient(ticket)
                 assert gradients.shape == (2, state.model.layout.size)
                 assert np.array_equal(gradients, memory.gradients[m][:, ticket.workspace])
-    for mine, theirs in zip(executor.memory.state_before(2), memory.state_before(2), strict=True):
-        for arrays in zip(mine[0] + mine[1], theirs[0] + theirs[1], strict=True):
-            assert all(np.array_equal(*pair) for pair in zip(*arrays, strict=True))
+        executor.close()
+        for mine, theirs in zip(executor.memory.state_before(2), memory.state_before(2), strict=True):
+            for arrays in zip(mine[0] + mine[1], theirs[0] + theirs[1], strict=True):
+                assert all(np.array_equal(*pair) for pair in zip(*arrays, strict=True))
 
 
 async def test_a_state_goes_in_and_comes_out(name: str) -> None:

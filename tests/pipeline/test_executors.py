@@ -14,7 +14,7 @@ from recurrio.pipeline.executors import chooser as executors
 from recurrio.pipeline.executors import rank_group as team
 from recurrio.pipeline.executors.chooser import TRIAL, Chooser, candidates
 from recurrio.pipeline.executors.process import ProcessExecutor
-from recurrio.pipeline.executors.rank_group import supported
+from recurrio.pipeline.executors.rank_group import obstacle
 from recurrio.pipeline.plan import plan
 from recurrio.pipeline.training import run
 
@@ -80,7 +80,7 @@ def test_processes_are_not_started_for_a_short_rest(steps: int, expected: str) -
     assert chooser.next(TRIAL)[0] == expected
 
 
-@pytest.mark.skipif(not supported(), reason="worker processes take Linux on x86-64")
+@pytest.mark.skipif(obstacle() is not None, reason=str(obstacle()))
 @pytest.mark.parametrize(
     ("count", "ranks"), [(1, 1), (11, 1), (12, 1), (13, 1), (24, 1), (36, 1), (50, 1), (24, 2), (25, 2), (50, 2)]
 )
@@ -118,7 +118,7 @@ async def test_changing_the_executor_changes_no_bit(
     assert trainer.choice == ""
 
 
-@pytest.mark.skipif(not supported(), reason="worker processes take Linux on x86-64")
+@pytest.mark.skipif(obstacle() is not None, reason=str(obstacle()))
 @pytest.mark.parametrize("start", ["raise SystemExit(3)", "import time; time.sleep(1000)"])
 async def test_auto_goes_on_without_processes_that_cannot_start(
     start: str, make_batches: Callable[..., list[SequenceBatch]], monkeypatch: pytest.MonkeyPatch
@@ -155,7 +155,7 @@ def test_where_the_only_one_to_be_tried_cannot_start_there_is_another() -> None:
     assert not asked_for.failed("process", OSError("no memory to share"))
 
 
-@pytest.mark.skipif(not supported(), reason="worker processes take Linux on x86-64")
+@pytest.mark.skipif(obstacle() is not None, reason=str(obstacle()))
 @pytest.mark.parametrize("executor", ["auto", "process"])
 async def test_auto_goes_on_where_memory_cannot_be_shared(
     executor: str, make_batches: Callable[..., list[SequenceBatch]], monkeypatch: pytest.MonkeyPatch
@@ -177,7 +177,7 @@ async def test_auto_goes_on_where_memory_cannot_be_shared(
         assert await trainer.run(batches) == 20
 
 
-@pytest.mark.skipif(not supported(), reason="worker processes take Linux on x86-64")
+@pytest.mark.skipif(obstacle() is not None, reason=str(obstacle()))
 async def test_a_worker_may_print_when_it_starts(
     make_batches: Callable[..., list[SequenceBatch]], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -6,12 +6,14 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
+import trio
 
 from recurrio.core import Adam, SequenceBatch, SequenceModel
 from recurrio.core.base.blas import blas_threads
@@ -24,7 +26,7 @@ from recurrio.pipeline.executors.process import ProcessExecutor
 from recurrio.pipeline.executors.rank_group import WorkerError
 from recurrio.pipeline.plan.plan import Plan
 
-pytestmark = pytest.mark.skipif(not team.supported(), reason="worker processes take Linux on x86-64")
+pytestmark = pytest.mark.skipif(team.obstacle() is not None, reason=str(team.obstacle()))
 
 
 def workers_of(parent: int) -> list[int]:
@@ -43,6 +45,14 @@ def workers_of(parent: int) -> list[int]:
 def state_of(process: int) -> str:
     """One letter: R for running, S for sleeping."""
     return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0]
+
+
+def has_ended(process: int) -> bool:
+    """Whether there is no such process, or only what its parent has not asked for."""
+    try:
+        return state_of(process) in "XZ"
+    except OSError:
+        return True
 
 
 def wait_until(condition: Callable[[], bool]) -> None:
@@ -88,7 +98,8 @@ async def test_a_run_that_is_refused_starts_no_worker(make_batches: Callable[...
     assert workers_of(os.getpid()) == []
 
 
-def test_no_worker_outlives_a_trainer_that_is_killed(text_file: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("stopped", [False, True])
+def test_no_worker_outlives_a_trainer_that_is_killed(stopped: bool, text_file: Path, tmp_path: Path) -> None:
     command = "from recurrio.pipeline.command.cli import main; main()"
     words = [sys.executable, "-c", command, "train", str(text_file), "--hidden", "128", "--steps", "1000000"]
     words += ["--out", str(tmp_path), "--executor", "process"]
@@ -98,8 +109,37 @@ def test_no_worker_outlives_a_trainer_that_is_killed(text_file: Path, tmp_path: 
         process.stdout.readline()
         workers = workers_of(process.pid)
         assert len(workers) == 2
+        if stopped:
+            os.kill(workers[0], signal.SIGSTOP)
+            wait_until(lambda: state_of(workers[0]) == "T")
         process.kill()
-    wait_until(lambda: not any(Path(f"/proc/{worker}/cmdline").exists() for worker in workers))
+    wait_until(lambda: all(map(has_ended, workers)))
+
+
+def test_a_worker_whose_trainer_has_ended_before_it_began_ends(tmp_path: Path) -> None:
+    # The process that is named as the trainer is not the one that has started it.
+    done = subprocess.run([sys.executable, "-c", team.START, "0", "0", "0", "1"], check=False, timeout=30)
+    assert done.returncode == 1
+
+
+def test_a_trainer_runs_in_one_thread_after_another(make_batches: Callable[..., list[SequenceBatch]]) -> None:
+    # The kernel ends workers with the thread that has started them; no run may use those of one before.
+    model, batches, errors = SequenceModel(9, hidden_size=8, seed=1), make_batches(40, 6, 4, 9), list[BaseException]()
+    trainer = Trainer(model, Adam(0.01), ranks=2, executor="process")
+
+    def run() -> None:
+        try:
+            trio.run(trainer.run, batches)
+        except BaseException as error:
+            errors.append(error)
+
+    for _ in range(2):
+        thread = threading.Thread(target=run)
+        thread.start()
+        thread.join()
+    assert not errors
+    assert trainer.step == 80
+    assert workers_of(os.getpid()) == []
 
 
 def test_an_idle_worker_sleeps(tmp_path: Path) -> None:

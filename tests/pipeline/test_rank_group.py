@@ -13,9 +13,10 @@ import trio
 from recurrio.core.base.arena import Arena
 from recurrio.core.base.parameters import Array
 from recurrio.core.base.ranks import Pass, Rank
-from recurrio.pipeline.executors.rank_group import RankGroup, SharedMemory, WorkerError, supported
+from recurrio.pipeline.executors.rank_group import RankGroup, WorkerError, obstacle
+from recurrio.pipeline.executors.shared_memory import SharedMemory
 
-pytestmark = pytest.mark.skipif(not supported(), reason="worker processes take Linux on x86-64")
+pytestmark = pytest.mark.skipif(obstacle() is not None, reason=str(obstacle()))
 
 
 class Adder:

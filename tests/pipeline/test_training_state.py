@@ -26,7 +26,7 @@ from recurrio.core.serial import run, train
 from recurrio.core.training_state import TrainingState
 from recurrio.pipeline import Report, Trainer
 from recurrio.pipeline.executors import EXECUTORS
-from recurrio.pipeline.executors.rank_group import supported
+from recurrio.pipeline.executors.rank_group import obstacle
 
 V = 6
 SCHEDULES: dict[str, Callable[[], Any]] = {
@@ -37,7 +37,7 @@ SCHEDULES: dict[str, Callable[[], Any]] = {
     "plateau": lambda: PlateauLR(0.05, 0.5, 0),
 }
 COMPUTED = [
-    pytest.param(name, marks=pytest.mark.skipif(name == "process" and not supported(), reason="no worker processes"))
+    pytest.param(name, marks=pytest.mark.skipif(name == "process" and obstacle() is not None, reason=str(obstacle())))
     for name in EXECUTORS
 ]
 Batches = Callable[..., list[SequenceBatch]]
