@@ -6,13 +6,16 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 # A strict editable install lists the files, so a new file asks for a new one.
 TREE := pyproject.toml setup.py core $(wildcard core/kernels/*) $(wildcard core/*/) pipeline $(wildcard pipeline/*/)
 
-.PHONY: demo test check bench clean
+.PHONY: demo test quick check bench dist clean
 
 demo: $(VENV)/.demo
 	$(BIN)/recurrio demo
 
 test: $(VENV)/.dev
 	$(BIN)/python -m pytest -q
+
+quick: $(VENV)/.dev
+	$(BIN)/python -m pytest -q -m quick
 
 check: $(VENV)/.dev
 	$(BIN)/ruff check .
@@ -24,6 +27,25 @@ bench: $(VENV)/.bench
 	$(BIN)/python benchmarks/training_step.py
 	$(BIN)/python benchmarks/layers.py
 	$(BIN)/python benchmarks/event_loop.py
+
+# The sdist, the wheel that is built from it, and each in an environment with nothing else: the command runs, and the
+# tests in the sdist pass. build/ is not removed before: an editable install lives there.
+dist: $(VENV)/.dev
+	rm -rf dist build/dist
+	$(BIN)/python -c "from setuptools.build_meta import build_sdist; build_sdist('dist')"
+	$(PIP) wheel --no-deps --wheel-dir dist dist/recurrio-*.tar.gz
+	for file in dist/recurrio-*; do \
+	    $(PYTHON) -m venv --clear build/dist/empty && \
+	    build/dist/empty/bin/python -m pip --disable-pip-version-check --quiet install "$$file" && \
+	    ( cd build/dist && empty/bin/recurrio --version && \
+	      empty/bin/recurrio train ../../README.md --steps 5 --out run && \
+	      empty/bin/recurrio generate run --length 20 >run/text ) || exit 1; \
+	    rm -r build/dist/run; \
+	done
+	mkdir build/dist/source
+	tar -x -f dist/recurrio-*.tar.gz --strip-components=1 -C build/dist/source
+	$(MAKE) -C build/dist/source quick VENV=.venv
+	ls -l dist
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info

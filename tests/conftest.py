@@ -31,3 +31,14 @@ def text_file(tmp_path: Path) -> Path:
     path = tmp_path / "a text.txt"
     path.write_text(WORDS * 200, encoding="utf-8")
     return path
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the first case of each test as quick: so every promise is kept once, wherever a new test stands."""
+    seen = set()
+    for item in items:
+        test = (item.path, getattr(item, "originalname", item.name))
+        if test not in seen:
+            item.add_marker(pytest.mark.quick)
+        seen.add(test)

@@ -2,6 +2,7 @@
 
 The kernels take float32; wherever one is missing, NumPy does the same, to rounding. ``INSTRUCTIONS`` says what they are
 made of: ``"AVX-512"``, ``"AVX2"``, ``"plain"`` machine code, or ``"NumPy"``. The last bits of results depend on it.
+``MISSING`` says what a user should know where there is nothing; it is empty where there is something.
 """
 
 from __future__ import annotations
@@ -11,14 +12,18 @@ import numpy as np
 try:
     from .._kernels import INSTRUCTIONS as LEVELS
     from .._kernels import bind, use
-except ImportError:  # installed without a compiler
+except ImportError as error:  # installed without a compiler
     INSTRUCTIONS = "NumPy"
+    MISSING = (
+        f"the compiled kernels are missing ({error}), so NumPy computes, which is slower; "
+        "with a C compiler, install recurrio again"
+    )
     KERNELS: list[str] = []
 else:
-    INSTRUCTIONS = LEVELS[-1]
+    INSTRUCTIONS, MISSING = LEVELS[-1], ""
     KERNELS = use(INSTRUCTIONS)
 
-__all__ = ["INSTRUCTIONS", "KERNELS", "bind", "has"]
+__all__ = ["INSTRUCTIONS", "KERNELS", "MISSING", "bind", "has"]
 
 
 def has(kernel: str, dtype: np.dtype) -> bool:

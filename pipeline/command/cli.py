@@ -19,7 +19,7 @@ from typing import NoReturn
 import numpy as np
 import trio
 
-from ...core.base.compiled import INSTRUCTIONS
+from ...core.base.compiled import INSTRUCTIONS, MISSING
 from ...core.base.safetensors import WeightsError
 from ...core.cells.table import CELLS
 from ...core.optim.updater import NonFiniteError
@@ -45,6 +45,7 @@ class _Version(argparse.Action):
     def __call__(self, parser: argparse.ArgumentParser, *_: object) -> NoReturn:
         ours, python = version("recurrio"), ".".join(map(str, sys.version_info[:3]))
         print(f"recurrio {ours} (Python {python}, NumPy {np.__version__}, kernels: {INSTRUCTIONS})")
+        _say_what_is_missing()
         parser.exit()
 
 
@@ -213,6 +214,11 @@ def _fail(message: str, code: int = 1) -> int:
     return code
 
 
+def _say_what_is_missing() -> None:
+    if MISSING:  # pip has hidden it
+        print(f"recurrio: {MISSING}", file=sys.stderr)
+
+
 def main() -> int:
     """Outcome the command line and return its exit code."""
     for stream in (sys.stdout, sys.stderr):  # text of any alphabet, whatever the locale
@@ -220,6 +226,7 @@ def main() -> int:
             stream.reconfigure(errors="replace")
     try:
         arguments = _parser().parse_args()
+        _say_what_is_missing()
         return {"train": _train, "generate": _generate, "demo": _demo}[arguments.command](arguments)
     except BrokenPipeError:
         # Whoever read our output has had enough. Nothing more may go there, not even at interpreter exit.
