@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import json
 import os
 from collections.abc import Iterator
@@ -34,9 +35,11 @@ class TextModel:
 
         `training` is recorded beside them, as JSON. Raises OSError.
         """
-        vocabulary: dict[str, str] = {"kind": self.vocabulary.kind}
+        vocabulary = {"kind": self.vocabulary.kind}
         if isinstance(self.vocabulary, CharVocabulary):
             vocabulary["characters"] = self.vocabulary.characters
+        elif self.vocabulary.encoding is not None:
+            vocabulary["encoding"] = self.vocabulary.encoding
         model = {**self.model.config, "seed": self.model.seed}
         metadata = {"model": model, "vocabulary": vocabulary, "training": training or {}}
         metadata_json = {name: json.dumps(value) for name, value in metadata.items()}
@@ -52,7 +55,10 @@ class TextModel:
         try:
             about = json.loads(metadata["vocabulary"])
             vocabulary: Vocabulary
-            vocabulary = ByteVocabulary() if about["kind"] == "bytes" else CharVocabulary(about["characters"])
+            if about["kind"] == "bytes":
+                vocabulary = ByteVocabulary(about.get("encoding"))
+            else:
+                vocabulary = CharVocabulary(about["characters"])
             model = SequenceModel.from_config(json.loads(metadata["model"]))
             model.load_state_dict(weights)
             return cls(model, vocabulary)
@@ -60,22 +66,49 @@ class TextModel:
             raise WeightsError(f"{name}: a damaged text model: {error}") from error
 
     def generate(
-        self, prompt: str, length: int, *, temperature: float = 1.0, rng: np.random.Generator
+        self, prompt: str | bytes, length: int, *, temperature: float = 1.0, rng: np.random.Generator
     ) -> Iterator[str]:
         """Write on from `prompt`: yield `length` symbols as text, each drawn from what the model expects next.
 
         `temperature` divides the logits; 0 takes the likeliest. An empty prompt starts from a line break. With a
-        byte vocabulary the bytes of one character come out together.
+        byte vocabulary the bytes of one character come out together, and those that are none as U+FFFD.
         """
+        tokens = self._tokens(prompt, length, temperature, rng)
+        if isinstance(self.vocabulary, CharVocabulary):
+            for token in tokens:
+                yield self.vocabulary.decode([token])
+            return
+        encoding = self.vocabulary.encoding or "utf-8"
+        decoder = codecs.getincrementaldecoder(encoding)("replace")
+        decoder.decode("".encode(encoding))  # the mark that utf-16 begins with
+        for token in tokens:
+            if text := decoder.decode(bytes([token])):
+                yield text
+        if text := decoder.decode(b"", final=True):
+            yield text
+
+    def generate_bytes(
+        self, prompt: str | bytes, length: int, *, temperature: float = 1.0, rng: np.random.Generator
+    ) -> Iterator[bytes]:
+        """As `generate`, but each byte as it is. Raises ArgumentError where the symbols are no bytes."""
+        if not isinstance(self.vocabulary, ByteVocabulary):
+            raise ArgumentError("vocabulary", "bytes", self.vocabulary.kind)
+        return (bytes([token]) for token in self._tokens(prompt, length, temperature, rng))
+
+    def _tokens(self, prompt: str | bytes, length: int, temperature: float, rng: np.random.Generator) -> Iterator[int]:
         length = check_count("length", length, 0)
         temperature = check_number("temperature", temperature, 0)
         model, state = self.model, None
-        tokens = self.vocabulary.encode(prompt or "\n")
+        if isinstance(self.vocabulary, ByteVocabulary):
+            tokens = self.vocabulary.encode(prompt or "\n")
+        else:
+            if isinstance(prompt, bytes):
+                raise ArgumentError("prompt", "a string, as the symbols are characters", "bytes")
+            tokens = self.vocabulary.encode(prompt or "\n")
         for token in tokens[:-1]:
             _, state = model.step(np.array([token]), state)
         token = tokens[-1]
-        pending = b""
-        for remaining in reversed(range(length)):
+        for _ in range(length):
             outputs, state = model.step(np.array([token]), state)
             logits = outputs[0].astype(float)
             if isinstance(self.vocabulary, CharVocabulary):
@@ -86,15 +119,4 @@ class TextModel:
                 with np.errstate(over="ignore"):  # so cold that all but the likeliest are out of reach
                     chances = np.exp((logits - logits.max()) / temperature)
                 token = rng.choice(len(chances), p=chances / chances.sum())
-            if isinstance(self.vocabulary, CharVocabulary):
-                yield self.vocabulary.decode([token])
-                continue
-            pending += bytes([token])
-            try:
-                text = pending.decode("utf-8")
-            except UnicodeDecodeError as error:
-                if error.reason == "unexpected end of data" and remaining:
-                    continue
-                text = pending.decode("utf-8", "replace")
-            yield text
-            pending = b""
+            yield int(token)

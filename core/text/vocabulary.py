@@ -45,21 +45,24 @@ class CharVocabulary:
 
 
 class ByteVocabulary:
-    """The 256 byte values."""
+    """The 256 byte values. `encoding` is what the bytes are as text, where that is known."""
 
     kind = "bytes"
+
+    def __init__(self, encoding: str | None = None) -> None:
+        self.encoding = encoding
 
     def __len__(self) -> int:
         return 256
 
     def encode(self, text: str | bytes) -> Array:
-        """The bytes of `text`, in UTF-8 where it is a string."""
-        data = text.encode("utf-8", "surrogateescape") if isinstance(text, str) else text
+        """The bytes of `text`, in the encoding, or UTF-8, where it is a string. Raises UnicodeEncodeError."""
+        data = text.encode(self.encoding or "utf-8", "surrogateescape") if isinstance(text, str) else text
         return np.frombuffer(data, np.uint8).astype(np.int32)
 
     def decode(self, tokens: Iterable[int]) -> str:
-        """The text of `tokens`; bytes that are no UTF-8 become U+FFFD."""
-        return bytes(tokens).decode("utf-8", "replace")
+        """The text of `tokens`, in the encoding, or UTF-8; bytes that are none become U+FFFD."""
+        return bytes(tokens).decode(self.encoding or "utf-8", "replace")
 
 
 Vocabulary = CharVocabulary | ByteVocabulary

@@ -71,6 +71,78 @@ def test_generate_writes_the_length_asked_for() -> None:
         list(text.generate("a", 1, temperature=float("nan"), rng=np.random.default_rng(0)))
 
 
+def test_bytes_have_a_meaning_as_text_where_their_encoding_is_known() -> None:
+    vocabulary = ByteVocabulary("latin-1")
+    assert vocabulary.encode("é").tolist() == [0xE9]
+    assert vocabulary.decode([0xE9, 0xE8]) == "éè"
+    assert ByteVocabulary().encode("é").tolist() == [0xC3, 0xA9]
+    assert ByteVocabulary().decode([0xE9, 0x21]) == "\ufffd!"
+    with pytest.raises(UnicodeEncodeError):
+        vocabulary.encode("漢")
+
+
+def repeating(text: TextModel, data: bytes) -> TextModel:
+    """`text`, made to write `data` over and over, whatever the prompt."""
+    steps = iter(data * 100)
+
+    def step(inputs: object, state: object = None) -> tuple[np.ndarray, object]:
+        outputs = np.full((1, len(text.vocabulary)), -50.0)
+        outputs[0, next(steps)] = 50.0
+        return outputs, state
+
+    text.model.step = step  # type: ignore[method-assign, assignment]
+    return text
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"\xe4\xb8\xe4\xb8\xad\x21",
+        b"\xff\xe4\xb8\xad",
+        b"\xf0\x9f\xe4\xb8\xad\xe4",
+        b"\xc3",
+        "déjà".encode(),
+        b"\xed\xa0\x80a",
+        b"\x80\x80",
+    ],
+)
+def test_broken_utf8_is_written_as_python_decodes_it(data: bytes) -> None:
+    text = repeating(make_text(ByteVocabulary()), data)
+    pieces = list(text.generate("x", len(data), rng=np.random.default_rng(0)))
+    assert "".join(pieces) == data.decode("utf-8", "replace")
+    assert all(pieces)
+    text = repeating(make_text(ByteVocabulary()), data)
+    assert b"".join(text.generate_bytes("x", len(data), rng=np.random.default_rng(0))) == data
+
+
+@pytest.mark.parametrize(
+    ("encoding", "data"),
+    [("latin-1", b"d\xe9j\xe0"), ("utf-16-be", "déjà".encode("utf-16-be")), ("utf-16", "déjà".encode("utf-16-le"))],
+)
+def test_bytes_are_written_as_text_in_their_encoding(encoding: str, data: bytes, tmp_path: Path) -> None:
+    make_text(ByteVocabulary(encoding)).save(tmp_path / "model.safetensors")
+    text = repeating(TextModel.load(tmp_path / "model.safetensors"), data)
+    assert isinstance(text.vocabulary, ByteVocabulary)
+    assert text.vocabulary.encoding == encoding
+    assert "".join(text.generate(b"x", len(data), rng=np.random.default_rng(0))) == "déjà"
+
+
+def test_bytes_are_drawn_as_their_text_is() -> None:
+    text = make_text(ByteVocabulary())
+    written = "".join(text.generate("ab", 200, rng=np.random.default_rng(3)))
+    data = b"".join(text.generate_bytes(b"ab", 200, rng=np.random.default_rng(3)))
+    assert len(data) == 200
+    assert written == data.decode("utf-8", "replace")
+
+
+def test_characters_are_no_bytes() -> None:
+    text = make_text(CharVocabulary("abc"))
+    with pytest.raises(ValueError, match="vocabulary: expected bytes, got chars"):
+        text.generate_bytes("a", 3, rng=np.random.default_rng(0))
+    with pytest.raises(ValueError, match="prompt: expected a string"):
+        list(text.generate(b"a", 3, rng=np.random.default_rng(0)))
+
+
 @pytest.mark.parametrize("content", [b"", b"no weights", b"\xff" * 100])
 def test_a_file_that_is_no_checkpoint(content: bytes, tmp_path: Path) -> None:
     path = tmp_path / "model.safetensors"
