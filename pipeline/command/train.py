@@ -20,7 +20,7 @@ from ...core.optim.optimizers import SGD, Adagrad, Adam, AdamW, RMSprop
 from ...core.text.text_model import TextModel
 from ..observe.reports import Report
 from ..observe.timeline import Timeline
-from ..sources import open_source
+from ..lanes import open_source
 from ..training.fit import default_epochs
 from ..training.trainer import Trainer
 from .display import Display

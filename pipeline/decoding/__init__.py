@@ -1,6 +1,6 @@
-"""From bytes to records."""
+"""From bytes to what they mean: a `Decoder` owns what is not complete yet, and knows nothing of trio."""
 
-from .errors import SourceError
-from .text import Utf8Decoder
+from .decoder import Decoder
+from .text import ByteDecoder, TextDecoder, check_encoding
 
-__all__ = ["SourceError", "Utf8Decoder"]
+__all__ = ["ByteDecoder", "Decoder", "TextDecoder", "check_encoding"]

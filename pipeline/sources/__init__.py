@@ -1,13 +1,13 @@
-"""Sources: where sequence batches come from.
+"""Sources: where bytes come from.
 
-`open_source` looks at what the name stands for and opens it: a regular file as `TextFile`, anything that can only
-be read once (standard input, a pipe) as `TextStream`. Both are async context managers, and async iterators of
-`recurrio.core.SequenceBatch`.
+`open_transport` opens an address as a `Transport`, which brings chunks of bytes, each with the position behind it: a
+regular file as `FileTransport`, what can be read only once as `PipeTransport`. What the bytes mean is the business of
+`decoding`; another kind of source is a file here and a row in the table of `open`.
 """
 
-from ..decoding.errors import SourceError
-from .file import TextFile
-from .open import Source, open_source
-from .stream import TextStream
+from .file import FileTransport
+from .open import open_transport
+from .pipe import PipeTransport
+from .source import Chunk, Position, SourceError, Transport
 
-__all__ = ["Source", "SourceError", "TextFile", "TextStream", "open_source"]
+__all__ = ["Chunk", "FileTransport", "PipeTransport", "Position", "SourceError", "Transport", "open_transport"]

@@ -1,71 +1,59 @@
-"""`open_source`: from a name to a source."""
+"""`open_transport`: from an address to a transport."""
 
 from __future__ import annotations
 
 import os
 import stat
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+import sys
+from collections.abc import Awaitable, Callable
 
 import trio
 
-from ...core.base.checks import check_count
-from ...core.text.vocabulary import Vocabulary
-from ..decoding.errors import SourceError
-from .file import TextFile
-from .stream import TextStream
+from .file import FileTransport, size_is_true
+from .pipe import PipeTransport
+from .source import Position, SourceError, Transport
 
-__all__ = ["Source", "open_source"]
-
-Source = TextFile | TextStream
-STANDARD_INPUT = 0
+__all__ = ["open_transport"]
 
 
-@asynccontextmanager
-async def open_source(
-    name: str | os.PathLike[str],
-    *,
-    batch_size: int,
-    seq_len: int,
-    vocabulary: str | Vocabulary = "chars",
-    epochs: int | None = 1,
-) -> AsyncIterator[Source]:
-    """Open `name` as a source of batches of `batch_size` lanes B and `seq_len` steps T.
+async def open_transport(address: str, position: Position | None = None) -> Transport:
+    """Open `address`, the path of a file or pipe, or ``"-"`` for standard input; at `position` where that is given.
 
-    `name` is the path of a file, or ``"-"`` for standard input. `vocabulary` is ``"chars"``, ``"bytes"`` or a
-    vocabulary. `epochs` is how often a file is read, None for ever; a stream is read once. `TextFile` and
-    `TextStream` say how lanes lie over a file and over a stream.
-
-    Raises SourceError where there is nothing to train on, ValueError for nonsense arguments.
+    Raises SourceError where it cannot be opened, or cannot begin at a position.
     """
-    batch_size, seq_len = check_count("batch_size", batch_size), check_count("seq_len", seq_len)
-    epochs = None if epochs is None else check_count("epochs", epochs)
-    if isinstance(vocabulary, str) and vocabulary not in ("chars", "bytes"):
-        raise ValueError(f"vocabulary: expected 'chars', 'bytes' or a vocabulary, got {vocabulary!r}")
-    path = os.fspath(name)
-    if path == "-":
-        path, fd = "standard input", STANDARD_INPUT
-    else:
-        try:
-            regular = stat.S_ISREG(os.stat(path).st_mode)
-            # Opening a named pipe waits for its writer.
-            fd = await trio.to_thread.run_sync(os.open, path, os.O_RDONLY, abandon_on_cancel=not regular)
-        except OSError as error:
-            raise SourceError(f"{path}: {error.strerror}") from None
-        if regular:
-            try:
-                if not hasattr(os, "pread"):
-                    raise SourceError(f"{path}: this system has no pread to read files with; pipe it to standard input")
-                async with TextFile(fd, path, batch_size, seq_len, vocabulary, epochs) as file:
-                    yield file
-            finally:
-                os.close(fd)
-            return
+    scheme, mark, _ = address.partition("://")
+    opener = TRANSPORTS.get(scheme + mark, _open_path)
     try:
-        if epochs is not None and epochs > 1:
-            raise SourceError(f"{path}: can be read only once, so it cannot be trained on for {epochs} epochs")
-        async with TextStream(fd, path, batch_size, seq_len, vocabulary) as stream:
-            yield stream
-    finally:
-        if fd != STANDARD_INPUT:
+        transport = await opener(address, position)
+    except OSError as error:
+        raise SourceError(f"{address}: {error.strerror}") from None
+    if position is not None and not transport.rewindable:
+        await transport.aclose()
+        raise SourceError(f"{transport.name}: can be read only once, so it cannot begin at a position")
+    return transport
+
+
+async def _open_standard_input(address: str, position: Position | None) -> Transport:
+    if sys.stdin is None:  # it was closed before we began, and its descriptor is something else by now
+        raise SourceError("standard input: is closed")
+    return PipeTransport(os.dup(0), "standard input")
+
+
+async def _open_path(path: str, position: Position | None) -> Transport:
+    def open_file() -> Transport:
+        fd = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0))  # which Windows has
+        try:
+            if stat.S_ISREG(os.fstat(fd).st_mode) and size_is_true(fd):
+                return FileTransport(fd, path, position)
+            return PipeTransport(fd, path)
+        except BaseException:
             os.close(fd)
+            raise
+
+    # Opening a named pipe waits for its writer.
+    waits = not stat.S_ISREG(os.stat(path).st_mode)
+    return await trio.to_thread.run_sync(open_file, abandon_on_cancel=waits)
+
+
+# By what an address begins with, up to "://", or the whole of it; anything else is a path.
+TRANSPORTS: dict[str, Callable[[str, Position | None], Awaitable[Transport]]] = {"-": _open_standard_input}

@@ -12,8 +12,8 @@ from ...core.optim.optimizer import Optimizer
 from ...core.optim.optimizers import Adam
 from ...core.text.text_model import TextModel
 from ...core.text.vocabulary import Vocabulary
+from ..lanes import open_source
 from ..observe.reports import Report
-from ..sources import open_source
 from .trainer import Trainer
 
 __all__ = ["default_epochs", "fit"]
@@ -41,6 +41,7 @@ def fit(
     shards: int = 1,
     executor: str = "auto",
     vocabulary: str | Vocabulary = "chars",
+    encoding: str | None = None,
     seed: int = 0,
     on_report: Callable[[Report], None] | None = None,
 ) -> TextModel:
@@ -53,7 +54,12 @@ def fit(
 
     async def train() -> TextModel:
         async with open_source(
-            source, batch_size=batch_size, seq_len=seq_len, vocabulary=vocabulary, epochs=default_epochs(steps, epochs)
+            source,
+            batch_size=batch_size,
+            seq_len=seq_len,
+            vocabulary=vocabulary,
+            epochs=default_epochs(steps, epochs),
+            encoding=encoding,
         ) as batches:
             model = SequenceModel(
                 len(batches.vocabulary),

@@ -68,19 +68,17 @@ def run(*words: str, **options: object) -> str:
 
 
 @pytest.mark.parametrize(
-    ("prologue", "system", "reads"),
-    [(MACOS, "Darwin on arm64", "17200"), (WINDOWS, "Windows on AMD64", "a text.txt: this system has no pread")],
-    ids=["macOS", "Windows"],
+    ("prologue", "system"), [(MACOS, "Darwin on arm64"), (WINDOWS, "Windows on AMD64")], ids=["macOS", "Windows"]
 )
 def test_another_system_trains_inline_and_in_threads_and_says_why_not_in_processes(
-    prologue: str, system: str, reads: str, text_file: Path
+    prologue: str, system: str, text_file: Path
 ) -> None:
     numbers, refusal, symbols = run(sys.executable, "-c", prologue + PROGRAM, cwd=text_file.parent).splitlines()
     why = f"worker processes take Linux on x86-64, and this is {system}"
     assert numbers.startswith("1 ")  # the same weights
     assert numbers.endswith(f"; process cannot be used: {why}")
     assert refusal == f"executor: 'process' cannot be used here: {why}; use 'auto'"
-    assert symbols.startswith(reads)
+    assert symbols.startswith("17200")
 
 
 @pytest.fixture

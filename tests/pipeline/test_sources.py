@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
+import socket
+import struct
+import sys
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +18,8 @@ from trio.testing import wait_all_tasks_blocked
 
 from recurrio.core import CharVocabulary, SequenceBatch
 from recurrio.pipeline import SourceError, open_source
-from recurrio.pipeline.sources import TextStream, file
+from recurrio.pipeline.lanes import TextStream, text_file
+from recurrio.pipeline.sources import PipeTransport
 
 ALPHABET = "abc déf\ng漢字🙂"
 
@@ -52,8 +56,8 @@ def assert_same(got: list[SequenceBatch], expected: list[SequenceBatch]) -> None
 async def test_lanes_of_a_file_are_contiguous_parts(
     B: int, T: int, vocabulary: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(file, "BLOCK", 257)  # so that blocks end in the middle of characters
-    monkeypatch.setattr(file, "REFILL", 61)
+    monkeypatch.setattr(text_file, "STRIDE", 257)  # so that pieces end in the middle of characters
+    monkeypatch.setattr(text_file, "REFILL", 61)
     text = make_text(3001)
     path = tmp_path / "text"
     path.write_text(text, encoding="utf-8")
@@ -77,10 +81,8 @@ async def test_a_given_vocabulary_is_used(tmp_path: Path) -> None:
 @asynccontextmanager
 async def open_pipe(B: int, T: int, vocabulary: str = "chars") -> AsyncIterator[tuple[TextStream, int]]:
     read, write = os.pipe()
-    try:
-        yield TextStream(read, "the pipe", B, T, vocabulary), write
-    finally:
-        os.close(read)
+    async with PipeTransport(read, "the pipe") as transport:
+        yield TextStream(transport, B, T, vocabulary), write
 
 
 @pytest.mark.parametrize("vocabulary", ["chars", "bytes"])
@@ -152,7 +154,7 @@ async def test_waiting_for_a_stream_can_be_cancelled() -> None:
 async def test_a_file_that_is_no_training_text(
     content: bytes, message: str, block: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(file, "BLOCK", block)
+    monkeypatch.setattr(text_file, "STRIDE", block)
     path = tmp_path / "text"
     path.write_bytes(content)
     with pytest.raises(SourceError, match=message):
@@ -198,24 +200,56 @@ async def test_nonsense_arguments_raise(argument: str, value: object, text_file:
 
 async def test_a_wait_for_a_pipe_that_is_cancelled_takes_nothing_of_what_comes_later() -> None:
     read, write = os.pipe()
-    for _ in range(3):
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(TextStream(read, "pipe", 2, 3).__aenter__)
-            await wait_all_tasks_blocked()
-            assert trio.to_thread.current_default_thread_limiter().borrowed_tokens == 0
-            nursery.cancel_scope.cancel()
-    os.write(write, b"abcdefgh")
-    os.close(write)
-    async with TextStream(read, "pipe", 2, 3) as source:
-        batches = [batch async for batch in source]
+    async with PipeTransport(read, "pipe") as transport:
+        for _ in range(3):
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(TextStream(transport, 2, 3).__aenter__)
+                await wait_all_tasks_blocked()
+                assert trio.to_thread.current_default_thread_limiter().borrowed_tokens == 0
+                nursery.cancel_scope.cancel()
+        os.write(write, b"abcdefgh")
+        os.close(write)
+        async with TextStream(transport, 2, 3) as source:
+            batches = [batch async for batch in source]
     assert source.vocabulary.decode(np.ravel(batches[0].inputs.T)) == "abcdef"
-    os.close(read)
 
 
 async def test_a_descriptor_that_cannot_be_waited_for_is_read_all_the_same(tmp_path: Path) -> None:
     path = tmp_path / "text.txt"
     path.write_bytes(b"abcdefgh")
-    fd = os.open(path, os.O_RDONLY)
-    async with TextStream(fd, "file", 2, 3) as source:
+    async with (
+        PipeTransport(os.open(path, os.O_RDONLY), "file") as transport,
+        TextStream(transport, 2, 3) as source,
+    ):
         assert len([batch async for batch in source]) == 1
-    os.close(fd)
+
+
+async def test_a_connection_that_is_reset_is_named() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        ours = socket.create_connection(server.getsockname())
+        theirs, _ = server.accept()
+    async with PipeTransport(ours.detach(), "standard input") as transport:
+        theirs.send(b"some")
+        assert (await transport.receive()).data == b"some"
+        theirs.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        theirs.close()
+        with pytest.raises(SourceError, match=r"^standard input: Connection reset by peer$"):
+            await transport.receive()
+
+
+async def test_standard_input_that_is_closed_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdin", None)
+    with pytest.raises(SourceError, match="standard input: is closed"):
+        async with open_source("-", batch_size=2, seq_len=4):
+            pass
+
+
+async def test_no_descriptor_is_left_open(tmp_path: Path, text_file: Path) -> None:
+    (tmp_path / "short").write_text("short")
+    before = os.listdir("/dev/fd")
+    for path in (text_file, tmp_path / "short", tmp_path, "/proc/self/maps", "none"):
+        for position in (None, {"batch": 1, "end": 10**9}):
+            with suppress(SourceError):
+                async with open_source(path, batch_size=2, seq_len=4, position=position):
+                    pass
+    assert os.listdir("/dev/fd") == before
