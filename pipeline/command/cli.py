@@ -14,6 +14,7 @@ import sys
 from collections.abc import Callable
 from functools import partial
 from importlib.metadata import version
+from itertools import chain
 from typing import NoReturn
 
 import numpy as np
@@ -24,6 +25,7 @@ from ...core.base.safetensors import WeightsError
 from ...core.cells.table import CELLS
 from ...core.optim.updater import NonFiniteError
 from ...core.text.text_model import TextModel
+from ...core.text.vocabulary import ByteVocabulary
 from ..executors import AUTO, EXECUTORS
 from ..observe.timeline import Timeline
 from ..sources import SourceError
@@ -103,7 +105,9 @@ def _parser() -> argparse.ArgumentParser:
         add(name, type=_whole(1), default=value, metavar="N", help=f"{help_} (%(default)s)")
     add("--steps", type=_whole(1), metavar="N", help="stop after N batches, reading a file as often as that takes")
     add("--epochs", type=_whole(1), metavar="N", help="times over a file (1 where --steps is not given)")
-    add("--vocabulary", choices=("chars", "bytes"), default="chars", help="what a symbol is (%(default)s)")
+    help_ = "what a symbol is: chars, bytes, or those of a text or model.safetensors (%(default)s)"
+    add("--vocabulary", default=default.vocabulary, metavar="KIND|FILE", help=help_)
+    add("--encoding", metavar="NAME", help="of the text, any that Python knows (utf-8)")
     add("--optimizer", choices=list(OPTIMIZERS), default=default.optimizer, help="(%(default)s)")
     rates = ", ".join(f"{rate} for {name}" for name, (_, rate) in OPTIMIZERS.items())
     add("--lr", type=_number, metavar="RATE", help=f"learning rate ({rates})")
@@ -169,13 +173,15 @@ def _train(arguments: argparse.Namespace) -> int:
         raise run.error
     if run.error is not None:
         message = _describe(run.error) + (f"; the model as it was before is in {path}" if path else "")
-        return _fail(message, 2 if isinstance(run.error, ValueError) else 1)
+        usage = isinstance(run.error, ValueError) and not isinstance(run.error, WeightsError)
+        return _fail(message, 2 if usage else 1)
     stopped = "interrupted" if run.signal else "done"
     if path is None or run.trainer is None:
         display.say(f"{stopped} before the first step; nothing was written")
     else:
         mean = sum(run.losses) / len(run.losses)
         unused = f"; {run.leftover:,} symbols at the end filled no batch" if run.leftover else ""
+        unused += f"; {run.unknown:,} symbols are none of the vocabulary" if run.unknown else ""
         steps = f"{run.trainer.step:,} steps, loss {mean:.4f} (mean of the last {len(run.losses)})"
         display.say(f"{stopped}: {steps}{unused}; wrote {path}")
     return 128 + run.signal if run.signal else 0
@@ -186,8 +192,15 @@ def _generate(arguments: argparse.Namespace) -> int:
     if os.path.isdir(path):
         path = checkpoint_path(path)
     text = TextModel.load(path)
-    print(arguments.prompt, end="", flush=True)
     rng = np.random.default_rng(arguments.seed)
+    if isinstance(text.vocabulary, ByteVocabulary) and text.vocabulary.encoding is None:  # what they mean is not known
+        prompt, out = os.fsencode(arguments.prompt), sys.stdout.buffer
+        pieces = text.generate_bytes(prompt, arguments.length, temperature=arguments.temperature, rng=rng)
+        for data in chain([prompt], pieces, [b"\n"]):
+            out.write(data)
+            out.flush()
+        return 0
+    print(arguments.prompt, end="", flush=True)
     for piece in text.generate(arguments.prompt, arguments.length, temperature=arguments.temperature, rng=rng):
         print(piece, end="", flush=True)
     print(flush=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections import deque
+from collections.abc import Mapping
 from itertools import pairwise
 from time import monotonic
 from types import TracebackType
@@ -28,8 +29,8 @@ class Display(Protocol):
         """Say something once."""
         ...
 
-    def report(self, report: Report) -> None:
-        """Show a batch."""
+    def report(self, report: Report, counts: Mapping[str, int]) -> None:
+        """Show a batch, and what the source has counted up to it."""
         ...
 
     def __enter__(self) -> Display: ...
@@ -49,7 +50,7 @@ class PlainDisplay:
         """See `Display`."""
         print(text, flush=True)
 
-    def report(self, report: Report) -> None:
+    def report(self, report: Report, counts: Mapping[str, int]) -> None:
         """See `Display`."""
         if monotonic() >= self._due:
             self._due = monotonic() + 1
@@ -75,10 +76,10 @@ class JsonDisplay(PlainDisplay):
         """See `Display`."""
         print(text, file=sys.stderr, flush=True)
 
-    def report(self, report: Report) -> None:
+    def report(self, report: Report, counts: Mapping[str, int]) -> None:
         """See `Display`."""
         parts = {name: [part._asdict() for part in getattr(report, name)] for name in ("stages", "channels")}
-        print(json.dumps(report._asdict() | parts), flush=True)
+        print(json.dumps(report._asdict() | parts | dict(counts)), flush=True)
 
 
 class LiveDisplay:
@@ -96,7 +97,7 @@ class LiveDisplay:
         """See `Display`."""
         self._live.console.print(text, markup=False, highlight=False)
 
-    def report(self, report: Report) -> None:
+    def report(self, report: Report, counts: Mapping[str, int]) -> None:
         """See `Display`."""
         self._losses.append(report.loss)
         self._last = report

@@ -8,19 +8,22 @@ import os
 import signal
 import tempfile
 from collections import deque
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import trio
 
+from ...core.model.batch import SequenceBatch
 from ...core.model.sequence_model import SequenceModel
 from ...core.optim.optimizer import Optimizer
 from ...core.optim.optimizers import SGD, Adagrad, Adam, AdamW, RMSprop
 from ...core.text.text_model import TextModel
+from ...core.text.vocabulary import Vocabulary
+from ..lanes import open_source, read_vocabulary
 from ..observe.reports import Report
 from ..observe.timeline import Timeline
-from ..lanes import open_source
 from ..training.fit import default_epochs
 from ..training.trainer import Trainer
 from .display import Display
@@ -28,6 +31,7 @@ from .display import Display
 __all__ = ["OPTIMIZERS", "Outcome", "Settings", "checkpoint_path", "prepare_folder", "save", "train_text", "try_file"]
 
 GRACE = 5.0  # seconds
+WARN_UNKNOWN = 0.01  # of the symbols
 
 # By name: how to make one from a learning rate, and the learning rate where none is given.
 OPTIMIZERS: dict[str, tuple[Callable[[float], Optimizer], float]] = {
@@ -51,6 +55,7 @@ class Settings:
     batch_size: int = 32
     seq_len: int = 64
     vocabulary: str = "chars"
+    encoding: str | None = None
     steps: int | None = None
     epochs: int | None = None
     optimizer: str = "adam"
@@ -67,7 +72,8 @@ class Settings:
 class Outcome:
     """How a run ended: by itself, by an ``error``, or by the ``signal`` of this number.
 
-    ``losses`` are those of the last 50 batches; ``leftover`` is how much of the source made no whole batch.
+    ``losses`` are those of the last 50 batches; ``leftover`` is how much of the source made no whole batch, and
+    ``unknown`` how many symbols of the batches were none of the vocabulary.
     """
 
     losses: deque[float] = field(default_factory=lambda: deque(maxlen=50))
@@ -76,6 +82,7 @@ class Outcome:
     error: Exception | None = None
     signal: int | None = None
     leftover: int = 0
+    unknown: int = 0
 
 
 def checkpoint_path(folder: str | os.PathLike[str]) -> Path:
@@ -137,22 +144,37 @@ async def _watch_signals(
 
 
 async def _train(settings: Settings, display: Display, run: Outcome, timeline: Timeline | None) -> None:
-    said = ""
+    said, warned = "", False
+    unknown = deque[int]()  # of the text up to each batch that is on its way
+
+    async def batches() -> AsyncGenerator[SequenceBatch, None]:
+        async with aclosing(aiter(source)) as iterator:
+            async for batch in iterator:
+                unknown.append(source.unknown)
+                yield batch
 
     def on_report(report: Report) -> None:
-        nonlocal said
+        nonlocal said, warned
         if trainer.choice != said:
             said = trainer.choice
             display.say(f"executor: {said}")
         run.losses.append(report.loss)
-        display.report(report)
+        run.unknown = unknown.popleft()
+        if run.unknown >= WARN_UNKNOWN * report.tokens and not warned:
+            warned = True
+            display.say(
+                f"warning: {run.unknown / report.tokens:.1%} of the symbols so far are none of the vocabulary; "
+                "--vocabulary FILE gives one beforehand, --vocabulary bytes knows all"
+            )
+        display.report(report, {"unknown": run.unknown})
 
     async with open_source(
         settings.source,
         batch_size=settings.batch_size,
         seq_len=settings.seq_len,
-        vocabulary=settings.vocabulary,
+        vocabulary=await _vocabulary(settings),
         epochs=default_epochs(settings.steps, settings.epochs),
+        encoding=settings.encoding,
     ) as source:
         model = SequenceModel(
             len(source.vocabulary),
@@ -177,9 +199,19 @@ async def _train(settings: Settings, display: Display, run: Outcome, timeline: T
             f"{len(source.vocabulary)} symbols; {settings.batch_size} lanes × {settings.seq_len} steps; "
             f"delay {settings.delay}, shards {settings.shards}, ranks {trainer.ranks}"
         )
-        await trainer.run(source, steps=settings.steps, on_report=on_report, timeline=timeline)
+        await trainer.run(batches(), steps=settings.steps, on_report=on_report, timeline=timeline)
         if run.signal is None:  # else there is more than that at the end
             run.leftover = source.leftover
+
+
+async def _vocabulary(settings: Settings) -> str | Vocabulary:
+    name = settings.vocabulary
+    return name if name in ("chars", "bytes") else await read_vocabulary(_model_file(name), settings.encoding)
+
+
+def _model_file(path: str) -> str | Path:
+    """The file in the folder of a run, or `path` itself where it is none."""
+    return checkpoint_path(path) if os.path.isdir(path) else path
 
 
 def _optimizer(settings: Settings) -> Optimizer:
