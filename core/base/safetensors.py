@@ -4,23 +4,22 @@ from __future__ import annotations
 
 import json
 import os
-import tempfile
-from collections.abc import Mapping
-from pathlib import Path
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
 import safetensors
-import safetensors.numpy
 
 from .checks import ArgumentError, kind_of
+from .files import replace_file
 from .parameters import Array
 
 __all__ = ["WeightsError", "load_weights", "save_weights"]
 
 
-# What a file can hold of NumPy's dtypes.
-SAVED = frozenset(map(np.dtype, "efd?bhilqBHILQ"))
+# What a file can hold of NumPy's dtypes, and the format's names of them.
+DTYPES = {"bool": "BOOL", "float16": "F16", "float32": "F32", "float64": "F64"}
+DTYPES |= {f"{kind}{bits}": f"{kind[0].upper()}{bits}" for kind in ("int", "uint") for bits in (8, 16, 32, 64)}
 
 
 class WeightsError(ValueError):
@@ -30,29 +29,34 @@ class WeightsError(ValueError):
 def save_weights(
     path: str | os.PathLike[str], state_dict: Mapping[str, Array], metadata: dict[str, str] | None = None
 ) -> None:
-    """Write `state_dict` and `metadata` to `path`, in place of what stood there.
+    """Write `state_dict` and `metadata` to `path`, in place of what stood there, as `replace_file` does.
 
-    The arrays can lie in memory in any way; their dtypes are floats of 16, 32 or 64 bits, integers and bool. The file
-    is written under a temporary name beside `path`, synced, and renamed. Raises OSError, and ArgumentError, which names
-    the entry, before anything is written.
+    The arrays can lie in memory in any way; their dtypes are floats of 16, 32 or 64 bits, integers and bool. Raises
+    OSError, and ArgumentError, which names the entry, before anything is written.
     """
-    target = Path(path)
-    content = safetensors.numpy.save(_in_one_piece(state_dict), metadata)
-    descriptor, temporary = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)  # mode 0600
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, target)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
-    folder = os.open(target.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+    replace_file(path, _content(_in_one_piece(state_dict), metadata))
+
+
+def _content(state_dict: dict[str, Array], metadata: dict[str, str] | None) -> Iterator[bytes | memoryview]:
+    """The file of arrays in one piece, piece by piece: the length of the header, the header, and the arrays from the widest dtype on.
+
+    Not by the library's `save`: it holds the interpreter's lock for as long as it takes, seconds for a large model,
+    in which no signal is answered, copies everything twice, and puts the metadata into a random order.
+    https://huggingface.co/docs/safetensors has the format.
+    """
+    header: dict[str, object] = {} if metadata is None else {"__metadata__": metadata}
+    names, end = sorted(state_dict, key=lambda name: (-state_dict[name].dtype.itemsize, name)), 0
+    for name in names:
+        array = state_dict[name]
+        begin, end = end, end + array.nbytes
+        header[name] = {"dtype": DTYPES[array.dtype.name], "shape": array.shape, "data_offsets": [begin, end]}
+    text = json.dumps(header, ensure_ascii=False, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)  # so that the arrays are aligned
+    yield len(text).to_bytes(8, "little")
+    yield text
+    for name in names:
+        array = state_dict[name].reshape(-1)
+        yield array.astype(array.dtype.newbyteorder("<"), copy=False).view(np.uint8).data
 
 
 def load_weights(path: str | os.PathLike[str]) -> tuple[dict[str, Array], dict[str, str]]:
@@ -68,7 +72,7 @@ def load_weights(path: str | os.PathLike[str]) -> tuple[dict[str, Array], dict[s
             header = _Header(path)
             names: list[str] = list(file.keys())
             return {name: _read(file, name, header) for name in names}, file.metadata() or {}
-    except safetensors.SafetensorError as error:
+    except (safetensors.SafetensorError, OSError) as error:  # OSError: nothing to map, as a device
         raise WeightsError(f"{os.fspath(path)}: not a safetensors file ({error})") from error
 
 
@@ -81,7 +85,7 @@ def _in_one_piece(state_dict: Mapping[str, Array]) -> dict[str, Array]:
         masked = isinstance(array, np.ma.MaskedArray)
         if not isinstance(name, str):
             raise ArgumentError("state_dict", "names that are strings", repr(name))
-        if not isinstance(array, np.ndarray) or masked or array.dtype.newbyteorder("=") not in SAVED:
+        if not isinstance(array, np.ndarray) or masked or array.dtype.name not in DTYPES:
             raise ArgumentError(f"state_dict[{name!r}]", "an array of floats, integers or bool", kind_of(array))
         arrays[name] = np.asarray(array, array.dtype.newbyteorder("="), order="C")  # a copy where it has to be one
     return arrays

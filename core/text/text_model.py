@@ -71,7 +71,8 @@ class TextModel:
         """Write on from `prompt`: yield `length` symbols as text, each drawn from what the model expects next.
 
         `temperature` divides the logits; 0 takes the likeliest. An empty prompt starts from a line break. With a
-        byte vocabulary the bytes of one character come out together, and those that are none as U+FFFD.
+        byte vocabulary the bytes of one character come out together, and those that are none as U+FFFD. Raises
+        FloatingPointError where what the model expects is not finite.
         """
         tokens = self._tokens(prompt, length, temperature, rng)
         if isinstance(self.vocabulary, CharVocabulary):
@@ -111,6 +112,8 @@ class TextModel:
         for _ in range(length):
             outputs, state = model.step(np.array([token]), state)
             logits = outputs[0].astype(float)
+            if not np.isfinite(logits).all():
+                raise FloatingPointError("the model's outputs are not finite; nothing can be written with it")
             if isinstance(self.vocabulary, CharVocabulary):
                 logits[0] = -np.inf  # never write the stand-in for unknown characters
             if temperature == 0:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 import math
 import os
-import secrets
 from collections import deque
-from pathlib import Path
 from typing import NamedTuple
 from xml.sax.saxutils import escape
+
+from ...core.base.files import write_file
 
 __all__ = ["Span", "Timeline"]
 
@@ -56,12 +56,19 @@ class Timeline:
         return _in_order(self.spans)
 
     def write_trace(self, path: str | os.PathLike[str]) -> None:
-        """Write the spans to `path` as Chrome trace events, for Perfetto or chrome://tracing. Raises OSError."""
-        _replace(path, json.dumps({"traceEvents": _trace_events(self.spans), "displayTimeUnit": "ms"}))
+        """Write the spans to `path` as Chrome trace events, for Perfetto or chrome://tracing, as `write_file` does.
+
+        Raises OSError.
+        """
+        trace = json.dumps({"traceEvents": _trace_events(self.spans), "displayTimeUnit": "ms"})
+        write_file(path, [trace.encode()])
 
     def write_svg(self, path: str | os.PathLike[str]) -> None:
-        """Write a picture of the last 12 batches to `path`: a row a task, a colour a batch. Raises OSError."""
-        _replace(path, _svg(self.spans))
+        """Write a picture of the last 12 batches to `path`, as `write_file` does: a row a task, a colour a batch.
+
+        Raises OSError.
+        """
+        write_file(path, [_svg(self.spans).encode()])
 
 
 def _stage_and_shard(task: str) -> tuple[str, int | None]:
@@ -159,17 +166,3 @@ def _ticks(extent: float) -> list[tuple[float, str]]:
 def _text(text: str) -> str:
     """`text` for XML, which cannot hold control characters even when escaped."""
     return escape("".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in text))
-
-
-def _replace(path: str | os.PathLike[str], content: str) -> None:
-    """Write `content` beside `path` and rename it, so that a reader never sees half a file."""
-    target = Path(path)
-    temporary = target.parent / f".{target.name}.{secrets.token_hex(4)}"  # no mkstemp: the file is for others to read
-    file = open(temporary, "x", encoding="utf-8")  # noqa: SIM115 (what was not created need not be removed)
-    try:
-        with file:
-            file.write(content)
-        os.replace(temporary, target)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise

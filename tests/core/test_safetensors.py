@@ -23,6 +23,8 @@ from recurrio.core import (
     save_weights,
 )
 
+from recurrio.core.base.safetensors import DTYPES, _content
+
 Array = np.ndarray
 W = np.arange(12, dtype=np.float32).reshape(3, 4)
 FIELDS = np.dtype({"names": ["x"], "formats": ["<f4"], "offsets": [1], "itemsize": 5})
@@ -228,3 +230,20 @@ def test_tensors_of_torch_can_be_loaded_as_they_are() -> None:
     assert np.array_equal(ours.state_dict()["weight"], theirs.weight.detach().numpy())
     with pytest.raises(ArgumentError, match=r"weight: expected an array, got Parameter .*grad"):
         ours.load_state_dict(dict(theirs.named_parameters()))
+
+
+def test_the_bytes_are_those_of_the_library() -> None:
+    weights = {"b": W, "a": W[0].copy(), "é": np.zeros((0, 3), np.float32), "s": np.array(2, np.float32)}
+    ours = b"".join(_content(weights, {"about": 'é "\n'}))
+    assert ours == safetensors.numpy.save(weights, {"about": 'é "\n'})
+    assert b"".join(_content({}, None)) == safetensors.numpy.save({})
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_every_dtype_goes_round(dtype: str, tmp_path: Path) -> None:
+    weights = {"x": (10 * W).astype(dtype), "y": np.ones(3, np.uint8), "z": np.ones(1, np.float64)}
+    save_weights(tmp_path / "file", weights, {"key": "value"})
+    again, metadata = load_weights(tmp_path / "file")
+    assert metadata == {"key": "value"}
+    assert {name: array.dtype.name for name, array in again.items()} == {"x": dtype, "y": "uint8", "z": "float64"}
+    assert all(np.array_equal(again[name], array) for name, array in weights.items())
