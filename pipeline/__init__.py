@@ -4,17 +4,22 @@ Its rooms, from the bottom up: `flow`, channels and groups of tasks; `observe`, 
 bring bytes, `decoding` says what they mean, and `lanes` make batches of that; `plan`, what a run is to do; `executors`,
 where it computes; the `stages`; `training`, the trainer and what wires the stages up; `command`, the command line.
 `testing` has helpers for parts of one's own.
+
+What is exported is imported when it is first asked for, because `command` answers signals before NumPy and trio load.
 """
 
-from .flow.channels import Receiver, Sender
-from .lanes import open_source
-from .observe.reports import Report
-from .observe.timeline import Timeline
-from .observe.watchdog import StageHungError
-from .plan.messages import Backwarded, Forwarded, Loaded
-from .sources import SourceError
-from .training.fit import fit
-from .training.trainer import Trainer
+TYPE_CHECKING = False  # that of typing, which takes longer to import than all the command does before it answers
+
+if TYPE_CHECKING:
+    from .flow.channels import Receiver, Sender
+    from .lanes import open_source
+    from .observe.reports import Report
+    from .observe.timeline import Timeline
+    from .observe.watchdog import StageHungError
+    from .plan.messages import Backwarded, Forwarded, Loaded
+    from .sources import SourceError
+    from .training.fit import fit
+    from .training.trainer import Trainer
 
 __all__ = [
     "Backwarded",
@@ -30,3 +35,26 @@ __all__ = [
     "fit",
     "open_source",
 ]
+
+_HOMES = {
+    "Backwarded": "plan.messages",
+    "Forwarded": "plan.messages",
+    "Loaded": "plan.messages",
+    "Receiver": "flow.channels",
+    "Report": "observe.reports",
+    "Sender": "flow.channels",
+    "SourceError": "sources",
+    "StageHungError": "observe.watchdog",
+    "Timeline": "observe.timeline",
+    "Trainer": "training.trainer",
+    "fit": "training.fit",
+    "open_source": "lanes",
+}
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    return getattr(import_module(f".{_HOMES[name]}", __name__), name)

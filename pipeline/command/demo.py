@@ -11,22 +11,28 @@ import numpy as np
 import trio
 
 from .display import open_display
-from .train import Outcome, Settings, train_text
+from .settings import Settings
+from .signals import Interrupts
+from .train import Outcome, train_text
 
 __all__ = ["demo"]
 
 CORPUS_BYTES = 6_000_000
 
 
-def demo(seconds: float) -> Outcome:
+def demo(seconds: float, interrupts: Interrupts) -> Outcome:
     """Train for `seconds` on the source of the standard library, shown live, and print a sample."""
-    with tempfile.TemporaryDirectory(prefix="recurrio-") as folder, open_display(as_json=False) as display:
+    with (
+        interrupts.hold(),
+        tempfile.TemporaryDirectory(prefix="recurrio-") as folder,
+        open_display(as_json=False) as display,
+    ):
         corpus = Path(folder) / "standard-library.py"
         files = _write_corpus(corpus)
         display.say(f"Learning Python {sys.version_info.major}.{sys.version_info.minor} from {files} of its own files.")
         settings = Settings(str(corpus), lr=0.004, epochs=1000, delay=1)  # so that the stages overlap
-        run = trio.run(train_text, settings, display, seconds)
-    if run.text is not None and run.error is None and run.signal is None:
+        run = trio.run(train_text, settings, display, interrupts, seconds)
+    if run.text is not None and run.error is None and interrupts.number is None:
         print("\nWhat it writes after “def ”:\n", flush=True)
         for piece in run.text.generate("def ", 500, temperature=0.6, rng=np.random.default_rng(0)):
             print(piece, end="", flush=True)

@@ -22,7 +22,6 @@ from recurrio.core import (
     load_weights,
     save_weights,
 )
-
 from recurrio.core.base.safetensors import DTYPES, _content
 
 Array = np.ndarray

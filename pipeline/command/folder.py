@@ -1,0 +1,60 @@
+"""The folder of a run: where the command puts a model, and what it does not put it over."""
+
+from __future__ import annotations
+
+import errno
+import os
+import tempfile
+from contextlib import suppress
+from itertools import count
+from pathlib import Path
+
+__all__ = ["RunFolder", "checkpoint_path"]
+
+
+def checkpoint_path(folder: str | os.PathLike[str]) -> Path:
+    """Where the weights of a run stand in its folder."""
+    return Path(folder) / "model.safetensors"
+
+
+class RunFolder:
+    """The folder `named`, made where it is not there; or of run, run-2, run-3, … the first that is not there.
+
+    It is tried that a file can be written there, before an hour of training rather than after it. A folder that has a
+    run in it is taken only with `overwrite`. Raises OSError.
+    """
+
+    def __init__(self, named: str | None, *, overwrite: bool = False) -> None:
+        self._named = named is not None
+        if named is not None:
+            self.path = Path(named)
+            if not overwrite and os.path.lexists(checkpoint_path(named)):
+                raise FileExistsError(errno.EEXIST, "has a run in it, which --overwrite would replace", named)
+            os.makedirs(named, exist_ok=True)
+        else:
+            self.path = _first_free()
+        with tempfile.TemporaryFile(dir=self.path):
+            pass
+
+    @property
+    def checkpoint(self) -> Path:
+        """Where the weights go."""
+        return checkpoint_path(self.path)
+
+    def leave(self) -> None:
+        """Remove the folder where nobody named it and nothing is in it: no run took place."""
+        if not self._named:
+            with suppress(OSError):
+                self.path.rmdir()
+
+
+def _first_free() -> Path:
+    """To make a folder is to claim it: of two runs that begin at once, each gets its own."""
+    for number in count(1):
+        path = Path("run" if number == 1 else f"run-{number}")
+        try:
+            path.mkdir()
+        except FileExistsError:
+            continue
+        return path
+    raise AssertionError

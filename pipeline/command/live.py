@@ -1,0 +1,115 @@
+"""Live tables of a training run on a terminal. Needs rich."""
+
+from __future__ import annotations
+
+import sys
+from collections import deque
+from collections.abc import Mapping
+from itertools import pairwise
+from time import monotonic
+from types import TracebackType
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from ..observe.reports import Report
+
+__all__ = ["LEAST_WIDTH", "LiveDisplay", "VisibleCursor"]
+
+LEAST_WIDTH = 80  # columns, in which nothing is cut
+BAR, CURVE = 8, 72  # columns
+BARS = "▁▂▃▄▅▆▇█"
+
+
+class VisibleCursor(Console):
+    """A console that never hides the cursor: a process that ends at once need not bring it back."""
+
+    def show_cursor(self, show: bool = True) -> bool:
+        """Leave it as it is."""
+        return False
+
+
+class LiveDisplay:
+    """The stages, their channels, the loss and the speed, redrawn in place on `console`."""
+
+    def __init__(self, console: Console) -> None:
+        self._live = Live(console=console, auto_refresh=False, transient=False)
+        self._losses: deque[float] = deque(maxlen=1000)
+        self._last: Report | None = None
+        self._due = 0.0
+
+    def say(self, text: str) -> None:
+        """See `Display`."""
+        self._live.console.print(text, markup=False, highlight=False, soft_wrap=True)  # a path stays whole
+
+    def report(self, report: Report, counts: Mapping[str, int]) -> None:
+        """See `Display`."""
+        self._losses.append(report.loss)
+        self._last = report
+        if monotonic() >= self._due:
+            self._due = monotonic() + 0.1
+            self._live.update(self._draw(report), refresh=True)
+
+    def __enter__(self) -> LiveDisplay:
+        self._live.__enter__()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._last is not None:
+            self._live.update(self._draw(self._last), refresh=True)
+        self._live.__exit__(kind, error, trace)
+
+    def _draw(self, report: Report) -> RenderableType:
+        """Side by side where there is room, else below each other, without the channels where they would be cut."""
+        console, stages, channels = self._live.console, _stages(report), _channels(report)
+        recent = list(self._losses)[-50:]
+        summary = Text.assemble(
+            ("step ", "dim"), f"{report.step:,}   ",
+            ("loss ", "dim"), (f"{sum(recent) / len(recent):.3f}", "bold"), (" nats (mean of 50)   ", "dim"),
+            f"{report.tokens_per_second:,.0f}", (" tokens/s   ", "dim"),
+            ("staleness ", "dim"), f"{report.staleness}",
+        )  # fmt: skip
+        curve = Text(_curve(list(self._losses), CURVE), style="cyan")
+        below: tuple[RenderableType, ...] = (Text(), summary, curve, Text())
+        both = Table.grid(padding=(0, 4))
+        both.add_row(stages, channels)
+        if console.measure(both, options=console.options.update(max_width=sys.maxsize)).maximum <= console.width:
+            return Group(both, *below)
+        if 3 + len(report.stages) + len(report.channels) + len(below) <= console.height:
+            return Group(stages, Text(), channels, *below)
+        return Group(stages, *below)
+
+
+def _stages(report: Report) -> Table:
+    table = Table("stage", "batches", "busy", "waits for input", "waits for room", box=None, pad_edge=False)
+    for stage in report.stages:
+        total = max(stage.seconds, 1e-9)
+        shares = (stage.busy / total, stage.waiting_for_input / total, stage.waiting_for_room / total)
+        cells = (
+            Text(f"{'█' * round(BAR * min(share, 1)):<{BAR}} {share:>4.0%}", style=style)
+            for share, style in zip(shares, ("green", "yellow", "magenta"), strict=True)
+        )
+        table.add_row(stage.name, f"{stage.items:,}", *cells)
+    return table
+
+
+def _channels(report: Report) -> Table:
+    table = Table("channel", "depth", "peak", "passed", box=None, pad_edge=False)
+    for channel in report.channels:
+        depth = "●" * channel.depth + "○" * (channel.capacity - channel.depth)
+        table.add_row(channel.name, depth, f"{channel.peak}/{channel.capacity}", f"{channel.items:,}")
+    return table
+
+
+def _curve(values: list[float], width: int) -> str:
+    """A line of bars: the means of `width` neighbouring groups of `values`."""
+    groups = min(width, len(values))
+    edges = [len(values) * group // groups for group in range(groups + 1)]
+    means = [sum(values[a:b]) / (b - a) for a, b in pairwise(edges)]
+    low, high = min(means), max(means)
+    scale = (len(BARS) - 1) / ((high - low) or 1)
+    return "".join(BARS[round((mean - low) * scale)] for mean in means)

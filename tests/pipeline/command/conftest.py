@@ -1,0 +1,46 @@
+"""The command in a process of its own, to its end or started."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+
+import pytest
+
+MAIN = "import sys; from recurrio.pipeline.command.cli import main; sys.exit(main())"
+
+
+@pytest.fixture
+def recurrio() -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Run the command to its end: ``recurrio(*words, text="what comes on standard input")``."""
+
+    def run(*arguments: object, text: str | bytes | None = None) -> subprocess.CompletedProcess[str]:
+        data = text.encode() if isinstance(text, str) else text
+        words = [sys.executable, "-c", MAIN, *map(str, arguments)]
+        done = subprocess.run(words, input=data or b"", capture_output=True, timeout=60, check=False)
+        return subprocess.CompletedProcess(words, done.returncode, done.stdout.decode(), done.stderr.decode())
+
+    return run
+
+
+@pytest.fixture
+def start() -> Iterator[Callable[..., subprocess.Popen[bytes]]]:
+    """Start the command: ``start(*words, prelude="code that runs before", …)``, with the options of Popen."""
+    processes = []
+
+    def popen(*arguments: object, prelude: str = "", **options: object) -> subprocess.Popen[bytes]:
+        words = [sys.executable, "-c", f"{prelude}\n{MAIN}", *map(str, arguments)]
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+        process = subprocess.Popen(words, **{**pipes, **options})
+        processes.append(process)
+        return process
+
+    yield popen
+    for process in processes:
+        if process.poll() is None:
+            process.kill()
+        process.wait()
+        for pipe in (process.stdin, process.stdout, process.stderr):
+            if pipe is not None:
+                pipe.close()

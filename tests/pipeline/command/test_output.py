@@ -1,0 +1,180 @@
+"""Standard streams as they come: closed, full, without a reader, or with one that has stopped reading."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import signal
+import struct
+import subprocess
+import sys
+import termios
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from recurrio.core import TextModel
+
+SMALL = ["--hidden", "16", "--embedding", "8", "--batch-size", "4", "--seq-len", "16"]
+MAIN = "import sys; from recurrio.pipeline.command.cli import main; sys.exit(main())"
+Recurrio = Callable[..., subprocess.CompletedProcess[str]]
+Start = Callable[..., subprocess.Popen[bytes]]
+
+
+def shell(line: str, *arguments: object) -> tuple[int, str, str]:
+    """Run a line of shell, in which ``"$@"`` is the command with these arguments: exit code, output, errors."""
+    words = ["sh", "-c", line, "sh", sys.executable, "-c", MAIN, *map(str, arguments)]
+    done = subprocess.run(words, capture_output=True, stdin=subprocess.DEVNULL, timeout=60, check=False)
+    return done.returncode, done.stdout.decode(), done.stderr.decode()
+
+
+def fill(process: subprocess.Popen[bytes], reader: int) -> None:
+    """Wait until the pipe behind `reader` holds as much as it can, and the process waits."""
+    waiting, deadline = -1, time.monotonic() + 30
+    while True:
+        before, waiting = waiting, struct.unpack("i", fcntl.ioctl(reader, termios.FIONREAD, b"\0" * 4))[0]
+        if waiting == before and waiting > 32_000:
+            return
+        assert time.monotonic() < deadline
+        assert process.poll() is None
+        time.sleep(0.1)
+
+
+@pytest.mark.parametrize(
+    ("number", "code", "executor", "both"),
+    [
+        (signal.SIGINT, 130, "thread", False),
+        (signal.SIGTERM, 143, "inline", True),
+        (signal.SIGHUP, 129, "process", False),
+    ],
+)
+def test_a_reader_that_stops_keeps_no_signal_waiting(
+    number: int, code: int, executor: str, both: bool, start: Start, text_file: Path, tmp_path: Path
+) -> None:
+    reader, writer = os.pipe()
+    words = ["train", text_file, *SMALL, "--steps", 1000000, "--json", "--executor", executor, "--out", tmp_path]
+    process = start(*words, stdout=writer, stderr=writer if both else subprocess.DEVNULL)
+    os.close(writer)
+    try:
+        fill(process, reader)
+        process.send_signal(number)
+        assert process.wait(timeout=10) == code  # in good order, but it does not wait for ever
+    finally:
+        os.close(reader)
+    TextModel.load(tmp_path / "model.safetensors")
+
+
+@pytest.mark.parametrize("words", [["train", "--json", "--steps", 1000000], ["generate", "--length", 1000000]])
+def test_a_second_signal_ends_a_write_that_blocks(
+    words: list[object], start: Start, recurrio: Recurrio, text_file: Path, tmp_path: Path
+) -> None:
+    recurrio("train", text_file, *SMALL, "--steps", 1, "--out", tmp_path / "run")
+    first = [text_file, *SMALL, "--out", tmp_path / "out"] if words[0] == "train" else [tmp_path / "run"]
+    took = []
+    for attempt in range(3):
+        reader, writer = os.pipe()
+        process = start(words[0], *first, *words[1:], *(["--overwrite"] * (attempt > 0)), stdout=writer)
+        os.close(writer)
+        try:
+            fill(process, reader)
+            process.send_signal(signal.SIGINT)
+            time.sleep(0.02)
+            begin = time.monotonic()
+            process.send_signal(signal.SIGINT)
+            assert process.wait(timeout=10) == 130
+        finally:
+            os.close(reader)
+        took.append(time.monotonic() - begin)
+        if took[-1] < 0.2:
+            break
+    assert min(took) < 0.2
+
+
+def test_a_reader_that_is_slow_gets_every_line(start: Start, text_file: Path, tmp_path: Path) -> None:
+    process = start("train", text_file, *SMALL, "--steps", 150, "--json", "--out", tmp_path)
+    fill(process, process.stdout.fileno())
+    output, _ = process.communicate(timeout=30)
+    assert [json.loads(line)["step"] for line in output.splitlines()] == list(range(1, 151))
+    assert process.returncode == 0
+
+
+@pytest.mark.parametrize("option", ["--trace", "--timeline"])
+def test_a_pipe_that_nobody_reads_keeps_no_signal_waiting(
+    option: str, start: Start, text_file: Path, tmp_path: Path
+) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    words = ["train", text_file, *SMALL, "--steps", 9, "--out", tmp_path / "out", option, tmp_path / "pipe"]
+    process = start(*words)
+    deadline = time.monotonic() + 30
+    while not (tmp_path / "out" / "model.safetensors").exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(timeout=10) == 143
+
+
+@pytest.mark.parametrize("options", [["--json"], []])
+def test_output_that_is_closed_early_ends_it_cleanly(
+    options: list[str], start: Start, text_file: Path, tmp_path: Path
+) -> None:
+    process = start("train", text_file, *SMALL, "--steps", 1000000, "--out", tmp_path, *options)
+    process.stdout.readline()
+    process.stdout.close()
+    errors = process.stderr.read().decode()
+    assert process.wait(timeout=30) == 0
+    assert "Traceback" not in errors
+    assert "Exception ignored" not in errors
+    TextModel.load(tmp_path / "model.safetensors")
+
+
+def test_generate_into_a_closed_pipe(start: Start, recurrio: Recurrio, text_file: Path, tmp_path: Path) -> None:
+    recurrio("train", text_file, *SMALL, "--steps", 1, "--out", tmp_path)
+    process = start("generate", tmp_path, "--length", 1000000)
+    process.stdout.read(10)
+    process.stdout.close()
+    assert process.stderr.read() == b""
+    assert process.wait(timeout=30) == 0
+
+
+@pytest.mark.parametrize("closed", ["2>&-", "2>&- <&-"])
+def test_there_is_nothing_but_json_among_the_json(closed: str, text_file: Path, tmp_path: Path) -> None:
+    words = ["train", text_file, *SMALL, "--steps", 5, "--json", "--out", tmp_path]
+    code, output, _ = shell(f'"$@" {closed}', *words)
+    assert code == 0
+    assert [json.loads(line)["step"] for line in output.splitlines()] == [1, 2, 3, 4, 5]
+
+
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+def test_no_file_gets_the_number_of_a_stream_that_was_closed(closed: str, text_file: Path, tmp_path: Path) -> None:
+    words = ["train", text_file, *SMALL, "--steps", 50, "--executor", "process", "--out", tmp_path / "out"]
+    assert shell(f'"$@" {closed}', *words)[0] == 0
+    assert len(TextModel.load(tmp_path / "out" / "model.safetensors").vocabulary) > 9
+    assert os.listdir(tmp_path / "out") == ["model.safetensors"]
+
+
+FAILING = {
+    "a closed input": ('"$@" <&-', ["train", "-"], "recurrio: standard input: is closed"),
+    "a full disk": ('"$@" > /dev/full', ["train", "text.txt"], "recurrio: standard output: No space left on device"),
+    "help to a full disk": ('"$@" > /dev/full', ["--help"], "recurrio: standard output: No space left on device"),
+    "version to a full disk": ('"$@" > /dev/full', ["--version"], "recurrio: standard output: No space left"),
+    "generate to a full disk": ('"$@" > /dev/full', ["generate", "run"], "recurrio: standard output: No space left"),
+    "a device as model": ('"$@"', ["generate", "/dev/null"], "recurrio: /dev/null: not a safetensors file"),
+}
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full")
+@pytest.mark.parametrize("case", FAILING)
+def test_an_error_names_what_failed_in_one_line(
+    case: str, recurrio: Recurrio, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("text.txt").write_text("some words " * 400)
+    recurrio("train", "text.txt", *SMALL, "--steps", 1)
+    line, words, message = FAILING[case]
+    code, _, errors = shell(line, *words)
+    assert code == 1
+    assert len(errors.splitlines()) == 1
+    assert message in errors
