@@ -85,7 +85,7 @@ def _train(arguments: argparse.Namespace, interrupts: Interrupts) -> int:
         display.say(_summary(outcome, settings, where, interrupted=interrupts.number is not None))
     if interrupts.number is not None:
         return 128 + interrupts.number
-    return 0 if where is None or math.isfinite(outcome.means()[1]) else 1
+    return 0 if where is None or math.isfinite(outcome.last()) else 1
 
 
 def _failed(error: Exception, where: str | None) -> int:
@@ -101,10 +101,9 @@ def _summary(outcome: Outcome, settings: Settings, where: str | None, *, interru
     stopped = "interrupted" if interrupted else "done"
     if where is None:
         return f"{stopped} before the first step; nothing was written"
-    began, ended = outcome.means()
     mean = sum(outcome.losses) / len(outcome.losses)
-    if not ended <= began:
-        stopped += f", but worse than it began (loss {_loss(began)} at first; a smaller --lr may help)"
+    if outcome.first is not None and not outcome.last() <= outcome.first:
+        stopped += f", but worse than it began (loss {_loss(outcome.first)} at first; a smaller --lr may help)"
     parts = [f"{stopped}: {outcome.steps:,} steps, loss {_loss(mean)} (mean of the last {len(outcome.losses)})"]
     if not interrupted and settings.steps is not None and outcome.steps < settings.steps:
         parts.append(f"the source ended before --steps {settings.steps:,}")

@@ -47,7 +47,7 @@ class _Parser(argparse.ArgumentParser):
         }
         for index in range(len(words) - 1, 0, -1):
             value = words[index]
-            if words[index - 1] in texts and value.startswith("-") and value not in self._option_string_actions:
+            if words[index - 1] in texts and value[:1] == "-" and value not in ("--", *self._option_string_actions):
                 words[index - 1 : index + 1] = [f"{words[index - 1]}={value}"]
         return super().parse_known_args(words, namespace)
 

@@ -38,11 +38,11 @@ WARN_UNKNOWN = 0.01  # of the symbols
 class Outcome:
     """How a run ended: by itself, by a signal, or by an ``error``.
 
-    ``first`` and ``losses`` are the losses of the first 50 batches and of the last; ``leftover`` is how much of the
+    ``first`` is the loss of the first batch, and ``losses`` are those of the last 50; ``leftover`` is how much of the
     source made no whole batch, and ``unknown`` how many symbols of the batches were none of the vocabulary.
     """
 
-    first: list[float] = field(default_factory=list)
+    first: float | None = None
     losses: deque[float] = field(default_factory=lambda: deque(maxlen=SHOWN))
     text: TextModel | None = None
     trainer: Trainer | None = None
@@ -57,14 +57,14 @@ class Outcome:
 
     def note(self, loss: float) -> None:
         """Take in the loss of the next batch."""
-        if len(self.first) < SHOWN:
-            self.first.append(loss)
+        if self.first is None:
+            self.first = loss
         self.losses.append(loss)
 
-    def means(self) -> tuple[float, float]:
-        """The mean losses where the run began and where it ended, of 50 batches, or of half of them if they are few."""
+    def last(self) -> float:
+        """The mean loss of the last 50 batches, or of the second half of them where they are few."""
         count = max(1, min(SHOWN, self.steps // 2))
-        return sum(self.first[:count]) / count, sum(list(self.losses)[-count:]) / count
+        return sum(list(self.losses)[-count:]) / count
 
     def save(self, settings: Settings, path: str | os.PathLike[str]) -> bool:
         """Write the model, if a batch was applied, to `path`; whether one was. Raises OSError."""
@@ -182,7 +182,9 @@ async def _vocabulary(settings: Settings) -> str | Vocabulary:
     name = settings.vocabulary
     if name in ("chars", "bytes"):
         return name
-    return await read_vocabulary(checkpoint_path(name) if os.path.isdir(name) else name, settings.encoding)
+    if await trio.Path(name).is_dir():
+        name = str(checkpoint_path(name))
+    return await read_vocabulary(name, settings.encoding)
 
 
 async def _explain(source: str, display: Display, opening: trio.CancelScope) -> None:
