@@ -40,8 +40,9 @@ def save_weights(
 def _content(state_dict: dict[str, Array], metadata: dict[str, str] | None) -> Iterator[bytes | memoryview]:
     """The file, piece by piece: the length of the header, the header, and the arrays from the widest dtype on.
 
-    Each array is in one piece. Not by the library's `save`: it holds the interpreter's lock for as long as it takes, seconds for a large model,
-    in which no signal is answered, copies everything twice, and puts the metadata into a random order.
+    Each array is in one piece. Not by the library's `save`: it holds the interpreter's lock for as long as it takes,
+    seconds for a large model, in which no signal is answered, copies everything twice, and puts the metadata into a
+    random order.
     https://huggingface.co/docs/safetensors has the format.
     """
     header: dict[str, object] = {} if metadata is None else {"__metadata__": metadata}

@@ -122,7 +122,10 @@ def _demo(arguments: argparse.Namespace, interrupts: Interrupts) -> int:
     outcome = demo(arguments.seconds, interrupts)
     if outcome.error is not None:
         raise outcome.error
-    return 0 if interrupts.number is None else 128 + interrupts.number
+    if interrupts.number is None:
+        return 0
+    print("interrupted: of a demonstration nothing is kept")
+    return 128 + interrupts.number
 
 
 def _describe(error: Exception) -> str:

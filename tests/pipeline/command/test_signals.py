@@ -200,3 +200,23 @@ def test_a_signal_ends_generate(start: Start, text_file: Path, tmp_path: Path) -
     process.send_signal(signal.SIGINT)
     _, errors = process.communicate(timeout=30)
     assert (process.returncode, errors) == (130, b"recurrio: interrupted\n")
+
+
+@each_signal
+@pytest.mark.parametrize("when", ["at once", "later"])
+def test_a_signal_ends_the_demonstration_and_leaves_nothing(
+    when: str, number: int, code: int, start: Start, tmp_path: Path
+) -> None:
+    process = start("demo", env={**os.environ, "TMPDIR": str(tmp_path)})
+    if when == "later":
+        for _ in range(4):
+            process.stdout.readline()
+    else:
+        deadline = time.monotonic() + 30
+        while not any(tmp_path.iterdir()):  # the text that it learns is being written
+            assert time.monotonic() < deadline
+    process.send_signal(number)
+    output, errors = process.communicate(timeout=30)
+    assert (process.returncode, errors) == (code, b"")
+    assert output.splitlines()[-1] == b"interrupted: of a demonstration nothing is kept"
+    assert list(tmp_path.iterdir()) == []
