@@ -129,7 +129,8 @@ def check_array(argument: str, value: object, shape: tuple[int | str, ...], dtyp
 
     A letter in `shape` stands for any length; the same letter twice for the same length; ``"…"`` in front for any axes.
     """
-    check_unmasked(argument, value)
+    if type(value) is not np.ndarray:
+        check_unmasked(argument, value)
     hint = ""
     if isinstance(value, np.ndarray) and _fits(value.shape, shape):
         if dtype is None or value.dtype == dtype:

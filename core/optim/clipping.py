@@ -9,11 +9,16 @@ import numpy as np
 from ..base.checks import ArgumentError, check_array, check_number, kind_of
 from ..base.parameters import Array
 
-__all__ = ["clip_norm", "clip_value"]
+__all__ = ["clip", "clip_norm", "clip_value"]
 
-LIMITS = {np.dtype(dtype): np.finfo(dtype) for dtype in ("float32", "float64")}
+TINY = {np.dtype(dtype): float(np.finfo(dtype).tiny) for dtype in ("float32", "float64")}
+# Between these a sum of squares has lost nothing to the ends of the dtype's range.
+SQUARES = {
+    np.dtype(limits.dtype): (float(limits.tiny / limits.eps), float(limits.max)) for limits in map(np.finfo, TINY)
+}
 
 
+@np.errstate(over="ignore", invalid="ignore")
 def clip_norm(gradient: Array, max_norm: float | None) -> float:
     """Scale `gradient` ``(N,)`` in place so that its 2-norm is at most `max_norm`; return the norm before.
 
@@ -22,11 +27,14 @@ def clip_norm(gradient: Array, max_norm: float | None) -> float:
     float can hold it. A norm that is not finite is returned as it is, and nothing is scaled. Raises ArgumentError.
     """
     _check_gradient(gradient)
-    if max_norm is not None:
-        max_norm = check_number("max_norm", max_norm, 0, open_low=True)
+    return clip(gradient, None if max_norm is None else check_number("max_norm", max_norm, 0, open_low=True))
+
+
+def clip(gradient: Array, max_norm: float | None) -> float:
+    """`clip_norm` for arguments that were checked, and under its ``np.errstate``."""
     norm = _norm(gradient)
     if max_norm is not None and math.isfinite(norm) and (factor := max_norm / (norm + 1e-6)) < 1:
-        if factor >= LIMITS[gradient.dtype].tiny:
+        if factor >= TINY[gradient.dtype]:
             np.multiply(gradient, factor, out=gradient)
         else:  # too small a number to be exact in this dtype
             for _ in range(2):
@@ -34,12 +42,15 @@ def clip_norm(gradient: Array, max_norm: float | None) -> float:
     return norm
 
 
-@np.errstate(over="ignore", invalid="ignore")
 def _norm(gradient: Array) -> float:
     """The 2-norm, by way of the largest element where the squares are too large or too small for the dtype."""
-    limits, square = LIMITS[gradient.dtype], float(np.dot(gradient, gradient))
-    if limits.tiny / limits.eps <= square <= limits.max:
+    (least, most), square = SQUARES[gradient.dtype], float(np.dot(gradient, gradient))
+    if least <= square <= most:
         return math.sqrt(square)
+    return _scaled_norm(gradient, square)
+
+
+def _scaled_norm(gradient: Array, square: float) -> float:
     largest = np.abs(gradient).max(initial=0)
     if largest == 0 or not np.isfinite(largest):
         return math.sqrt(square)
@@ -61,5 +72,5 @@ def clip_value(gradient: Array, limit: float) -> None:
 def _check_gradient(gradient: object) -> None:
     check_array("gradient", gradient, ("N",))
     assert isinstance(gradient, np.ndarray)
-    if gradient.dtype not in LIMITS:
+    if gradient.dtype not in TINY:
         raise ArgumentError("gradient", "a float32 or float64 array (N,)", kind_of(gradient))

@@ -123,6 +123,8 @@ class Optimizer(ABC):
 
 
 def _check_like(like: Array, expected: str, argument: str, vector: object) -> None:
+    if type(vector) is np.ndarray and vector.shape == like.shape and vector.dtype == like.dtype:
+        return
     check_unmasked(argument, vector)
     if not isinstance(vector, np.ndarray) or vector.shape != like.shape or vector.dtype != like.dtype:
         raise ArgumentError(argument, f"a vector like {expected}, {like.dtype} {like.shape}", kind_of(vector))

@@ -14,7 +14,7 @@ import numpy as np
 from ..base.checks import ArgumentError, check_number
 from ..base.parameters import Array
 from ..base.state import Part
-from .clipping import clip_norm
+from .clipping import clip
 from .optimizer import Optimizer
 from .schedules import Schedule
 
@@ -71,7 +71,7 @@ class Updater:
         Raises NonFiniteError where the norm, the new version or a slot is not finite. Then only `out` has changed.
         """
         gradient = self._add_up(parts)
-        norm = clip_norm(gradient, self._clip)
+        norm = clip(gradient, self._clip)
         if not math.isfinite(norm):
             raise NonFiniteError(f"the gradient norm is {norm}; a smaller learning rate or clipping may help")
         optimizer, schedule, stepped = self._optimizer, self._schedule, False

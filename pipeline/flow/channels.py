@@ -62,20 +62,14 @@ class Channel(Generic[T]):
         if type(capacity) is not int or not 0 <= capacity < math.inf:
             raise ValueError(f"capacity of channel {name}: expected a whole number of at least 0, got {capacity!r}")
         self.name, self.capacity = name, capacity
-        self.items = self.peak = 0
+        self.items = 0
         send, self._receive = trio.open_memory_channel[T](capacity)
         self.sender, self.receiver = Sender(self, send), Receiver(self._receive)
 
-    def sent(self) -> None:
-        """Count an item; the sender calls it."""
-        self.items += 1
-        if self.peak < self.capacity:
-            self.peak = max(self.peak, self._receive.statistics().current_buffer_used)
-
     def report(self) -> ChannelReport:
         """The counts as they are now."""
-        depth = self._receive.statistics().current_buffer_used
-        return ChannelReport(self.name, self.capacity, self.items, depth, self.peak)
+        now = self._receive.statistics()
+        return ChannelReport(self.name, self.capacity, self.items, now.current_buffer_used, now.peak_buffer_used)
 
 
 class Sender(Generic[T]):
@@ -103,12 +97,12 @@ class Sender(Generic[T]):
                 await self._send.send(item)
             finally:
                 self.waiting.room += self.waiting.end(start)
-        self._channel.sent()
+        self._channel.items += 1
 
     def send_nowait(self, item: T) -> None:
         """Send `item` where there is room. Raises trio.WouldBlock where there is none."""
         self._send.send_nowait(item)
-        self._channel.sent()
+        self._channel.items += 1
 
     def __enter__(self) -> Sender[T]:
         return self
