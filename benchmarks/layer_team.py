@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from recurrio.core.base.arena import Arena
+from recurrio.core.base.arena import Arena, Arenas
 from recurrio.core.base.columns import copy_columns
 from recurrio.core.base.parameters import Array, Layout
 from recurrio.core.base.ranks import Pass, Rank
@@ -37,7 +37,7 @@ class LayerMember(LayerArrays):
         T, B, I, H = arguments["size"]
         super().__init__(arguments["cell"], arguments["size"], rank.count, arena)
         stack, layout = self.stack, self.layout
-        self._workspace = StackWorkspace(stack, T, B, rank, arena, input_gradient=True)
+        self._workspace = StackWorkspace(stack, T, B, rank, Arenas(arena, Arena()), input_gradient=True)
         self._state = stack.initial_state(B, rank)
         self._rank, self._inputs, self._units = rank, rank.share(I), rank.share(H)
         self._weights = stack.weights(layout.views(self.parameters))

@@ -12,16 +12,17 @@ from functools import partial
 import numpy as np
 
 from . import compiled
+from .arena import Arena
 from .parameters import Array
 
 __all__ = ["bind_product", "empty_weights", "multiply"]
 
 
-def empty_weights(rows: int, columns: int, lanes: int, dtype: np.dtype) -> Array:
+def empty_weights(rows: int, columns: int, lanes: int, dtype: np.dtype, arena: Arena) -> Array:
     """Room for a matrix ``(rows, columns)`` in the order in which its products with `lanes` columns are fastest."""
     if lanes % 8 and compiled.has("product", dtype):
-        return np.empty((columns, rows), dtype).T  # the rows of a column side by side
-    return np.empty((rows, columns), dtype)
+        return arena.empty((columns, rows), dtype).T  # the rows of a column side by side
+    return arena.empty((rows, columns), dtype)
 
 
 def bind_product(matrix: Array, x: Array, out: Array) -> Callable[[], object]:

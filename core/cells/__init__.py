@@ -1,10 +1,13 @@
-"""The recurrent cells: a file each, with equations, one step, and the kernel over a sequence; `table` lists them.
+"""The recurrent cells: a file each, with equations, one step, and what it computes of a sequence; `table` lists them.
 
-They stand on `buffers`, what the kernels of all cells share, and on `masks`, for lengths and resets.
+`cell` says what a cell is, `loop` runs one over time. They stand on `buffers`, what the loops of all cells share, and
+on `masks`, for lengths and resets.
 """
 
 from .buffers import Buffers, LayerSize, State, Weights
+from .cell import Cell, CellKernel
+from .loop import Loop
 from .masks import Masks
-from .table import CELLS, Cell, Kernel
+from .table import CELLS
 
-__all__ = ["CELLS", "Buffers", "Cell", "Kernel", "LayerSize", "Masks", "State", "Weights"]
+__all__ = ["CELLS", "Buffers", "Cell", "CellKernel", "LayerSize", "Loop", "Masks", "State", "Weights"]

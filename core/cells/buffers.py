@@ -1,18 +1,19 @@
-"""What the kernels of all cells share: the size of a layer, its buffers, and its way to torch's names.
+"""What all cells share: the size of a layer, its buffers, and its way to torch's names.
 
-A kernel is one layer in one direction. Its arrays are feature-major: a step of the recurrence is ``W·[x; 1; 1; h]``
-with ``x`` ``(I, B)`` and ``h`` ``(P, B)``, and the steps stand side by side in one buffer, so that the gradient of
-the weights is one product over all of them. The two rows of ones meet torch's two biases.
+The buffers are those of one layer in one direction. Their arrays are feature-major: a step of the recurrence is
+``W·[x; 1; 1; h]`` with ``x`` ``(I, B)`` and ``h`` ``(P, B)``, and the steps stand side by side in one buffer, so that
+the gradient of the weights is one product over all of them. The two rows of ones meet torch's two biases.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
 
-from ..base.arena import Arena
+from ..base.arena import Arenas
 from ..base.columns import copy_matrix
 from ..base.parameters import Array
 from ..base.ranks import Rank
@@ -27,6 +28,7 @@ __all__ = [
     "from_torch",
     "matrix_columns",
     "row_items",
+    "sweep_room",
     "sweeps",
     "to_torch",
 ]
@@ -82,6 +84,14 @@ def sweeps(steps: int, bytes_per_step: int) -> list[slice]:
     return [slice(max(0, stop - length), stop) for stop in range(steps, 0, -length)]
 
 
+def sweep_room(steps: int, bytes_per_step: int, array: int) -> int:
+    """The most bytes that an array, with `array` bytes a step, has in a sweep, for so many steps and lanes or fewer.
+
+    Fewer lanes make longer sweeps: up to the cache for each, however many bytes a step has.
+    """
+    return min(steps * array, max(array, CACHE_BYTES * array // bytes_per_step))
+
+
 def add_parts(parts: list[Array], out: Array) -> None:
     """The sum of the ranks' `parts`, two or more, in the order of the ranks."""
     np.add(parts[0], parts[1], out)
@@ -98,7 +108,7 @@ def row_items(array: Array) -> Array:
 
 
 class Buffers:
-    """The buffers for `T` steps of `B` lanes that every kernel has.
+    """The buffers for `T` steps of `B` lanes that the loop of every cell has.
 
     For the other layers, feature-major over the whole sequence, and shared by the ranks:
 
@@ -126,50 +136,69 @@ class Buffers:
         rows: int,
         dtype: np.dtype,
         rank: Rank,
-        arena: Arena,
+        arenas: Arenas,
         by_lane: bool = False,
     ) -> None:
         T, B, I, P = steps, lanes, size.input_size, size.output_size
         H, K = I + 2, I + 2 + P
-        self.size, self.ranks = size, rank.count
+        self.size, self.ranks, self.dtype = size, rank.count, dtype
         self.masks: Masks | None = None  # of the batch in these buffers
         self.units = rank.share(size.hidden_size)
         self.own = slice(0, P) if size.proj_size else self.units
         U, O = self.units.stop - self.units.start, self.own.stop - self.own.start
+        self.shape = (T, U, B)
 
         # Columns t·B … of `stacked` are [x_t; 1; 1; h_t]; h_{t+1} is written straight into its place.
-        stacked = arena.zeros((K, T + 1, B), dtype)
-        stacked[I:H] = 1
+        self._whole = stacked = arenas.shared.zeros((K, T + 1, B), dtype)
+        arenas.shared.keep(stacked[I:H], 1)
         flat = stacked.reshape(K, (T + 1) * B)
         self.inputs, self.stacked = stacked[:I, :T], flat[:, : T * B]
-        self.by_step = [stacked[:, t] for t in range(T)]
-        self.hidden = [stacked[H + self.own.start : H + self.own.stop, t] for t in range(T + 1)]
         self.hidden_by_step = stacked[H + self.own.start : H + self.own.stop].transpose(1, 0, 2)
         self._carried = flat[H - 1 :, B:]
         # With masks what is carried differs from what is shown, which then has a place of its own.
-        shown = arena.zeros((1 + P, T, B), dtype)
+        shown = arenas.shared.zeros((1 + P, T, B), dtype)
         self._shown = shown.reshape(1 + P, T * B)
-        self.shown = [shown[1 + self.own.start : 1 + self.own.stop, t] for t in range(T)]
+        self._shown_by_step = shown[1 + self.own.start : 1 + self.own.stop].transpose(1, 0, 2)
 
         # Gradients are a step too long, which keeps their rows off a power of two: such rows share cache lines.
         if by_lane:
-            d_gates = np.empty((T, B, gates * U + 16), dtype)[..., : gates * U]
+            d_gates = arenas.own.empty((T, B, gates * U + 16), dtype)[..., : gates * U]
             self.d_gates = d_gates.reshape(T * B, gates * U).T
             self.d_gates_by_step = d_gates.transpose(0, 2, 1)
-            assert np.shares_memory(self.d_gates, d_gates)
         else:
-            d_gates = np.empty((gates * U, T + 1, B), dtype)
+            d_gates = arenas.own.empty((gates * U, T + 1, B), dtype)
             self.d_gates = d_gates.reshape(gates * U, (T + 1) * B)[:, : T * B]
             self.d_gates_by_step = d_gates[:, :T].transpose(1, 0, 2)
-        self.d_outputs = arena.zeros((P, (T + 1) * B), dtype)[:, : T * B]
+        self.d_outputs = arenas.shared.zeros((P, (T + 1) * B), dtype)[:, : T * B]
         self.d_outputs_by_step = self.d_outputs[self.own].reshape(O, T, B).transpose(1, 0, 2)
         # Each rank's part of dh, for all units; the ranks add them up. Two of them, so that none is written
         # before all have read it.
-        parts = arena.zeros((2, rank.count, P, B), dtype)
+        parts = arenas.shared.zeros((2, rank.count, P, B), dtype)
         self.parts = [(parts[k, rank.index], [part[self.own] for part in parts[k]]) for k in range(2)]
 
-        self.rows = np.zeros((rows * U, K), dtype)
-        self.d_rows = np.empty((K, rows * U), dtype).T if by_lane else np.empty((rows * U, K), dtype)
+        self.rows = arenas.own.empty((rows * U, K), dtype)
+        if not size.bias:
+            arenas.own.keep(self.rows[:, I:H], 0)
+        self.d_rows = arenas.own.empty((K, rows * U) if by_lane else (rows * U, K), dtype)
+        if by_lane:
+            self.d_rows = self.d_rows.T
+
+    # What follows has an array for each step; it is made when a loop first runs.
+
+    @cached_property
+    def by_step(self) -> list[Array]:
+        """``[x; 1; 1; h]`` of each step."""
+        return list(self._whole[:, : self.shape[0]].transpose(1, 0, 2))
+
+    @cached_property
+    def hidden(self) -> list[Array]:
+        """This rank's part of what is carried: the hidden state before each step, and after the last."""
+        return list(self.hidden_by_step)
+
+    @cached_property
+    def shown(self) -> list[Array]:
+        """Where this rank's outputs of each step go when there are masks."""
+        return list(self._shown_by_step)
 
     @property
     def one_and_outputs(self) -> Array:
@@ -180,6 +209,10 @@ class Buffers:
     def outputs(self) -> Array:
         """See the class."""
         return self.one_and_outputs[1:]
+
+    def outputs_by_step(self) -> Array:
+        """This rank's part of the outputs, ``(T, U, B)``."""
+        return self._shown_by_step if self.masks is not None else self.hidden_by_step[1:]
 
     def own_rows(self, matrix: Array) -> Array:
         """The rows of a parameter matrix ``(rows·H, …)`` that are this rank's, ``(rows, U, …)``: a view."""

@@ -5,45 +5,40 @@
 - ``cells`` ``(T+1, U, B)``: the cell state before each step, and after the last.
 - ``z`` ``(T, 4U, B)``: where the product of each step goes, o, i, f, g before the activations, the first three with
   the sign turned.
-- ``forward``: for each step, a call that makes the next cell state and ``o ⊙ tanh(c')`` of it.
-- ``backward``: the sweeps over the steps, from the last step to the first. A sweep is a call before it, its steps, and
-  a call after it. A step is its number, the gradient of ``c'`` that comes in, a call, the gradient before the
-  activations that this call makes, and the gradient of ``c``.
+- `forward_calls`: for each step, a call that makes the next cell state and ``o ⊙ tanh(c')`` of it.
+- `sweeps`: those of the backward pass.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import partial
 from typing import NamedTuple
 
 import numpy as np
 
+from ..base.arena import Arena
 from ..base.parameters import Array
-from .buffers import Buffers, row_items, sweeps
+from .buffers import Buffers, row_items, sweep_room, sweeps
+from .cell import BackwardStep, Call, Sweep
 
-__all__ = ["BackwardStep", "Call", "Plain", "Surroundings", "Sweep"]
-
-Call = Callable[[], object]
-BackwardStep = tuple[int, Array, Call, Array, Array]
-Sweep = tuple[Call, list[BackwardStep], Call]
+__all__ = ["Plain", "Surroundings"]
 
 
 class Surroundings(NamedTuple):
-    """What a layer of U units over `T` steps of `B` lanes gives; a list has one array for each step.
+    """What the elements work on, beside the buffers of a layer of U units over `T` steps of `B` lanes.
 
-    ``outputs`` take ``o ⊙ tanh(c')``. ``d_hidden`` is the gradient of the hidden state that comes from the next step;
-    ``d_raw`` ``(U, B)`` is the same, or with a projection what it makes of it, with a copy in ``d_projected``.
+    ``d_hidden`` is the gradient of the hidden state, ``d_raw`` ``(U, B)`` the same, or with a projection what it makes
+    of it. With one, ``raw`` ``(T, U, B)`` takes ``o ⊙ tanh(c')`` and ``d_projected`` ``(T, P, B)`` copies of
+    ``d_hidden``.
     """
 
-    shape: tuple[int, int, int]  # T, U, B
     buffers: Buffers
-    outputs: list[Array]
+    raw: Array
     d_hidden: Array
     d_cell: Array
     d_raw: Array
     projection: Array
-    d_projected: list[Array]
+    d_projected: Array | None
 
 
 class Plain:
@@ -54,16 +49,27 @@ class Plain:
     of i, f, g and c, which is f.
     """
 
-    def __init__(self, around: Surroundings) -> None:
-        (T, U, B), dtype, buffers = around.shape, around.d_cell.dtype, around.buffers
+    def __init__(self, around: Surroundings, arena: Arena) -> None:
+        (T, U, B), dtype = around.buffers.shape, around.d_cell.dtype
+        self._around, self._one = around, np.array(1, dtype)
         # gates[t] is o, i, f, g, c_t, one behind the other, so that what is used together is contiguous.
-        gates, cell_tanh = np.zeros((T + 1, 5 * U, B), dtype), np.empty((T, U, B), dtype)
-        self.cells, self.z = gates[:, 4 * U :], gates[:T, : 4 * U]
-        one, products = np.array(1, dtype), np.empty((2 * U, B), dtype)
-        self.forward: list[Call] = [
+        self._gates, self._cell_tanh = arena.empty((T + 1, 5 * U, B), dtype), arena.empty((T, U, B), dtype)
+        self.cells, self.z = self._gates[:, 4 * U :], self._gates[:T, : 4 * U]
+        self._products = arena.empty((2 * U, B), dtype)
+        step, P = U * B * dtype.itemsize, len(around.d_hidden)
+        self._cuts = sweeps(T, 16 * step)
+        longest, outputs = self._cuts[0].stop - self._cuts[0].start, P * B * dtype.itemsize
+        self._factors = arena.empty((longest, 6 * U, B), dtype, sweep_room(T, 16 * step, 6 * step))
+        self._d_outputs = arena.empty((longest, P, B), dtype, sweep_room(T, 16 * step, outputs))
+
+    def forward_calls(self) -> list[Call]:
+        """A call for each step."""
+        (T, U, _), gates, products = self._around.buffers.shape, self._gates, self._products
+        outputs = self._around.buffers.hidden[1:] if self._around.d_projected is None else list(self._around.raw)
+        return [
             partial(
                 activate,
-                one,
+                self._one,
                 gates[t, : 3 * U],
                 gates[t, 3 * U : 4 * U],
                 gates[t, U : 3 * U],
@@ -72,63 +78,66 @@ class Plain:
                 products[:U],
                 products[U:],
                 gates[t + 1, 4 * U :],
-                cell_tanh[t],
+                self._cell_tanh[t],
                 gates[t, :U],
-                around.outputs[t],
+                outputs[t],
             )
             for t in range(T)
         ]
 
-        d_hidden, d_cell, d_raw = around.d_hidden, around.d_cell, around.d_raw
-        cuts = sweeps(T, 16 * U * B * dtype.itemsize)
-        longest = cuts[0].stop - cuts[0].start
-        factors = np.empty((longest, 6 * U, B), dtype)
-        d_outputs = np.empty((longest, len(d_hidden), B), dtype)
-        self.backward: list[Sweep] = []
-        for now in cuts:
+    def sweeps(self) -> list[Sweep]:
+        """As many steps each as fit in the cache."""
+        _, _, d_hidden, d_cell, d_raw, projection, d_projected = self._around
+        (_, U, B), factors = self._around.buffers.shape, self._factors
+        found = []
+        for now in self._cuts:
             n = now.stop - now.start
-            before = partial(
-                find_factors,
-                one,
-                gates[now, : 3 * U],
-                gates[now, :U],
-                gates[now, U : 2 * U],
-                gates[now, 2 * U : 3 * U],
-                gates[now, 3 * U : 4 * U],
-                gates[now, 3 * U :],
-                cell_tanh[now],
-                factors[:n, U : 4 * U],
-                factors[:n, U : 2 * U],
-                factors[:n, 2 * U : 4 * U],
-                factors[:n, 4 * U : 5 * U],
-                factors[:n, :U],
-                factors[:n, 5 * U :],
-                row_items(buffers.d_outputs_by_step[now]),
-                row_items(d_outputs[:n]),
-            )
             steps: list[BackwardStep] = []
             for t in reversed(range(n)):
                 step, d_next_cell = now.start + t, d_cell if t == n - 1 else factors[t + 1, 5 * U :]
+                back = None
+                if d_projected is not None:
+                    back = partial(project_back, projection, d_hidden, d_projected[step], d_raw)
                 call = partial(
                     differentiate,
-                    d_outputs[t],
-                    d_hidden,
+                    back,
                     d_raw,
-                    around.projection.T if around.d_projected else None,
-                    around.d_projected[step] if around.d_projected else d_hidden,
                     factors[t, U : 2 * U],
                     factors[t, :U],
                     d_next_cell,
                     d_cell,
                     factors[t, 2 * U :].reshape(4, U, B),
                 )
-                steps.append((step, d_next_cell, call, factors[t, U : 5 * U], factors[t, 5 * U :]))
-            after = partial(
-                keep,
-                (d_cell, row_items(buffers.d_gates_by_step[now])),
-                (factors[0, 5 * U :], row_items(factors[:n, U : 5 * U])),
-            )
-            self.backward.append((before, steps, after))
+                after, before = (d_hidden, d_next_cell), (d_hidden, factors[t, 5 * U :])
+                steps.append(BackwardStep(step, self._d_outputs[t], call, factors[t, U : 5 * U], None, after, before))
+            found.append(Sweep(partial(find_factors, *self._for_factors(now)), steps, partial(keep, *self._kept(now))))
+        return found
+
+    def _for_factors(self, now: slice) -> tuple[Array, ...]:
+        """The arguments of `find_factors`."""
+        n, U = now.stop - now.start, self._around.buffers.shape[1]
+        gates, factors = self._gates[now], self._factors[:n]
+        return (
+            self._one,
+            gates[:, : 3 * U],
+            *(gates[:, k * U : (k + 1) * U] for k in range(4)),
+            gates[:, 3 * U :],
+            self._cell_tanh[now],
+            factors[:, U : 4 * U],
+            factors[:, U : 2 * U],
+            factors[:, 2 * U : 4 * U],
+            factors[:, 4 * U : 5 * U],
+            factors[:, :U],
+            factors[:, 5 * U :],
+            row_items(self._around.buffers.d_outputs_by_step[now]),
+            row_items(self._d_outputs[:n]),
+        )
+
+    def _kept(self, now: slice) -> tuple[tuple[Array, ...], tuple[Array, ...]]:
+        """What a sweep leaves, and where the next would overwrite it."""
+        n, U, d_gates = now.stop - now.start, self._around.buffers.shape[1], self._around.buffers.d_gates_by_step
+        to = (self._around.d_cell, row_items(d_gates[now]))
+        return to, (self._factors[0, 5 * U :], row_items(self._factors[:n, U : 5 * U]))
 
 
 def activate(
@@ -189,12 +198,15 @@ def find_factors(
     np.copyto(d_outputs_to, d_outputs_from)
 
 
+def project_back(projection: Array, d_hidden: Array, d_projected: Array, d_raw: Array) -> None:
+    """One step backward through a projection; the gradient of its outputs is kept."""
+    np.copyto(d_projected, d_hidden)
+    np.matmul(projection.T, d_hidden, d_raw)
+
+
 def differentiate(
-    d_output: Array,
-    d_hidden: Array,
+    back: Call | None,
     d_raw: Array,
-    projection: Array | None,
-    d_projected: Array,
     d_o: Array,
     through_tanh: Array,
     d_next_cell: Array,
@@ -202,10 +214,8 @@ def differentiate(
     ifg_c: Array,
 ) -> None:
     """One step backward: the factors become gradients."""
-    np.add(d_output, d_hidden, d_hidden)
-    if projection is not None:
-        np.copyto(d_projected, d_hidden)
-        np.matmul(projection, d_hidden, d_raw)
+    if back is not None:
+        back()
     np.multiply(d_o, d_raw, d_o)  # two calls, because one that broadcasts takes longer
     np.multiply(through_tanh, d_raw, through_tanh)
     np.add(d_next_cell, through_tanh, d_cell)

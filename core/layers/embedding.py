@@ -19,7 +19,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import DTypeLike
 
-from ..base.arena import Arena
+from ..base.arena import Arenas
 from ..base.checks import ArgumentError, check_array, check_count, check_dtype, check_tape, check_unmasked
 from ..base.initializers import TorchRandom
 from ..base.module import Module
@@ -117,13 +117,13 @@ class Embedding(Module):
 class Lookup:
     """Gathers rows for `T·B` tokens, and adds up their gradients in a fixed order."""
 
-    def __init__(self, stack: Stack, steps: int, lanes: int, rank: Rank, arena: Arena) -> None:
+    def __init__(self, stack: Stack, steps: int, lanes: int, rank: Rank, arenas: Arenas) -> None:
         size = stack.sizes[0].input_size
-        self.workspace = StackWorkspace(stack, steps, lanes, rank, arena, input_gradient=True)
+        self.workspace = StackWorkspace(stack, steps, lanes, rank, arenas, input_gradient=True)
         self._share = rank.share(size)
-        self._rows = np.empty((steps * lanes, size), stack.dtype)
+        self._rows = arenas.own.empty((steps * lanes, size), stack.dtype)
         self._rows_by_step = self._rows.reshape(steps, lanes, size).transpose(2, 0, 1)
-        self._tokens = np.empty(steps * lanes, np.intp)
+        self._tokens = arenas.own.empty((steps * lanes,), np.dtype(np.intp))
 
     def forward(
         self,
@@ -152,12 +152,14 @@ class Lookup:
 class Folded:
     """Gives the first layer the columns of ``W_x·Eᵀ`` for its tokens instead of inputs; a stack of one direction."""
 
-    def __init__(self, stack: Stack, steps: int, lanes: int, vocabulary_size: int, rank: Rank, arena: Arena) -> None:
-        self.workspace = StackWorkspace(stack, steps, lanes, rank, arena, folded=True)
+    def __init__(self, stack: Stack, steps: int, lanes: int, vocabulary_size: int, rank: Rank, arenas: Arenas) -> None:
+        self.workspace = StackWorkspace(stack, steps, lanes, rank, arenas, folded=True)
         self._size = stack.sizes[0].input_size
-        self._one_hot = np.empty((vocabulary_size, steps * lanes), stack.dtype)
-        self._columns = np.arange(steps * lanes)
-        self._tokens = np.empty((steps, lanes), np.intp)
+        token = np.dtype(np.intp)
+        self._one_hot = arenas.own.empty((vocabulary_size, steps * lanes), stack.dtype)
+        self._columns = arenas.own.empty((steps * lanes,), token)
+        arenas.own.keep(self._columns, np.arange(steps * lanes))
+        self._tokens = arenas.own.empty((steps, lanes), token)
 
     def forward(
         self,
@@ -195,7 +197,7 @@ class Folded:
 
 
 def open_embedding(
-    stack: Stack, steps: int, lanes: int, vocabulary_size: int, rank: Rank, arena: Arena
+    stack: Stack, steps: int, lanes: int, vocabulary_size: int, rank: Rank, arenas: Arenas
 ) -> Lookup | Folded:
     """The cheaper way for `T` steps of `B` lanes, by the sizes alone.
 
@@ -203,5 +205,5 @@ def open_embedding(
     """
     size = stack.sizes[0].input_size
     if stack.directions == 1 and vocabulary_size <= 2 * size and steps * lanes >= 4 * vocabulary_size:
-        return Folded(stack, steps, lanes, vocabulary_size, rank, arena)
-    return Lookup(stack, steps, lanes, rank, arena)
+        return Folded(stack, steps, lanes, vocabulary_size, rank, arenas)
+    return Lookup(stack, steps, lanes, rank, arenas)

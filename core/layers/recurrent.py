@@ -256,9 +256,8 @@ class RNN(Recurrent[Part]):
     ) -> None:
         if nonlinearity not in NONLINEARITIES:
             raise ArgumentError("nonlinearity", f"one of {', '.join(NONLINEARITIES)}", repr(nonlinearity))
-        cell = "rnn" if nonlinearity == "tanh" else f"rnn_{nonlinearity}"
         sizes = (input_size, hidden_size, num_layers)
-        stack = Stack(cell, *sizes, bias, dropout, bidirectional, dtype=check_dtype(dtype).name)
+        stack = Stack(NONLINEARITIES[nonlinearity], *sizes, bias, dropout, bidirectional, dtype=check_dtype(dtype).name)
         super().__init__(stack, batch_first, seed)
 
     def _arguments(self) -> dict[str, Any]:

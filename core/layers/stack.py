@@ -10,15 +10,16 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ..base.arena import Arena
+from ..base.arena import Arena, Arenas
 from ..base.checks import ArgumentError, check_count, check_dtype, check_flag, check_number
 from ..base.columns import copy_columns
 from ..base.parameters import Array, Layout
 from ..base.product import multiply
 from ..base.ranks import Pass, Rank
 from ..cells.buffers import LayerSize, State, Weights
+from ..cells.loop import Loop
 from ..cells.masks import Masks
-from ..cells.table import CELLS, Kernel
+from ..cells.table import CELLS
 
 __all__ = ["Stack", "StackWorkspace"]
 
@@ -57,8 +58,9 @@ class Stack:
             raise ArgumentError("hidden_size", f"one width, or {num_layers} (num_layers)", hidden_size)
         bias, bidirectional = check_flag("bias", bias), check_flag("bidirectional", bidirectional)
         proj_size = check_count("proj_size", proj_size, 0)
-        if proj_size and cell != "lstm":
-            raise ArgumentError("proj_size", f"0 for a cell of {cell} (it is for lstm)", proj_size)
+        if proj_size and not CELLS[cell].projects:
+            takers = ", ".join(name for name, other in CELLS.items() if other.projects)
+            raise ArgumentError("proj_size", f"0 for a cell of {cell} (it is for {takers})", proj_size)
         if proj_size >= min(widths):
             raise ArgumentError("proj_size", f"less than hidden_size, {min(widths)}", proj_size)
         self.cell, self.dtype = CELLS[cell], np.dtype(dtype)
@@ -72,24 +74,23 @@ class Stack:
         endings = ("", "_reverse")[: self.directions]
         self.names = [(f"l{layer}{ending}", size) for layer, size in enumerate(self.sizes) for ending in endings]
         # For each part of the state, the units of all layers and directions.
-        self.state_sizes = list(zip(*(self.cell.kernel.state_sizes(size) for _, size in self.names), strict=True))
+        self.state_sizes = list(zip(*(self.cell.state_sizes(size) for _, size in self.names), strict=True))
 
     @property
     def most_ranks(self) -> int:
-        """How many ranks can share the units: with a projection one, because it needs all units of a step."""
-        return 1 if self.sizes[0].proj_size else min(size.hidden_size for size in self.sizes)
+        """How many ranks can share the units of every layer."""
+        return min(self.cell.most_ranks(size) for size in self.sizes)
 
     def add_to(self, layout: Layout) -> None:
         """Append the blocks of all layers and directions to `layout`."""
         for name, size in self.names:
-            for block, shape in self.cell.kernel.shapes(size).items():
+            for block, shape in self.cell.shapes(size).items():
                 layout.add(f"{name}.{block}", *shape)
 
     def weights(self, views: dict[str, Array], prefix: str = "") -> list[Weights]:
         """The blocks of all layers and directions among the `views` of a vector."""
         return [
-            tuple(views[f"{prefix}{name}.{block}"] for block in self.cell.kernel.shapes(size))
-            for name, size in self.names
+            tuple(views[f"{prefix}{name}.{block}"] for block in self.cell.shapes(size)) for name, size in self.names
         ]
 
     def to_torch(self, weights: list[Weights]) -> dict[str, Array]:
@@ -97,7 +98,7 @@ class Stack:
         return {
             f"{key}_{name}": array
             for (name, size), blocks in zip(self.names, weights, strict=True)
-            for key, array in self.cell.kernel.to_torch(blocks, size).items()
+            for key, array in self.cell.to_torch(blocks, size).items()
         }
 
     def from_torch(self, weights: list[Weights], named: dict[str, Array]) -> None:
@@ -105,7 +106,7 @@ class Stack:
         for (name, size), blocks in zip(self.names, weights, strict=True):
             ending = f"_{name}"
             arrays = {key.removesuffix(ending): array for key, array in named.items() if key.endswith(ending)}
-            self.cell.kernel.from_torch(blocks, size, arrays)
+            self.cell.from_torch(blocks, size, arrays)
 
     def step(self, weights: list[Weights], columns: Array, state: list[State]) -> Array:
         """One step of all layers, of one direction, for `columns` ``(I, B)``: the output ``(P, B)``.
@@ -113,7 +114,7 @@ class Stack:
         The states in the list `state` are replaced by those after the step.
         """
         for index, size in enumerate(self.sizes):
-            state[index] = self.cell.step(weights[index], size, columns, state[index], **self.cell.options)
+            state[index] = self.cell.step(weights[index], size, columns, state[index])
             columns = state[index][0]
         return columns
 
@@ -131,7 +132,7 @@ class Stack:
 
         arena = arena or Arena()
         return [
-            tuple(arena.zeros((share(units), lanes), self.dtype) for units in self.cell.kernel.state_sizes(size))
+            tuple(arena.zeros((share(units), lanes), self.dtype) for units in self.cell.state_sizes(size))
             for _, size in self.names
         ]
 
@@ -151,42 +152,39 @@ class StackWorkspace:
         steps: int,
         lanes: int,
         rank: Rank = Rank(),  # noqa: B008 (it cannot change)
-        arena: Arena | None = None,
+        arenas: Arenas | None = None,
         *,
         folded: bool = False,
         input_gradient: bool = False,
     ) -> None:
-        arena = arena or Arena()
+        shared, own = arenas = arenas or Arenas(Arena(), Arena())
         self.stack, self.rank, self.shape, self.passes = stack, rank, (steps, lanes), 0
         D, dtype = stack.directions, stack.dtype
         sizes = list(stack.sizes)
         if folded:
             sizes[0] = sizes[0]._replace(input_size=0)
-        self.layers: list[list[Kernel]] = [
-            [stack.cell.kernel(steps, lanes, size, dtype, rank, arena, **stack.cell.options) for _ in range(D)]
-            for size in sizes
-        ]
+        self.layers = [[Loop(stack.cell, steps, lanes, size, dtype, rank, arenas) for _ in range(D)] for size in sizes]
         self.kernels = [kernel for layer in self.layers for kernel in layer]
         # Each rank's part of the gradient of a layer's inputs, on its way to the layer below.
         wanted = [input_gradient, *[True] * (len(sizes) - 1)]
         self._d_inputs = [
-            arena.zeros((rank.count, steps * lanes, size.input_size if needed else 0), dtype)
+            shared.zeros((rank.count, steps * lanes, size.input_size if needed else 0), dtype)
             for size, needed in zip(sizes, wanted, strict=True)
         ]
         self.d_inputs_of_ranks = self._d_inputs[0]
         self.d_inputs = self.d_inputs_of_ranks[rank.index] if input_gradient else None
-        self._part = np.empty((steps * lanes, max(size.input_size for size in sizes) if D == 2 else 0), dtype)
+        self._part = own.empty((steps * lanes, max(size.input_size for size in sizes) if D == 2 else 0), dtype)
         # What is kept of the outputs of a layer, for the rows that this rank hands on: 0, or 1 / (1 − dropout).
         drops = stack.dropout > 0
         self._kept = [
-            [np.ones((k.buffers.own.stop - k.buffers.own.start, steps, lanes), dtype) for k in layer] if drops else []
+            [own.empty((k.buffers.own.stop - k.buffers.own.start, steps, lanes), dtype) for k in layer] if drops else []
             for layer in self.layers[:-1]
         ]
         self._dropping = False
         outputs = stack.output_size if D == 2 else 0
-        self._one_and_outputs = arena.zeros((1 + outputs, steps * lanes), dtype)
-        self._one_and_outputs[0] = 1
-        self._d_outputs = arena.zeros((outputs, steps * lanes), dtype)
+        self._one_and_outputs = shared.zeros((1 + outputs, steps * lanes), dtype)
+        shared.keep(self._one_and_outputs[0], 1)
+        self._d_outputs = shared.zeros((outputs, steps * lanes), dtype)
 
     @property
     def one_and_outputs(self) -> Array:
@@ -298,7 +296,7 @@ class StackWorkspace:
         """Write `values` ``(rows, T, B)`` into those rows of ``d_outputs``."""
         copy_columns(values, self.d_outputs[rows].reshape(values.shape))
 
-    def _write_d_outputs(self, kernel: Kernel, direction: int, values: Array) -> None:
+    def _write_d_outputs(self, kernel: Loop, direction: int, values: Array) -> None:
         buffers, values = kernel.buffers, values.reshape(-1, *self.shape)
         own = buffers.d_outputs[buffers.own].reshape(values.shape)
         copy_columns(values[:, ::-1] if direction else values, own)

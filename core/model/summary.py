@@ -8,7 +8,6 @@ from typing import NamedTuple
 from ..base.checks import ArgumentError
 from ..base.module import Module
 from ..cells.buffers import LayerSize
-from ..cells.table import CELLS
 from ..layers.embedding import Embedding
 from ..layers.linear import Linear
 from ..layers.recurrent import Recurrent
@@ -92,13 +91,11 @@ def _rows(layer: Module, name: str) -> list[_Row]:
 
 def _recurrent(stack: Stack, prefix: str, name: str, size: LayerSize, axes: str) -> _Row:
     """The row of a layer in one direction, which `name` is torch's suffix of."""
-    cell, _, option = next(cell for cell, row in CELLS.items() if row == stack.cell).partition("_")
-    kind = [cell.upper(), option, "reverse" if name.endswith("_reverse") else ""]
-    shapes = stack.cell.kernel.shapes(size)
-    I, H, P = size.input_size, size.hidden_size, size.output_size
-    gates = shapes["matrix"][0] // H
+    cell = stack.cell
+    kind = f"{cell.kind} reverse" if name.endswith("_reverse") else cell.kind
+    I, H, P, gates = size.input_size, size.hidden_size, size.output_size, cell.rows
     formula = f"{gates} · ({H}·{I} + {H}·{P}" + (f" + 2·{H})" if size.bias else ")")
     if size.proj_size:
         formula += f" + {P}·{H}"
-    parameters = sum(math.prod(shape) for shape in shapes.values())
-    return _Row(f"{prefix}{name}", " ".join(filter(None, kind)), f"({axes}, {P})", parameters, formula)
+    parameters = sum(math.prod(shape) for shape in cell.shapes(size).values())
+    return _Row(f"{prefix}{name}", kind, f"({axes}, {P})", parameters, formula)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..base.arena import Arena
+from ..base.arena import Arena, Arenas
 from ..base.parameters import Array
 from ..base.ranks import Pass, Rank
 from ..cells.buffers import State
@@ -28,10 +28,11 @@ class Workspace:
         stack, dtype = network.stack, network.stack.dtype
         self._network = network
         self._embedding = None
+        arenas = Arenas(arena, Arena())
         if network.vocabulary_size is None:
-            self._stack = StackWorkspace(stack, steps, lanes, rank, arena)
+            self._stack = StackWorkspace(stack, steps, lanes, rank, arenas)
         else:
-            self._embedding = open_embedding(stack, steps, lanes, network.vocabulary_size, rank, arena)
+            self._embedding = open_embedding(stack, steps, lanes, network.vocabulary_size, rank, arenas)
             self._stack = self._embedding.workspace
         self._inputs = rank.share(stack.sizes[0].input_size)
         # One output a sequence: the features that the head takes, under a row of ones, and their gradient.

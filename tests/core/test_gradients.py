@@ -22,9 +22,8 @@ from recurrio.core import (
     SequenceBatch,
     SequenceModel,
 )
-from recurrio.core.cells.gru import GRUSequence
-from recurrio.core.cells.lstm import LSTMSequence
-from recurrio.core.cells.rnn import RNNSequence
+from recurrio.core.cells.loop import Loop
+from recurrio.core.cells.table import CELLS
 from recurrio.core.gradcheck import directional_error
 
 T, B, I, H = 7, 3, 4, 5
@@ -185,15 +184,15 @@ def test_linear_and_embedding() -> None:
         assert directional_error(lambda: run()[0], layer.parameters, flat, rng=rng) < LIMIT
 
 
-@pytest.mark.parametrize(("cell", "kernel"), [("rnn", RNNSequence), ("lstm", LSTMSequence), ("gru", GRUSequence)])
-def test_a_planted_error_is_caught(cell: str, kernel: type[Any], monkeypatch: pytest.MonkeyPatch) -> None:
-    right = kernel.weight_gradient
+@pytest.mark.parametrize("cell", CELLS)
+def test_a_planted_error_is_caught(cell: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    right = Loop.weight_gradient
 
-    def wrong(self: Any, d_weights: tuple[np.ndarray, ...]) -> None:  # noqa: ANN401
+    def wrong(self: Loop, d_weights: tuple[np.ndarray, ...]) -> None:
         right(self, d_weights)
         d_weights[0][0, 0] *= 1.01
 
-    monkeypatch.setattr(kernel, "weight_gradient", wrong)
+    monkeypatch.setattr(Loop, "weight_gradient", wrong)
     model = SequenceModel(input_size=3, hidden_size=5, output_size=2, cell=cell, dtype="float64", seed=0)
     assert worst_of_model(model, make_batch(model, "whole")) > LIMIT
 

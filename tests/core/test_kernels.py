@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from recurrio.core import LSTM, SGD, Adam, AdamW, MSELoss, SequenceBatch, SequenceModel
 from recurrio.core.base import compiled
+from recurrio.core.base.arena import Arena
 from recurrio.core.base.columns import copy_columns, copy_matrix
 from recurrio.core.base.product import bind_product, empty_weights, multiply
 from recurrio.core.serial import train
@@ -248,7 +249,7 @@ def test_a_product_is_numpys_where_there_is_no_kernel(level: str, monkeypatch: p
     rng = np.random.default_rng(0)
     for dtype in ("float32", "float64"):
         for lanes in (1, 5, 8):
-            weights = empty_weights(6, 4, lanes, np.dtype(dtype))
+            weights = empty_weights(6, 4, lanes, np.dtype(dtype), Arena())
             weights[...] = rng.standard_normal((6, 4))
             x, out = rng.standard_normal((4, lanes)).astype(dtype), np.empty((6, lanes), dtype)
             multiply(weights, x, out)
