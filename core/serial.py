@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from .base.blas import blas_threads as blas_limit
-from .base.checks import ArgumentError, check_count
+from .base.checks import check_count
 from .model.batch import SequenceBatch
 from .model.sequence_model import SequenceModel
 from .model.shard import Shard
@@ -42,8 +42,9 @@ def train(
 ) -> Iterator[Step]:
     """Train ``model.parameters`` in place on `batches`, and yield a `Step` for each.
 
-    All batches have the shape ``(T, B)`` of the first. `shards` and `ranks` cut the computation up as the pipeline
-    does: see `recurrio.core.model.shard` and `recurrio.core.base.ranks`. `blas_threads` is the number of threads of
+    No batch has more steps or lanes than the first; one with fewer leaves the state of the last lanes as it is, see
+    `recurrio.core.model.shard`. `shards` and `ranks` cut the computation up as the pipeline
+    does: see also `recurrio.core.base.ranks`. `blas_threads` is the number of threads of
     one product. `schedule` sets ``optimizer.lr`` before each update; `seed` is that of the dropout.
 
     Raises ArgumentError where a batch is not one for the model, NonFiniteError as `Updater.apply` does.
@@ -60,20 +61,19 @@ def run(state: TrainingState, batches: Iterable[SequenceBatch], *, blas_threads:
     for batch in batches:
         model.network.check(batch)
         if first:
-            first, shape = False, batch.inputs.shape
-            state.open(shape[1])
+            first, steps = False, batch.inputs.shape[0]
+            state.open(batch.inputs.shape[1])
             memory = state.memory(workspaces=1)
             rows, parts = memory.parameters, state.parts
-            shards = [Shard(model, shape[0], width, memory, m, state.seed) for m, width in enumerate(state.widths)]
+            shards = [Shard(model, steps, width, memory, m, state.seed) for m, width in enumerate(state.widths)]
             gradients = [rank[0] for ranks in memory.gradients for rank in ranks]
-        if batch.inputs.shape != shape:
-            raise ArgumentError("inputs", f"the shape {shape} of the first batch", batch.inputs.shape)
+        batch.check_size(steps, state.lanes)
         state.enter(memory)  # somebody may have changed the model in between
         number = state.applied
         version, total, loss = planned_version(number, state.delay), model.network.total(batch), 0.0
         with blas_limit(blas_threads):
-            for part, shard in zip(parts, shards, strict=True):
-                loss += shard.forward(0, version % len(rows), number, batch.lanes(part))
+            for part, shard in zip(batch.shards(parts), shards, strict=True):
+                loss += shard.forward(0, version % len(rows), number, part)
                 shard.backward(0, 1 / total)
             before, after = rows[number % len(rows)], rows[(number + 1) % len(rows)]
             grad_norm = state.updater.apply(number, before, gradients, loss / total, after)

@@ -12,6 +12,7 @@ from .parameters import Array
 __all__ = ["ALIGNMENT", "Arena", "Arenas", "DryArena"]
 
 ALIGNMENT = 64  # bytes; a cache line
+BYTE = np.dtype(np.uint8)
 
 
 class Arena:
@@ -37,6 +38,14 @@ class Arena:
         part = self._take(shape, dtype, room)
         return np.empty(shape, dtype) if part is None else part
 
+    def block(self, size: int) -> Array:
+        """`size` bytes, for an arena over them; nothing says what is in them."""
+        if self._memory is not None:
+            return self.empty((size,), BYTE)
+        memory = self.empty((size + ALIGNMENT,), BYTE)
+        start = -memory.ctypes.data % ALIGNMENT
+        return memory[start : start + size]
+
     def keep(self, view: Array, value: Array | float) -> None:
         """Write `value` into `view`, part of an array of this arena that nobody else writes to."""
         view[...] = value
@@ -59,12 +68,17 @@ class Arena:
         """Leave `size` bytes to somebody else."""
         self.size += -(-size // ALIGNMENT) * ALIGNMENT
 
+
 class DryArena(Arena):
     """Counts what would be handed out; its arrays have the right shapes, no memory, and cannot be written."""
 
     def _take(self, shape: tuple[int, ...], dtype: np.dtype, room: int) -> Array | None:
         super()._take(shape, dtype, room)
         return np.broadcast_to(np.zeros((), dtype), shape)
+
+    def block(self, size: int) -> Array:
+        """As `Arena.block` of a memory."""
+        return self.empty((size,), BYTE)
 
     def keep(self, view: Array, value: Array | float) -> None:
         """There is nothing to write to."""

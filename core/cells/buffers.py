@@ -149,14 +149,14 @@ class Buffers:
         self.shape = (T, U, B)
 
         # Columns t·B … of `stacked` are [x_t; 1; 1; h_t]; h_{t+1} is written straight into its place.
-        self._whole = stacked = arenas.shared.zeros((K, T + 1, B), dtype)
+        self._whole = stacked = arenas.shared.empty((K, T + 1, B), dtype)
         arenas.shared.keep(stacked[I:H], 1)
         flat = stacked.reshape(K, (T + 1) * B)
         self.inputs, self.stacked = stacked[:I, :T], flat[:, : T * B]
         self.hidden_by_step = stacked[H + self.own.start : H + self.own.stop].transpose(1, 0, 2)
         self._carried = flat[H - 1 :, B:]
         # With masks what is carried differs from what is shown, which then has a place of its own.
-        shown = arenas.shared.zeros((1 + P, T, B), dtype)
+        shown = arenas.shared.empty((1 + P, T, B), dtype)
         self._shown = shown.reshape(1 + P, T * B)
         self._shown_by_step = shown[1 + self.own.start : 1 + self.own.stop].transpose(1, 0, 2)
 
@@ -169,11 +169,11 @@ class Buffers:
             d_gates = arenas.own.empty((gates * U, T + 1, B), dtype)
             self.d_gates = d_gates.reshape(gates * U, (T + 1) * B)[:, : T * B]
             self.d_gates_by_step = d_gates[:, :T].transpose(1, 0, 2)
-        self.d_outputs = arenas.shared.zeros((P, (T + 1) * B), dtype)[:, : T * B]
+        self.d_outputs = arenas.shared.empty((P, (T + 1) * B), dtype)[:, : T * B]
         self.d_outputs_by_step = self.d_outputs[self.own].reshape(O, T, B).transpose(1, 0, 2)
         # Each rank's part of dh, for all units; the ranks add them up. Two of them, so that none is written
         # before all have read it.
-        parts = arenas.shared.zeros((2, rank.count, P, B), dtype)
+        parts = arenas.shared.empty((2, rank.count, P, B), dtype)
         self.parts = [(parts[k, rank.index], [part[self.own] for part in parts[k]]) for k in range(2)]
 
         self.rows = arenas.own.empty((rows * U, K), dtype)

@@ -13,9 +13,14 @@ import numpy as np
 from ..base.checks import ArgumentError, check_array
 from ..base.parameters import Array
 
-__all__ = ["Masks", "check_lengths", "present_steps"]
+__all__ = ["Masks", "check_lengths", "mask_arrays", "present_steps"]
 
 Carried = tuple[Array, ...]
+
+
+def mask_arrays(steps: int, lanes: int) -> dict[str, tuple[tuple[int, ...], np.dtype]]:
+    """The shapes and dtypes of what masks are made from."""
+    return {"reset": ((steps, lanes), np.dtype(bool)), "lengths": ((lanes,), np.dtype(np.int64))}
 
 
 def check_lengths(lengths: Array, steps: int, lanes: int) -> None:

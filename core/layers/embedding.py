@@ -1,7 +1,7 @@
 """Embedding: a row of a table ``E`` ``(V, I)`` for every token.
 
 In front of a recurrent layer the input product is ``W_x·E[token]``, with ``W_x`` the first `I` columns of its matrix
-``W`` ``(R, K)``. There are two ways to compute it, and `open_embedding` takes the one with fewer operations:
+``W`` ``(R, K)``. There are two ways to compute it, and `folds` says which has fewer operations:
 
 - `Lookup` gathers rows of ``E`` into the layer's input, and adds the input's gradient up by token.
 - `Folded` makes the table part of the layer: ``W_x·E[token]`` is a column of ``W_x·Eᵀ`` ``(R, V)``, so a gather
@@ -29,7 +29,17 @@ from ..cells.buffers import State, Weights
 from ..cells.masks import Masks
 from .stack import Stack, StackWorkspace
 
-__all__ = ["Embedding", "EmbeddingTape", "Folded", "Lookup", "add_by_token", "check_tokens", "open_embedding"]
+__all__ = [
+    "Embedding",
+    "EmbeddingTape",
+    "Folded",
+    "Lookup",
+    "add_by_token",
+    "check_tokens",
+    "folds",
+    "largest_not_folded",
+    "open_embedding",
+]
 
 
 def check_tokens(name: str, tokens: Array, vocabulary_size: int, present: Array | None = None) -> None:
@@ -157,8 +167,7 @@ class Folded:
         self._size = stack.sizes[0].input_size
         token = np.dtype(np.intp)
         self._one_hot = arenas.own.empty((vocabulary_size, steps * lanes), stack.dtype)
-        self._columns = arenas.own.empty((steps * lanes,), token)
-        arenas.own.keep(self._columns, np.arange(steps * lanes))
+        self._columns = np.arange(steps * lanes)
         self._tokens = arenas.own.empty((steps, lanes), token)
 
     def forward(
@@ -196,14 +205,29 @@ class Folded:
         np.matmul(by_token.T, self._weights, d_table)
 
 
-def open_embedding(
-    stack: Stack, steps: int, lanes: int, vocabulary_size: int, rank: Rank, arenas: Arenas
-) -> Lookup | Folded:
-    """The cheaper way for `T` steps of `B` lanes, by the sizes alone.
+def folds(stack: Stack, steps: int, lanes: int, vocabulary_size: int) -> bool:
+    """Whether folding is the cheaper way for `T` steps of `B` lanes, by the sizes alone.
 
-    Folding saves three products of `I` by `T·B` and costs one of `V` by `T·B`, the gather, and three of `I` by `V`.
+    It saves three products of `I` by `T·B` and costs one of `V` by `T·B`, the gather, and three of `I` by `V`.
     """
-    size = stack.sizes[0].input_size
-    if stack.directions == 1 and vocabulary_size <= 2 * size and steps * lanes >= 4 * vocabulary_size:
+    fits = stack.directions == 1 and vocabulary_size <= 2 * stack.sizes[0].input_size
+    return fits and steps * lanes >= 4 * vocabulary_size
+
+
+def largest_not_folded(lanes: int, vocabulary_size: int) -> tuple[int, int]:
+    """Steps and lanes of which each shape of up to so many `lanes` that is too small to fold has no more.
+
+    That is of their product, and of lanes; it may have more steps.
+    """
+    most = 4 * vocabulary_size - 1
+    width = min(lanes, most)
+    return -(-most // width), width
+
+
+def open_embedding(
+    stack: Stack, steps: int, lanes: int, vocabulary_size: int, rank: Rank, arenas: Arenas, *, folded: bool
+) -> Lookup | Folded:
+    """The one way or the other."""
+    if folded:
         return Folded(stack, steps, lanes, vocabulary_size, rank, arenas)
     return Lookup(stack, steps, lanes, rank, arenas)

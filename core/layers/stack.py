@@ -168,7 +168,7 @@ class StackWorkspace:
         # Each rank's part of the gradient of a layer's inputs, on its way to the layer below.
         wanted = [input_gradient, *[True] * (len(sizes) - 1)]
         self._d_inputs = [
-            shared.zeros((rank.count, steps * lanes, size.input_size if needed else 0), dtype)
+            shared.empty((rank.count, steps * lanes, size.input_size if needed else 0), dtype)
             for size, needed in zip(sizes, wanted, strict=True)
         ]
         self.d_inputs_of_ranks = self._d_inputs[0]
@@ -182,9 +182,9 @@ class StackWorkspace:
         ]
         self._dropping = False
         outputs = stack.output_size if D == 2 else 0
-        self._one_and_outputs = shared.zeros((1 + outputs, steps * lanes), dtype)
+        self._one_and_outputs = shared.empty((1 + outputs, steps * lanes), dtype)
         shared.keep(self._one_and_outputs[0], 1)
-        self._d_outputs = shared.zeros((outputs, steps * lanes), dtype)
+        self._d_outputs = shared.empty((outputs, steps * lanes), dtype)
 
     @property
     def one_and_outputs(self) -> Array:

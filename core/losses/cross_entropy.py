@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from ..base.arena import Arena
 from ..base.parameters import Array
 
 __all__ = ["CrossEntropy"]
@@ -29,17 +30,18 @@ class CrossEntropy:
         classes: int,
         columns: int,
         dtype: np.dtype,
+        arena: Arena | None = None,
         weight: Sequence[float] | Array | None = None,
         ignore_index: int = -100,
         label_smoothing: float = 0.0,
     ) -> None:
-        self.outputs = np.empty((classes, columns), dtype)
+        arena = arena or Arena()
+        self.outputs = arena.empty((classes, columns), dtype)
         self._ignore_index = ignore_index
         self._columns = np.arange(columns)
-        self._targets = np.empty(columns, np.intp)
-        self._hidden, self._any_hidden = np.empty(columns, bool), False
-        self._row = np.empty(columns, dtype)
-        self._sums = np.empty(columns, dtype)
+        self._targets = arena.empty((columns,), np.dtype(np.intp))
+        self._hidden, self._any_hidden = arena.empty((columns,), np.dtype(bool)), False
+        self._row, self._sums = (arena.empty((columns,), dtype) for _ in range(2))
 
         # q in three parts: `spread` (V,) is ε/V · w, `own` is (1−ε) · w_y, and `whole` is Σ q. Without class weights
         # the last two are numbers, without smoothing exactly 1; with them there is one for each column.
@@ -53,7 +55,7 @@ class CrossEntropy:
         if weight is not None:
             own = (1.0 - label_smoothing) * weights
             self._of_class = np.array([own, own + spread.sum()], dtype)
-            self._both = np.empty((2, columns), dtype)
+            self._both = arena.empty((2, columns), dtype)
             self._own, self._whole = self._both
 
     def forward(self, targets: Array, mask: Array | None = None) -> float:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from ..base.arena import Arena
 from ..base.parameters import Array
 
 __all__ = ["ElementKernel", "binary", "huber", "squared"]
@@ -18,9 +19,18 @@ class ElementKernel:
     into ``outputs``; all are ``(F, N)``, and `buffers` is how many there are from ``losses`` on.
     """
 
-    def __init__(self, rule: Callable[..., None], buffers: int, features: int, columns: int, dtype: np.dtype) -> None:
-        self.outputs = np.empty((features, columns), dtype)
-        self._rule, self._buffers = rule, np.empty((buffers, features, columns), dtype)
+    def __init__(
+        self,
+        rule: Callable[..., None],
+        buffers: int,
+        features: int,
+        columns: int,
+        dtype: np.dtype,
+        arena: Arena | None = None,
+    ) -> None:
+        arena = arena or Arena()
+        self.outputs = arena.empty((features, columns), dtype)
+        self._rule, self._buffers = rule, arena.empty((buffers, features, columns), dtype)
 
     def forward(self, targets: Array, mask: Array | None = None) -> float:
         """See `recurrio.core.losses.loss.LossKernel`."""

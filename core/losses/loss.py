@@ -19,6 +19,7 @@ from typing import Any, ClassVar, Protocol
 
 import numpy as np
 
+from ..base.arena import Arena
 from ..base.checks import ArgumentError, check_array, check_count, check_number, check_tape, check_unmasked, kind_of
 from ..base.parameters import Array
 from .cross_entropy import CrossEntropy
@@ -139,8 +140,12 @@ class Loss(ABC):
         """
         return 1.0 if self.reduction == "sum" else self._count(targets, mask, features) or 1.0
 
+    def target_array(self, shape: tuple[int, ...], dtype: np.dtype) -> tuple[tuple[int, ...], np.dtype]:
+        """The shape and dtype of the targets for outputs of `shape` ``(…, F)`` and `dtype`."""
+        return shape, dtype
+
     @abstractmethod
-    def kernel(self, features: int, columns: int, dtype: np.dtype) -> LossKernel:
+    def kernel(self, features: int, columns: int, dtype: np.dtype, arena: Arena | None = None) -> LossKernel:
         """Buffers for outputs ``(F, N)``. Raises ArgumentError where the options are for another `F`.
 
         Call it under ``np.errstate(over="ignore", invalid="ignore")``.
@@ -174,10 +179,14 @@ class CrossEntropyLoss(Loss):
         object.__setattr__(self, "label_smoothing", check_number("label_smoothing", self.label_smoothing, 0, 1))
         object.__setattr__(self, "weight", _weights("weight", self.weight))
 
-    def kernel(self, features: int, columns: int, dtype: np.dtype) -> CrossEntropy:
+    def target_array(self, shape: tuple[int, ...], dtype: np.dtype) -> tuple[tuple[int, ...], np.dtype]:
+        """Classes."""
+        return shape[:-1], np.dtype(np.int64)
+
+    def kernel(self, features: int, columns: int, dtype: np.dtype, arena: Arena | None = None) -> CrossEntropy:
         """See `Loss`."""
         _check_length("weight", self.weight, features)
-        return CrossEntropy(features, columns, dtype, self.weight, self.ignore_index, self.label_smoothing)
+        return CrossEntropy(features, columns, dtype, arena, self.weight, self.ignore_index, self.label_smoothing)
 
     def _check_targets(self, shape: tuple[int, ...], dtype: np.dtype, targets: Array, mask: Array | None) -> None:
         check_array("targets", targets, shape[:-1])
@@ -216,9 +225,9 @@ class MSELoss(_ElementLoss):
 
     name = "mse"
 
-    def kernel(self, features: int, columns: int, dtype: np.dtype) -> ElementKernel:
+    def kernel(self, features: int, columns: int, dtype: np.dtype, arena: Arena | None = None) -> ElementKernel:
         """See `Loss`."""
-        return ElementKernel(squared, 1, features, columns, dtype)
+        return ElementKernel(squared, 1, features, columns, dtype, arena)
 
 
 @dataclass(frozen=True)
@@ -235,9 +244,9 @@ class HuberLoss(_ElementLoss):
         super().__post_init__()
         object.__setattr__(self, "delta", check_number("delta", self.delta, 0, open_low=True))
 
-    def kernel(self, features: int, columns: int, dtype: np.dtype) -> ElementKernel:
+    def kernel(self, features: int, columns: int, dtype: np.dtype, arena: Arena | None = None) -> ElementKernel:
         """See `Loss`."""
-        return ElementKernel(partial(huber, self.delta), 1, features, columns, dtype)
+        return ElementKernel(partial(huber, self.delta), 1, features, columns, dtype, arena)
 
 
 @dataclass(frozen=True)
@@ -255,11 +264,11 @@ class BCEWithLogitsLoss(_ElementLoss):
         super().__post_init__()
         object.__setattr__(self, "pos_weight", _weights("pos_weight", self.pos_weight))
 
-    def kernel(self, features: int, columns: int, dtype: np.dtype) -> ElementKernel:
+    def kernel(self, features: int, columns: int, dtype: np.dtype, arena: Arena | None = None) -> ElementKernel:
         """See `Loss`."""
         _check_length("pos_weight", self.pos_weight, features)
         positive = 1.0 if self.pos_weight is None else np.array(self.pos_weight, dtype)[:, None]
-        return ElementKernel(partial(binary, positive), 4, features, columns, dtype)
+        return ElementKernel(partial(binary, positive), 4, features, columns, dtype, arena)
 
 
 LOSSES: dict[str, type[Loss]] = {loss.name: loss for loss in (CrossEntropyLoss, MSELoss, HuberLoss, BCEWithLogitsLoss)}

@@ -1,17 +1,19 @@
-"""The sequence batch, and its division into shards of lanes."""
+"""The sequence batch, the arrays that it has, and its division into shards of lanes."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import math
+from collections.abc import Callable, Iterable, Mapping
 from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from ..base.arena import Arena
 from ..base.checks import ArgumentError, check_count
 from ..base.parameters import Array
 
-__all__ = ["SequenceBatch", "shard_lanes"]
+__all__ = ["BatchBuffer", "BatchSpec", "SequenceBatch", "shard_lanes"]
 
 
 class _Fields(NamedTuple):
@@ -49,13 +51,81 @@ class SequenceBatch(_Fields):
         return int(self.inputs.shape[0] * self.inputs.shape[1])
 
     def lanes(self, lanes: slice) -> SequenceBatch:
-        """The same steps of some lanes, in arrays of their own."""
-        return SequenceBatch(
-            self.inputs[:, lanes].copy(),
-            self.targets[:, lanes].copy(),
-            self.reset if isinstance(self.reset, bool) else self.reset[:, lanes].copy(),
-            None if self.lengths is None else self.lengths[lanes].copy(),
-        )
+        """The same steps of some lanes, the second axis of an array or the only one, in arrays of their own."""
+        return SequenceBatch(*(_cut(each, lanes) for each in self))
+
+    def shards(self, lanes: list[slice]) -> list[SequenceBatch]:
+        """The batch cut into shards of these `lanes`; with fewer lanes than they are for, the last have few or none."""
+        return [self.lanes(part) for part in lanes]
+
+    def check_size(self, steps: int, lanes: int) -> None:
+        """Raise ArgumentError where this batch is larger than what `steps` of `lanes` have room for."""
+        if self.inputs.shape[0] > steps or self.inputs.shape[1] > lanes:
+            expected = f"at most {steps} steps of {lanes} lanes, as the first batch has"
+            raise ArgumentError("inputs", expected, self.inputs.shape)
+
+
+def _cut(value: Any, lanes: slice) -> Any:  # noqa: ANN401 (what a field of a batch is)
+    if not isinstance(value, np.ndarray):
+        return value
+    return (value[lanes] if value.ndim == 1 else value[:, lanes]).copy()
+
+
+class BatchSpec(NamedTuple):
+    """The arrays of batches of up to `steps` × `lanes`.
+
+    ``arrays`` gives, for steps and lanes, the shape and dtype of each array by its name in `SequenceBatch`, which need
+    not have all of them.
+    """
+
+    steps: int
+    lanes: int
+    arrays: Callable[[int, int], Mapping[str, tuple[tuple[int, ...], np.dtype]]]
+
+
+class BatchBuffer:
+    """Room for a batch in an arena: who has laid out the same one over the same memory reads what another has written.
+
+    A batch goes from one to the other as the numbers that `write` returns.
+    """
+
+    def __init__(self, spec: BatchSpec, arena: Arena) -> None:
+        self._spec = spec
+        largest = spec.arrays(spec.steps, spec.lanes)
+        self._room = {name: arena.empty((math.prod(shape),), dtype) for name, (shape, dtype) in largest.items()}
+        self._shape = (-1, -1)
+        self._views: dict[str, Array] = {}
+
+    def write(self, batch: SequenceBatch) -> tuple[int, int, int]:
+        """Copy `batch` in; its steps, its lanes, and what there is of it, for `read`."""
+        steps, lanes = batch.inputs.shape[:2]
+        kinds = 0
+        for place, (name, room) in enumerate(self._arrays(steps, lanes).items()):
+            value = getattr(batch, name)
+            if isinstance(value, np.ndarray):
+                room[...] = value
+                kinds |= 2 << 2 * place
+            else:
+                kinds |= (value is True) << 2 * place
+        return steps, lanes, kinds
+
+    def read(self, steps: float, lanes: float, kinds: float) -> SequenceBatch:
+        """The batch that was written, in this memory."""
+        values: dict[str, Any] = {}
+        for place, (name, room) in enumerate(self._arrays(int(steps), int(lanes)).items()):
+            kind = int(kinds) >> 2 * place & 3
+            if kind:
+                values[name] = room if kind == 2 else True
+        return SequenceBatch(**values)
+
+    def _arrays(self, steps: int, lanes: int) -> dict[str, Array]:
+        if self._shape != (steps, lanes):
+            self._shape = (steps, lanes)
+            shapes = self._spec.arrays(steps, lanes)
+            self._views = {
+                name: self._room[name][: math.prod(shape)].reshape(shape) for name, (shape, _) in shapes.items()
+            }
+        return self._views
 
 
 def shard_lanes(lanes: int, shards: int) -> list[slice]:

@@ -8,27 +8,30 @@ import numpy as np
 
 from ..base.checks import ArgumentError, check_array
 from ..base.parameters import Array, Layout
-from ..cells.masks import Masks, check_lengths, present_steps
-from ..layers.embedding import check_tokens
+from ..cells.masks import Masks, check_lengths, mask_arrays, present_steps
+from ..layers.embedding import check_tokens, folds
 from ..layers.stack import Stack
-from ..losses.loss import CrossEntropyLoss, Loss
-from .batch import SequenceBatch
+from ..losses.loss import Loss
+from .batch import BatchSpec, SequenceBatch
+from .heads.head import Head
 
-__all__ = ["OUTPUTS", "Network"]
-
-OUTPUTS = ("steps", "last", "mean")
+__all__ = ["Network"]
 
 
 @dataclass(frozen=True)
 class Network:
-    """The parts of a model. `vocabulary_size` is None where the inputs are features; `output` is one of `OUTPUTS`."""
+    """The parts of a model. `vocabulary_size` is None where the inputs are features."""
 
     stack: Stack
     vocabulary_size: int | None
     output_size: int
-    output: str
+    head: Head
     loss: Loss
     layout: Layout
+
+    def folds(self, steps: int, lanes: int) -> bool:
+        """Whether the embedding of a batch of this shape is folded into the first layer."""
+        return self.vocabulary_size is not None and folds(self.stack, steps, lanes, self.vocabulary_size)
 
     def masks(self, batch: SequenceBatch) -> Masks | None:
         """The masks of `batch`; None where all its steps exist and no lane starts anew within it."""
@@ -39,22 +42,25 @@ class Network:
         """Which targets of `batch` count: a mask ``(S, B)``, or None for all."""
         if batch.lengths is None:
             return None
-        return present_steps(len(batch.inputs) if self.output == "steps" else 1, batch.lengths)
+        return present_steps(self.head.target_steps(len(batch.inputs)), batch.lengths)
 
     def total(self, batch: SequenceBatch) -> float:
         """What the summed loss of `batch`, or of each of its shards, is divided by."""
         return self.loss.total(batch.targets, self.counted(batch), self.output_size)
 
+    def spec(self, steps: int, lanes: int) -> BatchSpec:
+        """The arrays of batches of up to `T` steps of `B` lanes."""
+        return BatchSpec(steps, lanes, self.arrays)
+
     def arrays(self, steps: int, lanes: int) -> dict[str, tuple[tuple[int, ...], np.dtype]]:
-        """The shape and dtype of each array of a batch of `T` steps of `B` lanes, to set memory aside for it."""
-        token, dtype, outputs = np.dtype(np.int64), self.stack.dtype, steps if self.output == "steps" else 1
-        features = self.stack.sizes[0].input_size
-        classes = isinstance(self.loss, CrossEntropyLoss)
+        """The shape and dtype of each array of a batch of `T` steps of `B` lanes, by its name in `SequenceBatch`."""
+        features, dtype = (steps, lanes, self.stack.sizes[0].input_size), self.stack.dtype
+        tokens = self.vocabulary_size is not None
+        targets = (self.head.target_steps(steps), lanes, self.output_size)
         return {
-            "inputs": ((steps, lanes, features), dtype) if self.vocabulary_size is None else ((steps, lanes), token),
-            "targets": ((outputs, lanes), token) if classes else ((outputs, lanes, self.output_size), dtype),
-            "reset": ((steps, lanes), np.dtype(bool)),
-            "lengths": ((lanes,), np.dtype(np.int64)),
+            "inputs": (features[:2], np.dtype(np.int64)) if tokens else (features, dtype),
+            "targets": self.loss.target_array(targets, dtype),
+            **mask_arrays(steps, lanes),
         }
 
     def check_inputs(self, inputs: Array, lengths: Array | None, reset: bool | Array) -> None:
@@ -80,5 +86,5 @@ class Network:
             raise ArgumentError("batch", "a SequenceBatch", type(batch).__name__)
         self.check_inputs(batch.inputs, batch.lengths, batch.reset)
         steps, lanes = batch.inputs.shape[:2]
-        shape = (steps if self.output == "steps" else 1, lanes, self.output_size)
+        shape = (self.head.target_steps(steps), lanes, self.output_size)
         self.loss.check(shape, self.stack.dtype, batch.targets, self.counted(batch))

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike
 
-from ..base.arena import Arena
+from ..base.arena import Arena, Arenas
 from ..base.checks import ArgumentError, check_array, check_count, check_dtype, count_parts
 from ..base.initializers import TorchRandom
 from ..base.module import Module
@@ -27,7 +27,9 @@ from ..layers.stack import Stack
 from ..layers.stack_parameters import StackParameters
 from ..losses.loss import CrossEntropyLoss, Loss, MSELoss, loss_from_config
 from .batch import SequenceBatch
-from .network import OUTPUTS, Network
+from .heads.table import HEADS
+from .network import Network
+from .passes import Passes
 from .workspace import Workspace
 
 __all__ = ["SequenceModel"]
@@ -82,8 +84,8 @@ class SequenceModel(Module):
         if output_size is None:
             raise ArgumentError("output_size", "a whole number of at least 1 where the inputs are features", None)
         output_size = check_count("output_size", output_size)
-        if output not in OUTPUTS:
-            raise ArgumentError("output", f"one of {', '.join(OUTPUTS)}", repr(output))
+        if output not in HEADS:
+            raise ArgumentError("output", f"one of {', '.join(HEADS)}", repr(output))
         if loss is None:
             loss = CrossEntropyLoss() if vocabulary_size is not None else MSELoss()
         elif isinstance(loss, Mapping):
@@ -106,7 +108,7 @@ class SequenceModel(Module):
             "loss": loss.config,
         }
         self.dtype, self.layout = stack.dtype, Layout()
-        self.network = Network(stack, vocabulary_size, output_size, output, loss, self.layout)
+        self.network = Network(stack, vocabulary_size, output_size, HEADS[output], loss, self.layout)
         self.vocabulary_size, self.embedding_size = vocabulary_size, embedding_size
 
         # The layers as users know them, on slices of the one vector.
@@ -181,7 +183,7 @@ class SequenceModel(Module):
         rank: Rank = Rank(),  # noqa: B008 (it cannot change)
         arena: Arena | None = None,
     ) -> Workspace:
-        """Buffers for batches of `steps` × `lanes`; `gradient` ``(size,)`` is made where it is not given."""
+        """Memory for batches of up to `steps` × `lanes`; `gradient` ``(size,)`` is made where it is not given."""
         gradient = np.zeros_like(self.parameters) if gradient is None else gradient
         return Workspace(self.network, steps, lanes, gradient, rank, arena or Arena())
 
@@ -211,7 +213,8 @@ class SequenceModel(Module):
         after = self._copy(state, lanes, fresh=reset is True)
         batch = SequenceBatch(inputs, inputs, reset, lengths)
         with np.errstate(over="ignore", invalid="ignore"):
-            (outputs,) = lockstep([self.workspace(steps, lanes).outputs(self.parameters, batch, after)])
+            passes = self._passes(steps, lanes, np.empty_like(self.parameters))
+            (outputs,) = lockstep([passes.outputs(self.parameters, batch, after)])
         return np.ascontiguousarray(outputs.T).reshape(-1, lanes, self.network.output_size), after
 
     def gradient(
@@ -224,12 +227,19 @@ class SequenceModel(Module):
         self.network.check(batch)
         steps, lanes = batch.inputs.shape[:2]
         after = self._copy(state, lanes, fresh=batch.reset is True)
-        workspace, total = self.workspace(steps, lanes), self.network.total(batch)
+        gradient, total = np.zeros_like(self.parameters), self.network.total(batch)
+        passes = self._passes(steps, lanes, gradient)
         with np.errstate(over="ignore", invalid="ignore"):
-            (loss,) = lockstep([workspace.forward(self.parameters, batch, after, rng)])
-            lockstep([workspace.backward(1 / total)])
-            lockstep([workspace.weight_gradient()])
-        return loss / total, workspace.gradient, after
+            (loss,) = lockstep([passes.forward(self.parameters, batch, after, rng)])
+            lockstep([passes.backward(1 / total)])
+            lockstep([passes.weight_gradient()])
+        return loss / total, gradient, after
+
+    def _passes(self, steps: int, lanes: int, gradient: Array) -> Passes:
+        """For one batch, in fresh memory."""
+        network, arenas = self.network, Arenas(Arena(), Arena())
+        folded = network.folds(steps, lanes)
+        return Passes(network, steps, lanes, gradient, np.empty(1), Rank(), arenas, folded=folded)
 
     @np.errstate(over="ignore", invalid="ignore")
     def step(self, inputs: Array, state: list[State] | None = None) -> tuple[Array, list[State]]:
@@ -238,8 +248,8 @@ class SequenceModel(Module):
         Models of one direction with one output a step. Raises ArgumentError.
         """
         network, views = self.network, self.layout.views(self.parameters)
-        if network.output != "steps" or network.stack.directions == 2:
-            got = "bidirectional=True" if network.stack.directions == 2 else f"output={network.output!r}"
+        if not network.head.streams or network.stack.directions == 2:
+            got = "bidirectional=True" if network.stack.directions == 2 else f"output={network.head.name!r}"
             raise ArgumentError("model", "one direction and one output a step", got)
         network.check_inputs(inputs[None], None, False)
         columns = views["embedding.weight"][inputs].T if network.vocabulary_size is not None else inputs.T

@@ -11,6 +11,7 @@ from ..cells.buffers import State
 from .batch import SequenceBatch
 from .run_memory import RunMemory
 from .sequence_model import SequenceModel
+from .workspace import shared_bytes
 
 __all__ = ["Shard", "ShardRank", "arena_bytes"]
 
@@ -18,10 +19,10 @@ __all__ = ["Shard", "ShardRank", "arena_bytes"]
 class ShardRank:
     """What one rank does for a shard, in the workspaces that `gradients` ``(workspaces, size)`` are the results of.
 
-    `parameters` ``(rows, size)`` holds the parameter versions in use; `arena` gives what the ranks share. `states` are
-    those of the lanes, for the units of this rank, one behind the other as in `RunMemory`: batch k finds its own at
-    ``k % len(states)`` and leaves the next one behind it, so make the forward passes in batch order. Dropout is drawn
-    from `seed`, the rank and the number of the batch, so it needs no state.
+    Batches have up to `steps` × `lanes`. `parameters` ``(rows, size)`` holds the parameter versions in use; `arena`
+    gives what the ranks share. `states` are those of the lanes, for the units of this rank, one behind the other as in
+    `RunMemory`: batch k finds its own at ``k % len(states)`` and leaves the next one behind it, so make the forward
+    passes in batch order. Dropout is drawn from `seed`, the rank and the number of the batch, so it needs no state.
     """
 
     def __init__(
@@ -36,7 +37,7 @@ class ShardRank:
         arena: Arena,
         seed: tuple[int, ...] = (),
     ) -> None:
-        self._parameters, self._states, self._seed = parameters, states, (*seed, rank.index)
+        self._parameters, self._states, self._lanes, self._seed = parameters, states, lanes, (*seed, rank.index)
         # For each of the states, its arrays with those of the next one.
         following = [*states[1:], states[0]]
         self._carries = [
@@ -47,17 +48,23 @@ class ShardRank:
         self._drops = model.network.stack.dropout > 0
 
     def forward(self, workspace: int, version_row: int, batch_number: int, batch: SequenceBatch) -> Pass[float]:
-        """The summed loss of the lanes of a batch, with the parameters in `version_row`; `workspace` keeps the rest."""
-        before = batch_number % len(self._states)
+        """The summed loss of the lanes of a batch, with the parameters in `version_row`; `workspace` keeps the rest.
+
+        A batch can have fewer steps, and fewer lanes, which are the first of the shard; the others keep their state.
+        """
+        before, lanes = batch_number % len(self._states), batch.inputs.shape[1]
         for old, new in self._carries[before]:
-            if batch.reset is True:
-                new.fill(0)
-            else:
+            if batch.reset is not True:
                 np.copyto(new, old)
+            else:
+                new[:, :lanes].fill(0)
+                np.copyto(new[:, lanes:], old[:, lanes:])
         rng = None
         if self._drops:
             rng = np.random.Generator(np.random.Philox(np.random.SeedSequence((*self._seed, batch_number))))
         after = self._states[(before + 1) % len(self._states)]
+        if lanes < self._lanes:
+            after = [tuple(array[:, :lanes] for array in part) for part in after]
         return self._workspaces[workspace].forward(self._parameters[version_row], batch, after, rng)
 
     def backward(self, workspace: int, scale: float, whole: bool = True) -> Pass[None]:
@@ -77,7 +84,7 @@ class Shard:
     def __init__(self, model: SequenceModel, steps: int, lanes: int, memory: RunMemory, index: int, seed: int) -> None:
         gradients, states = memory.gradients[index], memory.states[index]
         count, workspaces, _ = gradients.shape
-        shared = np.zeros(arena_bytes(model, steps, lanes, count, workspaces), np.uint8) if count > 1 else None
+        shared = Arena().block(arena_bytes(model, steps, lanes, count, workspaces)) if count > 1 else None
         self._ranks = [
             ShardRank(
                 model,
@@ -111,7 +118,4 @@ class Shard:
 
 def arena_bytes(model: SequenceModel, steps: int, lanes: int, ranks: int, workspaces: int) -> int:
     """How much memory the ranks of a shard share."""
-    arena = Arena()
-    for _ in range(workspaces):
-        model.workspace(steps, lanes, None, Rank(0, ranks), arena)
-    return arena.size
+    return shared_bytes(model.network, steps, lanes, ranks, workspaces)

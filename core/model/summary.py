@@ -56,7 +56,7 @@ def summary(model: Module) -> str:
     """
     if isinstance(model, SequenceModel):
         rows = [row for name, layer in model._layers.items() for row in _rows(layer, name)]
-        if model.network.output != "steps":
+        if not model.network.head.streams:
             rows[-1] = rows[-1]._replace(output=f"(1, B, {model.network.output_size})")
     else:
         rows = _rows(model, "")

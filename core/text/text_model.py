@@ -21,7 +21,7 @@ class TextModel:
     """`model` with the `vocabulary` that gives its tokens their meaning. Their sizes must agree."""
 
     def __init__(self, model: SequenceModel, vocabulary: Vocabulary) -> None:
-        if model.network.output != "steps" or model.network.output_size != model.vocabulary_size:
+        if not model.network.head.streams or model.network.output_size != model.vocabulary_size:
             raise ArgumentError("model", "one that predicts the next token", model.config)
         if model.vocabulary_size != len(vocabulary):
             raise ValueError(f"vocabulary: expected {model.vocabulary_size} symbols, got {len(vocabulary)}")

@@ -15,7 +15,7 @@ from typing import Any, ClassVar
 from ...core.base.arena import Arena
 from ...core.base.parameters import Array
 from ...core.base.ranks import Pass, Rank
-from ...core.model.batch import SequenceBatch
+from ...core.model.batch import BatchBuffer, SequenceBatch
 from ...core.model.run_memory import RunMemory
 from ...core.model.sequence_model import SequenceModel
 from ...core.model.shard import ShardRank, arena_bytes
@@ -29,33 +29,6 @@ from .shared_memory import SharedMemory
 __all__ = ["ProcessExecutor", "ProcessPlace", "RemoteRank"]
 
 
-class _Batch:
-    """The arrays of a batch, where all ranks can read it."""
-
-    def __init__(self, model: SequenceModel, steps: int, lanes: int, arena: Arena) -> None:
-        self._arrays = {name: arena.zeros(*array) for name, array in model.network.arrays(steps, lanes).items()}
-
-    def write(self, batch: SequenceBatch) -> tuple[bool, bool, bool]:
-        """Copy `batch`; what there is of it beside inputs and targets, for `read`."""
-        arrays, some = self._arrays, not isinstance(batch.reset, bool)
-        arrays["inputs"][...], arrays["targets"][...] = batch.inputs, batch.targets
-        if some:
-            arrays["reset"][...] = batch.reset
-        if batch.lengths is not None:
-            arrays["lengths"][...] = batch.lengths
-        return batch.reset is True, some, batch.lengths is not None
-
-    def read(self, reset: float, resets: float, lengths: float) -> SequenceBatch:
-        """The batch: with `reset` of all lanes, `resets` of some, `lengths`."""
-        arrays = self._arrays
-        return SequenceBatch(
-            arrays["inputs"],
-            arrays["targets"],
-            arrays["reset"] if resets else bool(reset),
-            arrays["lengths"] if lengths else None,
-        )
-
-
 class RemoteRank:
     """What one rank does for a workspace of a shard; see `recurrio.pipeline.executors.rank_group.GroupMember`."""
 
@@ -65,7 +38,7 @@ class RemoteRank:
         model = SequenceModel.from_config(arguments["model"])
         steps, widths, shard, workspace = (arguments[name] for name in ("steps", "widths", "shard", "workspace"))
         shared = RunMemory(model, widths, **arguments["counts"], arena=Arena(memory))
-        self._batch = _Batch(model, steps, widths[shard], arena)
+        self._batch = BatchBuffer(model.network.spec(steps, widths[shard]), arena)
         self._rank = ShardRank(
             model,
             steps,
@@ -94,7 +67,7 @@ class RemoteRank:
 class ProcessPlace:
     """Computes one shard in the processes of its `groups`, one for each workspace; a `Place`."""
 
-    def __init__(self, groups: list[RankGroup], batches: list[_Batch], gradients: Array) -> None:
+    def __init__(self, groups: list[RankGroup], batches: list[BatchBuffer], gradients: Array) -> None:
         self._groups, self._batches, self._gradients = groups, batches, gradients
 
     async def forward(self, ticket: Ticket, version_row: int, batch: SequenceBatch) -> float:
@@ -131,13 +104,13 @@ class _Layout:
         model, ranks, workspaces = work.state.model, range(work.plan.ranks), range(work.plan.workspaces())
         self.memory = work.state.memory(len(workspaces), arena)
         self.starts: list[list[int]] = []
-        self.batches: list[list[_Batch]] = []
+        self.batches: list[list[BatchBuffer]] = []
         for width in work.state.widths:
             starts, batches = [], []
             for _ in workspaces:
                 starts.append(arena.size)
                 Meeting(arena, Rank(0, len(ranks)))
-                batches.append(_Batch(model, work.steps, width, arena))
+                batches.append(BatchBuffer(model.network.spec(work.steps, width), arena))
                 arena.skip(arena_bytes(model, work.steps, width, len(ranks), 1))
             self.starts.append(starts)
             self.batches.append(batches)

@@ -121,7 +121,7 @@ LOSSES = {
 def make_batch(model: SequenceModel, masks: str) -> SequenceBatch:
     rng = np.random.default_rng(0)
     network, masked = model.network, MASKS[masks]
-    shape = (T if network.output == "steps" else 1, B)
+    shape = (network.head.target_steps(T), B)
     if model.vocabulary_size is None:
         inputs = rng.standard_normal((T, B, network.stack.sizes[0].input_size))
     else:

@@ -186,8 +186,8 @@ def test_single_steps_equal_one_pass(cell: str) -> None:
 def test_looking_up_and_folding_agree() -> None:
     # 4 lanes of 2 steps are too few tokens to fold for, 4 of 20 are enough.
     model = SequenceModel(8, embedding_size=4, hidden_size=6, num_layers=2, dtype="float64", seed=1)
-    assert isinstance(model.workspace(2, 4)._embedding, Lookup)
-    assert isinstance(model.workspace(20, 4)._embedding, Folded)
+    assert isinstance(model.workspace(2, 4).passes(2, 4).embedding, Lookup)
+    assert isinstance(model.workspace(20, 4).passes(20, 4).embedding, Folded)
     tokens, state = np.random.default_rng(0).integers(0, 8, (20, 4)), None
     by_folding, _ = model(tokens)
     for step in range(0, 20, 2):

@@ -67,7 +67,7 @@ def make_batches(row: str) -> list[SequenceBatch]:
     rng, network = np.random.default_rng(3), make_model("lstm", row).network
     batches = []
     for number in range(COUNT):
-        outputs = T if network.output == "steps" else 1
+        outputs = network.head.target_steps(T)
         lengths = rng.integers(0, T + 1, B) if CONFIGURATIONS[row][1] and number % 4 in (1, 3) else None
         resets = rng.random((T, B)) < 0.2 if CONFIGURATIONS[row][1] and number % 4 >= 2 else number % 4 == 2
         if network.vocabulary_size is None:

@@ -1,0 +1,52 @@
+"""What a head is: the outputs of a stack come in, a loss comes out, and its gradient goes back."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from ...base.arena import Arenas
+from ...base.parameters import Array
+from ...base.ranks import Pass
+from ...cells.masks import Masks
+from ...layers.stack import StackWorkspace
+from ...losses.loss import Loss
+
+__all__ = ["Head", "HeadPasses"]
+
+
+class Head(Protocol):
+    """A kind of head, under its ``name`` in the table. ``streams``: a single step has an output of its own."""
+
+    name: str
+    streams: bool
+
+    def target_steps(self, steps: int) -> int:
+        """S, the outputs, and so the targets, of a lane of `steps`."""
+        ...
+
+    def open(self, stack: StackWorkspace, loss: Loss, output_size: int, arenas: Arenas) -> HeadPasses:
+        """Its passes beside those of `stack`, of the same rank, with the arrays that they need."""
+        ...
+
+
+class HeadPasses(Protocol):
+    """The passes over one sequence in flight. `views` are the blocks of the parameters, `d_views` of their gradient."""
+
+    def outputs(self, views: dict[str, Array], masks: Masks | None) -> Pass[Array]:
+        """After the stack's forward pass: the outputs ``(F, N)`` of this rank's columns of the `S·B`."""
+        ...
+
+    def loss(self, targets: Array, counted: Array | None) -> float:
+        """After `outputs`: the summed loss of this rank's columns; `targets` ``(S, B, …)``, `counted` ``(S, B)``."""
+        ...
+
+    def backward(self, views: dict[str, Array], scale: float) -> Pass[None]:
+        """After `loss`: leave the gradient of `scale` times it in the stack, for its backward pass.
+
+        The gradient of the state after the last step is zero there before.
+        """
+        ...
+
+    def weight_gradient(self, d_views: dict[str, Array]) -> None:
+        """After `backward`: write this rank's part of the gradient of the head's parameters."""
+        ...

@@ -1,0 +1,54 @@
+"""One output for each sequence, of the last state."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ...base.arena import Arenas
+from ...cells.masks import Masks
+from ...layers.stack import StackWorkspace
+from ...losses.loss import Loss
+from .head import HeadPasses
+from .linear import LinearHead
+
+__all__ = ["Last"]
+
+
+class Last:
+    """A `recurrio.core.model.heads.head.Head`: a linear layer on the last hidden state of each direction."""
+
+    name, streams = "last", False
+
+    def target_steps(self, steps: int) -> int:
+        """One."""
+        return 1
+
+    def open(self, stack: StackWorkspace, loss: Loss, output_size: int, arenas: Arenas) -> HeadPasses:
+        """See `Head`."""
+        return LinearHead(LastFeatures(stack, arenas), stack.shape[1], stack, loss, output_size, arenas)
+
+
+class LastFeatures:
+    """The last hidden states; a `recurrio.core.model.heads.linear.Features`."""
+
+    pools = True
+
+    def __init__(self, stack: StackWorkspace, arenas: Arenas) -> None:
+        size, lanes, dtype = stack.stack.output_size, stack.shape[1], stack.stack.dtype
+        self._stack = stack
+        self.one_and_values = arenas.shared.empty((1 + size, lanes), dtype)
+        arenas.shared.keep(self.one_and_values[0], 1)
+        self.d_values = arenas.shared.empty((size, lanes), dtype)
+        arenas.shared.keep(stack.d_outputs, 0)  # the gradient comes by the state alone
+
+    def pool(self, masks: Masks | None) -> None:
+        """See `Features`."""
+        for direction, loop in enumerate(self._stack.layers[-1]):
+            rows, _ = self._stack.outputs(-1, direction)
+            np.copyto(self.one_and_values[1:][rows], loop.last[0])
+
+    def spread(self) -> None:
+        """See `Features`."""
+        for direction, loop in enumerate(self._stack.layers[-1]):
+            rows, _ = self._stack.outputs(-1, direction)
+            np.copyto(loop.d_state[0], self.d_values[rows])
