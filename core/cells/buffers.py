@@ -242,12 +242,12 @@ class Buffers:
                 yield ours[:, :I], theirs[:, :I]
                 yield ours[:, hidden:], theirs[:, I:]
 
-    def start(self, masks: Masks | None, state: State) -> None:
+    def start(self, masks: Masks | None, state: State, aside: State) -> None:
         """Before the first step: take the masks of the batch and apply them to the first `state`."""
         self.masks = masks
         if masks is not None:
             self._shown[0] = 1
-            masks.start(state)
+            masks.start(state, aside)
 
     def start_backward(self) -> None:
         """Before the last step: what the caller says of outputs in the padding counts for nothing."""

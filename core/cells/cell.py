@@ -39,7 +39,7 @@ class BackwardStep(NamedTuple):
     The gradient of the hidden state comes in with that of the output; `differentiate` makes `d_sums` of it, of which
     the product with the hidden weights is the gradient of the hidden state before the step; `finish` adds what comes
     by another way. Where `d_output` is None `differentiate` adds it itself. `d_after` is the gradient of the state
-    after the step, as `differentiate` takes it, and `d_before` that of the state before it.
+    after the step, where `differentiate` finds it.
     """
 
     step: int
@@ -48,7 +48,6 @@ class BackwardStep(NamedTuple):
     d_sums: Array
     finish: Call | None
     d_after: State
-    d_before: State
 
 
 class Sweep(NamedTuple):

@@ -121,7 +121,7 @@ class GRUKernel:
                 differentiate = partial(np.multiply, nrzsh, d_hidden, nrzsh)
                 finish = partial(np.add, d_hidden, through, d_hidden)
                 d_sums, step = factors[t, U : 4 * U], now.start + t
-                steps.append(BackwardStep(step, d_outputs[t], differentiate, d_sums, finish, d_state, d_state))
+                steps.append(BackwardStep(step, d_outputs[t], differentiate, d_sums, finish, d_state))
             after = partial(np.copyto, row_items(buffers.d_gates_by_step[now]), row_items(factors[:, : 4 * U]))
             found.append(Sweep(partial(find_factors, *arrays), steps, after))
         return found

@@ -20,7 +20,7 @@ from .masks import Masks
 
 __all__ = ["Loop"]
 
-Turn = tuple[tuple[int, State, State], Array | None, Call, Call, Call | None]  # of a `BackwardStep`, what is run
+Turn = tuple[int, State, Array | None, Call, Call, Call | None]  # of a `BackwardStep`, what is run
 
 
 class Loop:
@@ -49,7 +49,7 @@ class Loop:
         )
         rows = len(buffers.rows)
         shares = [rank.share(units) for units in cell.state_sizes(size)]
-        self.d_state, self._kept = (
+        self.d_state, self._aside = (
             tuple(arenas.own.empty((part.stop - part.start, lanes), dtype) for part in shares) for _ in range(2)
         )
         self._columns = arenas.own.empty((rows, lanes), dtype)
@@ -71,10 +71,10 @@ class Loop:
         d_hidden, together, sweeps = self.d_state[0], self.buffers.ranks > 1, []
         for before, steps, after in self._kernel.sweeps():
             turns: list[Turn] = []
-            for t, d_output, differentiate, d_sums, finish, d_after, d_before in steps:
+            for t, d_output, differentiate, d_sums, finish, d_after in steps:
                 into = self.buffers.parts[t % 2][0] if together else d_hidden
                 multiply = bind_product(self._hidden_weights, d_sums, into)
-                turns.append(((t, d_after, d_before), d_output, differentiate, multiply, finish))
+                turns.append((t, d_after, d_output, differentiate, multiply, finish))
             sweeps.append((before, turns, after))
         return sweeps
 
@@ -96,11 +96,11 @@ class Loop:
         A layer made for no inputs takes the place of ``W_x·x`` from `table` ``(rows·U, V)``: the column of the token,
         for `tokens` ``(T, B)``.
         """
-        buffers, states, columns, add = self.buffers, self._states, self._columns, np.add
+        buffers, states, columns, aside, add = self.buffers, self._states, self._columns, self._aside, np.add
         buffers.load_rows(weights[0])
         table = self._kernel.load(weights, table)
         together, shown = buffers.ranks > 1, buffers.shown
-        buffers.start(masks, states[0])
+        buffers.start(masks, states[0], aside)
         yield
         for t, (multiply, sums, activate) in enumerate(self._forward_steps):
             multiply()
@@ -109,21 +109,21 @@ class Loop:
                 add(sums, columns, sums)
             activate()
             if masks is not None:
-                masks.hold(t, states[t], states[t + 1], shown[t])
+                masks.hold(t, states[t + 1], shown[t], aside)
             if together:
                 yield
 
     def backward(self) -> Pass[None]:
         """After `forward`: turn the gradient of the outputs into those of this rank's gates and of the state."""
-        buffers, masks, kept, d_state, add = self.buffers, self.buffers.masks, self._kept, self.d_state, np.add
+        buffers, masks, aside, d_state, add = self.buffers, self.buffers.masks, self._aside, self.d_state, np.add
         d_hidden, together, parts = d_state[0], buffers.ranks > 1, [part for _, part in buffers.parts]
         self._kernel.load_backward(self._hidden_weights)
         buffers.start_backward()
         for before, turns, after in self._sweeps:
             before()
-            for (t, d_after, d_before), d_output, differentiate, multiply, finish in turns:
+            for t, d_after, d_output, differentiate, multiply, finish in turns:
                 if masks is not None:
-                    masks.take_back(t, d_after, kept)
+                    masks.take_back(t, d_after, aside)
                 if d_output is not None:
                     add(d_output, d_hidden, d_hidden)
                 differentiate()
@@ -133,11 +133,9 @@ class Loop:
                     add_parts(parts[t % 2], d_hidden)
                 if finish is not None:
                     finish()
-                if masks is not None:
-                    masks.give_back(t, d_before, kept)
             after()
         if masks is not None:
-            masks.finish(d_state)
+            masks.take_back(-1, d_state, aside)
 
     def weight_gradient(self, d_weights: Weights) -> None:
         """After `backward`: write the gradient of this rank's rows of the parameters, products over all steps."""

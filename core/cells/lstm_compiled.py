@@ -40,5 +40,5 @@ class Compiled:
             given = (self.z[t], self.cells[t], self._cell_tanh[t], buffers.d_outputs_by_step[t])
             changed = (d_hidden, d_cell, self._d_z, buffers.d_gates_by_step[t].T)
             call = compiled.bind("lstm_backward", *given, *changed)
-            steps.append(BackwardStep(t, None, call, self._d_z, None, state, state))
+            steps.append(BackwardStep(t, None, call, self._d_z, None, state))
         return [Sweep(nothing, steps, nothing)]

@@ -108,8 +108,8 @@ class Plain:
                     d_cell,
                     factors[t, 2 * U :].reshape(4, U, B),
                 )
-                after, before = (d_hidden, d_next_cell), (d_hidden, factors[t, 5 * U :])
-                steps.append(BackwardStep(step, self._d_outputs[t], call, factors[t, U : 5 * U], None, after, before))
+                d_sums, d_after = factors[t, U : 5 * U], (d_hidden, d_next_cell)
+                steps.append(BackwardStep(step, self._d_outputs[t], call, d_sums, None, d_after))
             found.append(Sweep(partial(find_factors, *self._for_factors(now)), steps, partial(keep, *self._kept(now))))
         return found
 

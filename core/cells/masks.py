@@ -39,15 +39,25 @@ class Masks:
     """`padding` ``(T, B)``, True where a step does not exist; `restart` ``(T, B)``, True where a lane starts anew.
 
     A restart in the padding counts for nothing. ``present`` is the opposite of ``padding``.
+
+    While a lane is in its padding what it carries is put `aside`, and zeros run in its place: the steps that do not
+    exist then compute with finite numbers, whatever is carried, and a gradient of zero stays one.
     """
 
     def __init__(self, padding: Array, restart: Array) -> None:
+        steps, lanes = padding.shape
         self.padding: Array = padding
         self.present: Array = np.logical_not(padding)
-        self.restart: Array = np.zeros((len(padding) + 1, padding.shape[1]), bool)
+        self.restart: Array = np.zeros((steps + 1, lanes), bool)
         np.logical_and(restart, self.present, out=self.restart[:-1])
-        self._pads: list[bool] = np.any(self.padding, axis=1).tolist()
-        self._restarts: list[bool] = np.any(self.restart, axis=1).tolist()
+        # Before step t: which lanes come into their padding, and which out of it. At both ends all lanes are out.
+        around = np.zeros((steps + 2, lanes), bool)
+        around[1:-1] = padding
+        self._enter: Array = np.greater(around[1:], around[:-1])
+        self._leave: Array = np.less(around[1:], around[:-1])
+        self._enters, self._leaves, self._pads, self._restarts = (
+            np.any(each, axis=1).tolist() for each in (self._enter, self._leave, padding, self.restart)
+        )
 
     @staticmethod
     def of(steps: int, lanes: int, lengths: Array | None, reset: Array | None) -> Masks | None:
@@ -67,41 +77,39 @@ class Masks:
         restart[1:] = self.restart[1:-1][::-1]
         return Masks(self.padding[::-1], restart)
 
-    def start(self, state: Carried) -> None:
+    def start(self, state: Carried, aside: Carried) -> None:
         """Before the first step."""
+        self._pass(0, state, aside, self._enters, self._enter, self._leaves, self._leave)
         self._zero(0, state)
 
-    def hold(self, step: int, before: Carried, after: Carried, output: Array) -> None:
-        """After a step: from the carried state `before` it and its result `after`, make what is carried on.
+    def hold(self, step: int, after: Carried, output: Array, aside: Carried) -> None:
+        """After a step: from its result `after`, make what is carried on.
 
         `output` takes what the layer shows of the step, the first part of the state.
         """
         if self._pads[step]:
-            for old, new in zip(before, after, strict=True):
-                np.copyto(new, old, where=self.padding[step])
+            for part in after:
+                np.copyto(part, 0, where=self.padding[step])
         np.copyto(output, after[0])
-        if self._pads[step]:
-            np.copyto(output, 0, where=self.padding[step])
+        self._pass(step + 1, after, aside, self._enters, self._enter, self._leaves, self._leave)
         self._zero(step + 1, after)
 
-    def take_back(self, step: int, d_state: Carried, kept: Carried) -> None:
-        """Backward, before the work of a step: leave in `d_state` what flows into it, in `kept` what passes by it."""
+    def take_back(self, step: int, d_state: Carried, aside: Carried) -> None:
+        """Backward, before the work of a step: leave in `d_state` what flows into it. With a step of −1, at the end."""
         self._zero(step + 1, d_state)
-        if self._pads[step]:
-            for gradient, aside in zip(d_state, kept, strict=True):
-                aside.fill(0)
-                np.copyto(aside, gradient, where=self.padding[step])
-                np.copyto(gradient, 0, where=self.padding[step])
+        self._pass(step + 1, d_state, aside, self._leaves, self._leave, self._enters, self._enter)
 
-    def give_back(self, step: int, d_state: Carried, kept: Carried) -> None:
-        """Backward, after the work of a step: add what passed by it."""
-        if self._pads[step]:
-            for gradient, aside in zip(d_state, kept, strict=True):
-                np.add(gradient, aside, gradient)
-
-    def finish(self, d_state: Carried) -> None:
-        """Backward, after the first step."""
-        self._zero(0, d_state)
+    def _pass(
+        self, step: int, carried: Carried, aside: Carried, going: list[bool], go: Array, coming: list[bool], come: Array
+    ) -> None:
+        """Put the lanes aside that `go`, and take those back that `come`."""
+        if going[step]:
+            for part, kept in zip(carried, aside, strict=True):
+                np.copyto(kept, part, where=go[step])
+                np.copyto(part, 0, where=go[step])
+        if coming[step]:
+            for part, kept in zip(carried, aside, strict=True):
+                np.copyto(part, kept, where=come[step])
 
     def _zero(self, step: int, carried: Carried) -> None:
         if self._restarts[step]:

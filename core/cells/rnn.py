@@ -143,7 +143,7 @@ class RNNKernel:
             for t in reversed(range(n)):
                 dz = factors[t]
                 differentiate = partial(np.multiply, dz, d_state[0], dz)
-                steps.append(BackwardStep(now.start + t, d_outputs[t], differentiate, dz, None, d_state, d_state))
+                steps.append(BackwardStep(now.start + t, d_outputs[t], differentiate, dz, None, d_state))
             found.append(Sweep(before, steps, after))
         return found
 

@@ -149,6 +149,8 @@ class Lookup:
         if masks is not None:
             self._tokens[masks.padding.reshape(-1)] = 0
         np.take(table, self._tokens, axis=0, out=self._rows, mode="clip")  # tokens are checked at the door
+        if masks is not None:
+            self._rows[masks.padding.reshape(-1)] = 0
         self.workspace.write(self._share, self._rows_by_step[self._share])
         yield from self.workspace.forward(weights, state, masks, rng=rng)
 
@@ -182,12 +184,14 @@ class Folded:
         """Run the stack over the rows of `table` for `tokens` ``(T, B)``."""
         I, (matrix, *others) = self._size, weights[0]
         self._tokens[...] = tokens
-        if masks is not None:
-            self._tokens[masks.padding] = 0
         self._table = table
         self._weights = self.workspace.kernels[0].buffers.own_rows(matrix[:, :I]).reshape(-1, I)
         first = (matrix[:, I:], *others)
         columns = self._weights @ table.T
+        self._masks = masks
+        if masks is not None:  # the padding takes a column of zeros, and then no row of the table has a share in it
+            self._tokens[masks.padding] = len(table)
+            columns = np.concatenate((columns, np.zeros((len(columns), 1), columns.dtype)), axis=1)
         yield from self.workspace.forward(
             [first, *weights[1:]], state, masks, table=columns, tokens=self._tokens, rng=rng
         )
@@ -197,11 +201,17 @@ class Folded:
         I, (d_matrix, *others) = self._size, d_weights[0]
         self.workspace.weight_gradient([(d_matrix[:, I:], *others), *d_weights[1:]])
         kernel = self.workspace.kernels[0]
+        tokens, columns, table = self._tokens.reshape(-1), self._columns, self._table
+        if self._masks is not None:
+            present = self._masks.present.reshape(-1)
+            tokens, columns = tokens[present], columns[present]
         self._one_hot.fill(0)
-        self._one_hot[self._tokens.reshape(-1), self._columns] = 1
+        self._one_hot[tokens, columns] = 1
         by_token = kernel.d_inputs_from @ self._one_hot.T
-        own = kernel.buffers.own_rows(d_matrix[:, :I])
-        np.copyto(own, (by_token @ self._table).reshape(own.shape))
+        own, flat = kernel.buffers.own_rows(d_matrix[:, :I]), table.reshape(-1)
+        if not np.isfinite(flat @ flat):  # or so large that it looks so; the rows that no token uses may be anything
+            table = np.where(np.any(self._one_hot, axis=1, keepdims=True), table, 0)
+        np.copyto(own, (by_token @ table).reshape(own.shape))
         np.matmul(by_token.T, self._weights, d_table)
 
 

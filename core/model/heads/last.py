@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ...base.arena import Arenas
+from ...base.parameters import Array
 from ...cells.masks import Masks
 from ...layers.stack import StackWorkspace
 from ...losses.loss import Loss
@@ -36,6 +37,7 @@ class LastFeatures:
     def __init__(self, stack: StackWorkspace, arenas: Arenas) -> None:
         size, lanes, dtype = stack.stack.output_size, stack.shape[1], stack.stack.dtype
         self._stack = stack
+        self._without_steps: Array | None = None
         self.one_and_values = arenas.shared.empty((1 + size, lanes), dtype)
         arenas.shared.keep(self.one_and_values[0], 1)
         self.d_values = arenas.shared.empty((size, lanes), dtype)
@@ -43,6 +45,7 @@ class LastFeatures:
 
     def pool(self, masks: Masks | None) -> None:
         """See `Features`."""
+        self._without_steps = None if masks is None else np.logical_not(masks.present.any(axis=0))
         for direction, loop in enumerate(self._stack.layers[-1]):
             rows, _ = self._stack.outputs(-1, direction)
             np.copyto(self.one_and_values[1:][rows], loop.last[0])
@@ -52,3 +55,5 @@ class LastFeatures:
         for direction, loop in enumerate(self._stack.layers[-1]):
             rows, _ = self._stack.outputs(-1, direction)
             np.copyto(loop.d_state[0], self.d_values[rows])
+            if self._without_steps is not None:  # their state has no share in the loss, whatever it is
+                np.copyto(self.one_and_values[1:][rows], 0, where=self._without_steps)
