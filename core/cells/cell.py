@@ -101,6 +101,11 @@ class Cell(ABC):
     gates: ClassVar[int]
     projects: ClassVar[bool] = False
 
+    @property
+    def options(self) -> dict[str, str]:
+        """The arguments of a layer that choose this cell among others of its kind."""
+        return {}
+
     def shapes(self, size: LayerSize) -> dict[str, tuple[int, int]]:
         """The shapes of a layer's parameters."""
         return {"matrix": (self.rows * size.hidden_size, matrix_columns(size))}

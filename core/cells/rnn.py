@@ -87,16 +87,21 @@ class RNNCell(Cell):
     def __init__(self, nonlinearity: str) -> None:
         self.name = NONLINEARITIES[nonlinearity]
         self.kind = "RNN" if nonlinearity == "tanh" else f"RNN {nonlinearity}"
-        self._function = FUNCTIONS[nonlinearity]
+        self._nonlinearity = nonlinearity
+
+    @property
+    def options(self) -> dict[str, str]:
+        """The nonlinearity."""
+        return {"nonlinearity": self._nonlinearity}
 
     def step(self, weights: Weights, size: LayerSize, x: Array, state: State) -> State:
         """See `Cell`."""
         ones = np.ones((2 * size.bias, x.shape[1]), x.dtype)
-        return (self._function.apply(weights[0] @ np.concatenate((x, ones, state[0]))),)
+        return (FUNCTIONS[self._nonlinearity].apply(weights[0] @ np.concatenate((x, ones, state[0]))),)
 
     def kernel(self, buffers: Buffers, d_state: State, arena: Arena) -> RNNKernel:
         """See `Cell`."""
-        return RNNKernel(self._function, buffers, d_state, arena)
+        return RNNKernel(FUNCTIONS[self._nonlinearity], buffers, d_state, arena)
 
 
 class RNNKernel:

@@ -11,7 +11,8 @@ from recurrio.core import GRU, LSTM, RNN, LSTMState, MSELoss, SequenceBatch, Seq
 from recurrio.core.base.arena import Arena
 from recurrio.core.cells.table import CELLS
 from recurrio.core.model.heads.table import HEADS
-from recurrio.core.model.shard import Carried, Shard
+from recurrio.core.model.run_memory import RunMemory
+from recurrio.core.model.shard import Shard
 
 T, B = 7, 4
 NONSENSE = [np.nan, np.inf, -1e38]
@@ -111,14 +112,15 @@ def test_a_state_that_a_reset_ends(cell: str, output: str, value: float) -> None
 def test_with_ranks(cell: str, output: str, value: float) -> None:
     model, results = make_model(cell, 6, output, "one layer"), []
     for filler in (value, 0.5):
-        carried = Carried(model, B, 2, 1, Arena())
-        for state in carried.states:
-            for array in state[0]:
+        memory = RunMemory(model, [B], ranks=2, rows=1, workspaces=1, arena=Arena())
+        memory.parameters[0] = with_rows(model, filler).parameters
+        for rank in memory.state_before(0)[0]:
+            for array in rank[0]:
                 array[:, 1] = filler
-        shard = Shard(model, T, B, with_rows(model, filler).parameters[None], carried)
+        shard = Shard(model, T, B, memory, 0, seed=0)
         loss = shard.forward(0, 0, 0, make_batch(model, LENGTHS))
         shard.backward(0, 1.0)
-        results.append((loss, carried.gradients.copy()))
+        results.append((loss, memory.gradients[0].copy()))
     same(*results)
 
 

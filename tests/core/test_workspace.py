@@ -19,7 +19,8 @@ from recurrio.core.cells import buffers
 from recurrio.core.cells.table import CELLS
 from recurrio.core.model.batch import BatchBuffer, shard_lanes
 from recurrio.core.model.heads.table import HEADS
-from recurrio.core.model.shard import Carried, Shard
+from recurrio.core.model.run_memory import RunMemory
+from recurrio.core.model.shard import Shard
 from recurrio.core.model.workspace import SHAPES, Workspace, _bytes, _needs, shared_bytes
 from recurrio.core.serial import train
 
@@ -178,30 +179,30 @@ def test_memory_is_flat_whatever_shapes_come() -> None:
 @pytest.mark.parametrize("ranks", [1, 2])
 def test_missing_lanes_keep_their_state_and_a_shard_without_lanes_has_no_gradient(ranks: int) -> None:
     model = SequenceModel(5, embedding_size=3, hidden_size=4, cell="gru", seed=1)
-    versions, rng = model.parameters[None].copy(), np.random.default_rng(0)
-    carried = Carried(model, 4, ranks, 1, Arena())
-    shard = Shard(model, 6, 4, versions, carried)
+    rng, memory = np.random.default_rng(0), RunMemory(model, [4], ranks=ranks, rows=1, workspaces=1, arena=Arena())
+    memory.parameters[0] = model.parameters
+    shard, gradients = Shard(model, 6, 4, memory, 0, seed=0), memory.gradients[0]
     whole, fewer = (SequenceBatch(*rng.integers(0, 5, (2, *shape))) for shape in ((6, 4), (3, 2)))
     none = whole.lanes(slice(4, 6))
 
-    def units() -> np.ndarray:
-        return np.concatenate([state[0][0] for state in carried.states])
+    def units(after: int) -> np.ndarray:
+        return np.concatenate([rank[0][0] for rank in memory.state_before(after + 1)[0]])
 
     shard.forward(0, 0, 0, whole)
-    before = units()
+    before = units(0)
     shard.forward(0, 0, 1, fewer)
-    after = units()
+    after = units(1)
     assert np.array_equal(after[:, 2:], before[:, 2:])
     assert not np.array_equal(after[:, :2], before[:, :2])
     shard.forward(0, 0, 2, fewer._replace(reset=True))
-    assert np.array_equal(units()[:, 2:], before[:, 2:])
+    assert np.array_equal(units(2)[:, 2:], before[:, 2:])
     shard.backward(0, 1.0)
-    assert carried.gradients.any()
-    kept = units()
+    assert gradients.any()
+    kept = units(2)
     assert shard.forward(0, 0, 3, none._replace(reset=True)) == 0
     shard.backward(0, 1.0)
-    assert not carried.gradients.any()
-    assert np.array_equal(units(), kept)
+    assert not gradients.any()
+    assert np.array_equal(units(3), kept)
 
 
 @pytest.mark.parametrize("kind", KINDS)
