@@ -15,10 +15,11 @@ import threadpoolctl
 
 from .checks import ArgumentError
 
-__all__ = ["blas_threads"]
+__all__ = ["blas_threads", "one_blas_thread"]
 
 _lock = threading.Lock()  # of the two below; event loops in several threads come here
 _holders: dict[object, int] = {}  # the blocks that have not ended, and their numbers, which are the same
+_plain = 0  # blocks of `one_blas_thread` that have not ended
 _before: list[tuple[Any, int]] = []  # the libraries that were changed, and what they had before
 
 
@@ -44,26 +45,57 @@ def blas_threads(count: int) -> Iterator[None]:
         _end(holder)
 
 
+@contextmanager
+def one_blas_thread() -> Iterator[None]:
+    """One BLAS thread for the block, for products too small to be cut up; where a number is held, that one.
+
+    Unlike `blas_threads` it stands in nobody's way: who comes meanwhile and asks for a number gets it.
+    """
+    global _plain
+    try:
+        with _lock:
+            _plain += 1
+            if not _holders:
+                _limit(1)
+        yield
+    finally:
+        with _lock:
+            _plain -= 1
+            _restore()
+
+
 def _start(holder: object, count: int) -> None:
     with _lock:
         for held in _holders.values():
             if held != count:
                 raise ArgumentError("blas_threads", f"{held}, as of a trainer that is running", count)
         if not _holders:
-            for library in _libraries():
-                number = library.num_threads
-                if number not in (count, None):  # None: the library cannot say
-                    _before.append((library, number))
-                    _set(library, count)
+            _limit(count)
         _holders[holder] = count
 
 
 def _end(holder: object) -> None:
     with _lock:
         _holders.pop(holder, None)
-        while _before and not _holders:
-            library, number = _before.pop()
-            _set(library, number)
+        _restore()
+
+
+def _limit(count: int) -> None:
+    """Set the number, and keep what was before the first who did."""
+    changed = [library for library, _ in _before]
+    for library in _libraries():
+        number = library.num_threads
+        if number not in (count, None):  # None: the library cannot say
+            if library not in changed:
+                _before.append((library, number))
+            _set(library, count)
+
+
+def _restore() -> None:
+    """Set back what was, if the last block has ended."""
+    while _before and not _holders and not _plain:
+        library, number = _before.pop()
+        _set(library, number)
 
 
 def _set(library: Any, number: int) -> None:  # noqa: ANN401 (threadpoolctl has no types)

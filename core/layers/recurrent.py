@@ -18,6 +18,7 @@ from typing import Any, Generic, NamedTuple, TypeVar
 import numpy as np
 from numpy.typing import DTypeLike
 
+from ..base.blas import one_blas_thread
 from ..base.checks import (
     ArgumentError,
     check_array,
@@ -34,6 +35,7 @@ from ..base.ranks import lockstep
 from ..cells.buffers import State
 from ..cells.masks import Masks, check_lengths
 from ..cells.rnn import NONLINEARITIES
+from .pieces import run_in_pieces
 from .stack import Stack, StackWorkspace
 from .stack_parameters import StackParameters
 
@@ -82,8 +84,21 @@ class Recurrent(StackParameters, Generic[S]):
     def __call__(
         self, x: Array, state: S | None = None, lengths: Array | None = None, reset: Array | None = None
     ) -> tuple[Array, S]:
-        """``output, state``; see `forward`."""
-        return self.forward(x, state, lengths, reset)[:2]
+        """``output, state``, as `forward` gives, in memory that does not grow with the steps beside that of the output.
+
+        Raises ArgumentError.
+        """
+        columns, batched = self._enter("x", x, self.stack.sizes[0].input_size)
+        steps, lanes = columns.shape[1:]
+        masks = Masks.of(steps, lanes, *self._check_masks(steps, lanes, batched, lengths, reset))
+        carried = [tuple(map(np.copy, parts)) for parts in self._state_in("state", state, lanes, batched)]
+        shape = (lanes, steps) if self.batch_first and batched else (steps, lanes)
+        output = np.empty((*shape, self.stack.output_size), self.dtype)
+        out = output.transpose((2, 1, 0) if self.batch_first and batched else (2, 0, 1))
+        weights = self.stack.weights(self.layout.views(self.parameters))
+        with one_blas_thread(), np.errstate(over="ignore", invalid="ignore"):  # what is not finite comes out so
+            run_in_pieces(self.stack, weights, columns, carried, masks, out)
+        return output if batched else output[:, 0], self._state_out(carried, batched)
 
     @np.errstate(over="ignore", invalid="ignore")  # what is not finite comes out so
     def forward(
@@ -115,7 +130,8 @@ class Recurrent(StackParameters, Generic[S]):
         carried = [tuple(map(np.copy, parts)) for parts in self._state_in("state", state, lanes, batched)]
         workspace.write(slice(None), columns if masks is None else np.where(masks.padding, 0, columns))
         weights = self.stack.weights(self.layout.views(self.parameters))
-        lockstep([workspace.forward(weights, carried, masks, rng=rng)])
+        with one_blas_thread():
+            lockstep([workspace.forward(weights, carried, masks, rng=rng)])
         output = self._leave(workspace.one_and_outputs[1:].reshape(-1, steps, lanes), batched)
         return output, self._state_out(carried, batched), Tape(workspace, batched)
 
@@ -141,8 +157,9 @@ class Recurrent(StackParameters, Generic[S]):
                 np.copyto(last, gradient)
         flat = np.empty_like(self.parameters)
         views = self.stack.weights(self.layout.views(flat))
-        lockstep([workspace.backward()])
-        workspace.weight_gradient(views)
+        with one_blas_thread():
+            lockstep([workspace.backward()])
+            workspace.weight_gradient(views)
         assert workspace.d_inputs is not None
         d_x = self._leave(workspace.d_inputs.T.reshape(-1, steps, lanes), batched)
         d_first = self._state_out([kernel.d_state for kernel in workspace.kernels], batched)

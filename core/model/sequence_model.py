@@ -14,7 +14,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike
 
+from ..base import compiled
 from ..base.arena import Arena, Arenas
+from ..base.blas import one_blas_thread
 from ..base.checks import ArgumentError, check_array, check_count, check_dtype, count_parts
 from ..base.initializers import TorchRandom
 from ..base.module import Module
@@ -23,6 +25,7 @@ from ..base.ranks import Rank, lockstep
 from ..cells.buffers import State
 from ..layers.embedding import Embedding
 from ..layers.linear import Linear
+from ..layers.pieces import STEPS
 from ..layers.stack import Stack
 from ..layers.stack_parameters import StackParameters
 from ..losses.loss import CrossEntropyLoss, Loss, MSELoss, loss_from_config
@@ -211,11 +214,36 @@ class SequenceModel(Module):
         self.network.check_inputs(inputs, lengths, reset)
         steps, lanes = inputs.shape[:2]
         after = self._copy(state, lanes, fresh=reset is True)
-        batch = SequenceBatch(inputs, inputs, reset, lengths)
-        with np.errstate(over="ignore", invalid="ignore"):
-            passes = self._passes(steps, lanes, np.empty_like(self.parameters))
-            (outputs,) = lockstep([passes.outputs(self.parameters, batch, after)])
-        return np.ascontiguousarray(outputs.T).reshape(-1, lanes, self.network.output_size), after
+        outputs: list[Array] = []
+        passes: Passes | None = None
+        piece = self._piece(steps)
+        for start in range(0, steps, piece):
+            now = slice(start, start + piece)
+            part = SequenceBatch(
+                inputs[now],
+                inputs[now],
+                reset if isinstance(reset, bool) else reset[now],
+                None if lengths is None else np.clip(lengths, start, start + len(inputs[now])) - start,
+            )
+            if passes is None or passes.shape[0] != len(part.inputs):
+                folded, gradient = self.network.folds(steps, lanes), np.empty_like(self.parameters)
+                passes = self._passes(len(part.inputs), lanes, gradient, folded=folded)
+            with one_blas_thread(), np.errstate(over="ignore", invalid="ignore"):
+                (columns,) = lockstep([passes.outputs(self.parameters, part, after)])
+            if self.network.head.streams or now.stop >= steps:
+                outputs.append(np.ascontiguousarray(columns.T).reshape(-1, lanes, self.network.output_size))
+        return outputs[0] if len(outputs) == 1 else np.concatenate(outputs), after
+
+    def _piece(self, steps: int) -> int:
+        """Into pieces of how many steps a sequence can be cut without a change of any bit, if only outputs are wanted.
+
+        All of it, where a step needs what comes later, and where the last bits of the head's product depend on how many
+        columns stand beside one.
+        """
+        network = self.network
+        by_step = network.head.streams and compiled.has("product", self.dtype)
+        cuts = network.stack.directions == 1 and (by_step or network.head.of_last_state)
+        return STEPS if cuts else steps
 
     def gradient(
         self, batch: SequenceBatch, state: list[State] | None = None, *, rng: np.random.Generator | None = None
@@ -228,17 +256,16 @@ class SequenceModel(Module):
         steps, lanes = batch.inputs.shape[:2]
         after = self._copy(state, lanes, fresh=batch.reset is True)
         gradient, total = np.zeros_like(self.parameters), self.network.total(batch)
-        passes = self._passes(steps, lanes, gradient)
-        with np.errstate(over="ignore", invalid="ignore"):
+        passes = self._passes(steps, lanes, gradient, folded=self.network.folds(steps, lanes))
+        with one_blas_thread(), np.errstate(over="ignore", invalid="ignore"):
             (loss,) = lockstep([passes.forward(self.parameters, batch, after, rng)])
             lockstep([passes.backward(1 / total)])
             lockstep([passes.weight_gradient()])
         return loss / total, gradient, after
 
-    def _passes(self, steps: int, lanes: int, gradient: Array) -> Passes:
+    def _passes(self, steps: int, lanes: int, gradient: Array, *, folded: bool) -> Passes:
         """For one batch, in fresh memory."""
         network, arenas = self.network, Arenas(Arena(), Arena())
-        folded = network.folds(steps, lanes)
         return Passes(network, steps, lanes, gradient, np.empty(1), Rank(), arenas, folded=folded)
 
     @np.errstate(over="ignore", invalid="ignore")

@@ -15,10 +15,15 @@ __all__ = ["Head", "HeadPasses"]
 
 
 class Head(Protocol):
-    """A kind of head, under its ``name`` in the table. ``streams``: a single step has an output of its own."""
+    """A kind of head, under its ``name`` in the table.
+
+    ``streams``: each step has an output of its own, of the steps up to it. ``of_last_state``: the outputs depend on
+    nothing but the state after the last step.
+    """
 
     name: str
     streams: bool
+    of_last_state: bool
 
     def target_steps(self, steps: int) -> int:
         """S, the outputs, and so the targets, of a lane of `steps`."""

@@ -19,6 +19,7 @@ class Last:
     """A `recurrio.core.model.heads.head.Head`: a linear layer on the last hidden state of each direction."""
 
     name, streams = "last", False
+    of_last_state = True
 
     def target_steps(self, steps: int) -> int:
         """One."""

@@ -18,6 +18,7 @@ class Mean:
     """A `recurrio.core.model.heads.head.Head`: a linear layer on the mean of the outputs of the steps that exist."""
 
     name, streams = "mean", False
+    of_last_state = False
 
     def target_steps(self, steps: int) -> int:
         """One."""

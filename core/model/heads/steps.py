@@ -17,6 +17,7 @@ class Steps:
     """A `recurrio.core.model.heads.head.Head`: a linear layer on the output of each step."""
 
     name, streams = "steps", True
+    of_last_state = False
 
     def target_steps(self, steps: int) -> int:
         """As many."""
