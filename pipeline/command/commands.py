@@ -69,7 +69,10 @@ def _train(arguments: argparse.Namespace, interrupts: Interrupts) -> int:
         try:
             with open_display(as_json=as_json) as display:
                 outcome = trio.run(partial(train_text, settings, display, interrupts, timeline=timeline))
-                saved = outcome.save(settings, folder.checkpoint)
+                try:
+                    saved = outcome.save(settings, folder.checkpoint)
+                except OSError as error:
+                    return _fail(f"{folder.checkpoint}: {error.strerror}")
         finally:
             folder.leave()
         if timeline is not None:

@@ -12,11 +12,11 @@ import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from threading import Event, Lock, Thread
-from time import monotonic
 
 __all__ = ["Interrupts"]
 
-PATIENCE = 1.0  # seconds after a signal that output may still wait for its reader
+PATIENCE = 1.0  # seconds that output may wait for its reader after a signal
+FILE_PATIENCE = 5.0  # seconds that a file, which may be a pipe or on a slow disk, may then take
 WAITABLE = os.name == "posix"  # elsewhere select takes nothing but sockets
 SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
 IMPATIENT = (signal.SIGINT, signal.SIGTERM)  # not SIGHUP: of a terminal that is closed come two or three
@@ -35,7 +35,6 @@ class Interrupts:
         self._held = False
         self._callback: Callable[[], object] | None = None
         self._lock = Lock()
-        self._until = 0.0  # when the patience ends, once there is a number
         self._came, self._come = os.pipe()  # readable, by its end, once there is a number
 
     def run(self, work: Callable[[], int]) -> int:
@@ -84,7 +83,6 @@ class Interrupts:
                 if number in IMPATIENT:
                     os._exit(128 + number)
             elif self._held:
-                self._until = monotonic() + PATIENCE
                 self.number = number
                 os.close(self._come)
                 if self._callback is not None:
@@ -119,17 +117,17 @@ class Interrupts:
             with self._lock:
                 self._callback = None
 
-    def wait(self, read: list[int], write: list[int]) -> bool:
-        """Wait until one of these descriptors is ready, after a signal no longer than `PATIENCE`; whether one is."""
+    def wait(self, read: list[int], write: list[int], patience: float = PATIENCE) -> bool:
+        """Wait until one of these descriptors is ready, after a signal no longer than `patience`; whether one is."""
         if not WAITABLE:
             return True
         while True:
-            left = None if self.number is None else max(0.0, self._until - monotonic())
-            asked = [self._came] if self.number is None else []
-            readable, writable, _ = select.select([*read, *asked], write, [], left)
+            interrupted = self.number is not None
+            asked = [] if interrupted else [self._came]
+            readable, writable, _ = select.select([*read, *asked], write, [], patience if interrupted else None)
             if writable or set(readable) - {self._came}:
                 return True
-            if not readable:
+            if interrupted:
                 return False
 
     def patiently(self, work: Callable[[], None]) -> None:
@@ -149,7 +147,7 @@ class Interrupts:
                 os.close(end)
 
         Thread(target=job, name="patiently", daemon=True).start()
-        self.wait([ended], [])
+        self.wait([ended], [], FILE_PATIENCE)
         os.close(ended)
         if errors:
             raise errors[0]

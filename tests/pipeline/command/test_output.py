@@ -101,13 +101,30 @@ def test_a_reader_that_is_slow_gets_every_line(start: Start, text_file: Path, tm
     assert process.returncode == 0
 
 
+def test_what_takes_long_after_a_signal_is_still_written(start: Start, text_file: Path, tmp_path: Path) -> None:
+    slow = """
+import os, time
+real = os.fsync
+os.fsync = lambda descriptor: (os.write(1, b"there\\n"), time.sleep(1.2), real(descriptor))
+"""
+    words = ["train", text_file, *SMALL, "--steps", 9, "--out", tmp_path / "out", "--trace", tmp_path / "trace.json"]
+    process = start(*words, prelude=slow)
+    while process.stdout.readline() != b"there\n":
+        assert process.poll() is None
+    process.send_signal(signal.SIGINT)
+    output, errors = process.communicate(timeout=30)
+    assert (process.returncode, errors) == (130, b"")
+    assert b"interrupted: 9 steps" in output  # whose reader has been there all the time
+    assert json.loads((tmp_path / "trace.json").read_text())["traceEvents"]
+
+
 @pytest.mark.parametrize("option", ["--trace", "--timeline"])
 def test_a_pipe_that_nobody_reads_keeps_no_signal_waiting(
     option: str, start: Start, text_file: Path, tmp_path: Path
 ) -> None:
     os.mkfifo(tmp_path / "pipe")
     words = ["train", text_file, *SMALL, "--steps", 9, "--out", tmp_path / "out", option, tmp_path / "pipe"]
-    process = start(*words)
+    process = start(*words, prelude="import recurrio.pipeline.command.signals as module; module.FILE_PATIENCE = 0.5")
     deadline = time.monotonic() + 30
     while not (tmp_path / "out" / "model.safetensors").exists():
         assert time.monotonic() < deadline
@@ -153,6 +170,20 @@ def test_no_file_gets_the_number_of_a_stream_that_was_closed(closed: str, text_f
     assert shell(f'"$@" {closed}', *words)[0] == 0
     assert len(TextModel.load(tmp_path / "out" / "model.safetensors").vocabulary) > 9
     assert os.listdir(tmp_path / "out") == ["model.safetensors"]
+
+
+def test_a_model_that_cannot_be_written_is_named(start: Start, text_file: Path, tmp_path: Path) -> None:
+    full = """
+import os
+def full(descriptor):
+    raise OSError(28, "No space left on device")
+os.fsync = full
+"""
+    process = start("train", text_file, *SMALL, "--steps", 9, "--out", tmp_path / "out", prelude=full)
+    _, errors = process.communicate(timeout=30)
+    assert process.returncode == 1
+    assert errors.decode() == f"recurrio: {tmp_path}/out/model.safetensors: No space left on device\n"
+    assert os.listdir(tmp_path / "out") == []
 
 
 FAILING = {
