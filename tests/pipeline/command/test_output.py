@@ -6,6 +6,7 @@ import fcntl
 import json
 import os
 import signal
+import socket
 import struct
 import subprocess
 import sys
@@ -184,6 +185,20 @@ os.fsync = full
     assert process.returncode == 1
     assert errors.decode() == f"recurrio: {tmp_path}/out/model.safetensors: No space left on device\n"
     assert os.listdir(tmp_path / "out") == []
+
+
+def test_a_connection_that_is_reset_is_named(start: Start, tmp_path: Path) -> None:
+    with socket.create_server(("localhost", 0)) as server:
+        ours = socket.create_connection(server.getsockname())
+        theirs, _ = server.accept()
+    with ours, theirs:
+        ours.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # closing resets it
+        process = start("train", "-", *SMALL, "--out", tmp_path / "out", stdin=theirs)
+        ours.send(b"to be or not to be")
+        assert process.stdout.readline().startswith(b"reading standard input")
+        ours.close()
+        _, errors = process.communicate(timeout=30)
+    assert (process.returncode, errors) == (1, b"recurrio: standard input: Connection reset by peer\n")
 
 
 FAILING = {
