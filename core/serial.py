@@ -43,9 +43,9 @@ def train(
     """Train ``model.parameters`` in place on `batches`, and yield a `Step` for each.
 
     No batch has more steps or lanes than the first; one with fewer leaves the state of the last lanes as it is, see
-    `recurrio.core.model.shard`. `shards` and `ranks` cut the computation up as the pipeline
-    does: see also `recurrio.core.base.ranks`. `blas_threads` is the number of threads of
-    one product. `schedule` sets ``optimizer.lr`` before each update; `seed` is that of the dropout.
+    `recurrio.core.model.shard`. `shards` and `ranks` cut the computation up as the pipeline does: see also
+    `recurrio.core.base.ranks`. `blas_threads` is the number of threads of one product. `schedule` sets
+    ``optimizer.lr`` before each update; `seed` is that of the dropout.
 
     Raises ArgumentError where a batch is not one for the model, NonFiniteError as `Updater.apply` does.
     """

@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextlib import ExitStack
 from typing import Any, ClassVar
 
-from ...core.base.arena import Arena
+from ...core.base.arena import Arena, DryArena
 from ...core.base.parameters import Array
 from ...core.base.ranks import Pass, Rank
 from ...core.model.batch import BatchBuffer, SequenceBatch
@@ -23,7 +23,7 @@ from ..plan.messages import Ticket
 from ..plan.plan import Plan
 from .executor import Work
 from .place import Place
-from .rank_group import Meeting, RankGroup, obstacle
+from .rank_group import RankGroup, lay_out_counters, obstacle
 from .shared_memory import SharedMemory
 
 __all__ = ["ProcessExecutor", "ProcessPlace", "RemoteRank"]
@@ -101,7 +101,7 @@ class _Layout:
     """
 
     def __init__(self, work: Work, arena: Arena) -> None:
-        model, ranks, workspaces = work.state.model, range(work.plan.ranks), range(work.plan.workspaces())
+        model, ranks, workspaces = work.state.model, work.plan.ranks, range(work.plan.workspaces())
         self.memory = work.state.memory(len(workspaces), arena)
         self.starts: list[list[int]] = []
         self.batches: list[list[BatchBuffer]] = []
@@ -109,9 +109,9 @@ class _Layout:
             starts, batches = [], []
             for _ in workspaces:
                 starts.append(arena.size)
-                Meeting(arena, Rank(0, len(ranks)))
+                lay_out_counters(arena, ranks)
                 batches.append(BatchBuffer(model.network.spec(work.steps, width), arena))
-                arena.skip(arena_bytes(model, work.steps, width, len(ranks), 1))
+                arena.skip(arena_bytes(model, work.steps, width, ranks, 1))
             self.starts.append(starts)
             self.batches.append(batches)
 
@@ -135,7 +135,7 @@ class ProcessExecutor:
 
     def __init__(self, work: Work) -> None:
         plan, state = work.plan, work.state
-        dry = Arena()
+        dry = DryArena()
         _Layout(work, dry)
         counts = {"ranks": plan.ranks, "rows": plan.delay + 2, "workspaces": plan.workspaces()}
         arguments = {

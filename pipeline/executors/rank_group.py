@@ -37,7 +37,7 @@ from ...core.base.parameters import Array
 from ...core.base.ranks import Pass, Rank
 from .shared_memory import SharedMemory, attach, nameless_file
 
-__all__ = ["GroupMember", "Meeting", "RankGroup", "WorkerError", "obstacle", "worker"]
+__all__ = ["GroupMember", "RankGroup", "WorkerError", "lay_out_counters", "obstacle", "worker"]
 
 PR_SET_PDEATHSIG = 1  # of Linux
 PATIENCE = 0.002  # seconds
@@ -85,11 +85,16 @@ class WorkerError(RuntimeError):
     """A worker process has ended while it was needed."""
 
 
-class Meeting:
+def lay_out_counters(arena: Arena, ranks: int) -> Array:
+    """What `ranks` meet by: one cache line each, and one for the number of jobs. It comes first in a group's memory."""
+    return arena.zeros((ranks + 1, 8), np.dtype(np.int64))
+
+
+class _Meeting:
     """The counters of all ranks, one a cache line: how often each has come to where the ranks meet."""
 
     def __init__(self, arena: Arena, rank: Rank) -> None:
-        counters = arena.zeros((rank.count + 1, 8), np.dtype(np.int64))
+        counters = lay_out_counters(arena, rank.count)
         self.jobs = counters[rank.count]  # the first is how many jobs there have been
         self._counters = counters[: rank.count].data.cast("B").cast("q")
         self._own = 8 * rank.index
@@ -139,7 +144,7 @@ class RankGroup:
         blas_threads: int = 1,
     ) -> None:
         self.arena = Arena(memory.array, start)
-        self._jobs = Meeting(self.arena, Rank(0, ranks)).jobs
+        self._jobs = _Meeting(self.arena, Rank(0, ranks)).jobs
         memory.array[start : self.arena.size] = 0  # the memory may have been another team's
         self._passes, self._failed = make.passes, False
         self._workers: list[subprocess.Popen[bytes]] = []
@@ -265,7 +270,7 @@ def worker() -> None:
     threadpoolctl.threadpool_limits(blas_threads, user_api="blas")  # the environment's number has a limit
     memory, rank = attach(fd, size), Rank(index, ranks)
     arena = Arena(memory, start)
-    meeting = Meeting(arena, rank)
+    meeting = _Meeting(arena, rank)
     member = getattr(importlib.import_module(module), name)(arguments, rank, arena, memory)
     with suppress(BrokenPipeError):  # the trainer closes the team; the pipe of the jobs will tell
         os.write(replies, b"r")

@@ -17,7 +17,7 @@ __all__ = ["load"]
 
 async def load(
     intake: Intake,
-    shape: tuple[int, ...],
+    steps: int,
     parts: list[slice],
     send_loaded: list[Sender[Loaded]],
     meter: StageMeter,
@@ -26,8 +26,8 @@ async def load(
 ) -> None:
     """Send each shard its part of the batches from `intake`, numbered by `batch_numbers`, until either ends.
 
-    A part is a copy of lanes: a source may use its arrays again. Raises ArgumentError where the inputs of a batch have
-    another `shape`, or it does not fit the model.
+    A part is a copy of lanes: a source may use its arrays again. Raises ArgumentError where a batch has more than
+    `steps`, or more lanes than all `parts`, or does not fit the model.
     """
     with ExitStack() as stack:
         for sender in send_loaded:
@@ -38,14 +38,12 @@ async def load(
             if batch is None:
                 return
             with meter.computing(number):
-                if batch.inputs.shape != shape:
-                    expected = f"the shape {shape} of the first"
-                    raise ArgumentError(f"batch {number}: inputs", expected, batch.inputs.shape)
                 try:
                     network.check(batch)
+                    batch.check_size(steps, parts[-1].stop)
                 except ArgumentError as error:
                     raise ArgumentError(f"batch {number}: {error.argument}", error.expected, error.got) from None
                 total = network.total(batch)
-                slices = [batch.lanes(part) for part in parts]
-            for shard, (own, sender) in enumerate(zip(slices, send_loaded, strict=True)):
+                shards = batch.shards(parts)
+            for shard, (own, sender) in enumerate(zip(shards, send_loaded, strict=True)):
                 await sender.send(Loaded(number, shard, own, batch.tokens, total))

@@ -29,7 +29,7 @@ Listener = Callable[[Report], Awaitable[None]]
 
 
 class Run:
-    """A run of `plan` from `state` on, with the batches of `intake`, which have the shape of `first`.
+    """A run of `plan` from `state` on, with the batches of `intake`, none longer than `first`.
 
     `steps` is how many there will be, if that is known. A `listener` is told of each batch that was applied; the state
     and the model are then those after it.
@@ -49,7 +49,7 @@ class Run:
         plan.model.network.check(first)
         state.open(first.inputs.shape[1])
         self._plan, self._state, self._intake, self._listener = plan, state, intake, listener
-        self._between, self._timeline, self._shape = between, timeline, first.inputs.shape
+        self._between, self._timeline, self._steps = between, timeline, first.inputs.shape[0]
         # A stage of the user's may remember what has passed, and would begin anew with every executor.
         long, end = plan.long(first), None if steps is None else state.applied + steps
         names = candidates(plan, long=long, several=not between)
@@ -91,7 +91,7 @@ class Run:
                 await self._segment(limit)
 
     async def _open(self, name: str) -> None:
-        executor = EXECUTORS[name](Work(self._plan, self._state, self._shape[0]))
+        executor = EXECUTORS[name](Work(self._plan, self._state, self._steps))
         try:
             patience = math.inf if self._plan.watchdog is None else self._plan.watchdog
             with trio.move_on_after(patience) as waiting:
@@ -129,7 +129,7 @@ class Run:
                     wiring.start(
                         group,
                         self._intake,
-                        self._shape,
+                        self._steps,
                         numbers,
                         executor.places,
                         versions,

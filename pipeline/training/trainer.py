@@ -104,7 +104,8 @@ class Trainer:
     ) -> int:
         """Train on `batches`, at most `steps` of them, and return how many were applied.
 
-        All batches have the shape ``(T, B)`` of the first. `on_report` is called after each, when ``step`` and
+        No batch is larger than the first, which has the most steps T; one with fewer lanes leaves the hidden states of
+        the last lanes as they are. `on_report` is called after each, when ``step`` and
         ``model.parameters`` are those after it. A stage that fails ends all of them, and its error is what is raised
         here. As in any trio program, an async generator among `batches` must not hold a nursery or a cancel scope open
         where it yields. With ``nursery.start`` it has started when `stop` can end it.

@@ -70,7 +70,7 @@ class Wiring:
         self,
         group: Group,
         intake: stages.Intake,
-        shape: tuple[int, ...],
+        steps: int,
         batch_numbers: Iterable[int],
         places: Iterable[Place],
         versions: VersionStore,
@@ -88,7 +88,7 @@ class Wiring:
 
         send = [sender for sender, _ in loaded]
         meter = self._meter("load", [], send)
-        load = partial(stages.load, intake, shape, state.parts, send, meter, plan.model.network, batch_numbers)
+        load = partial(stages.load, intake, steps, state.parts, send, meter, plan.model.network, batch_numbers)
         group.start_soon(load, name=meter.name)
         for m, place in enumerate(places):
             ends = loaded[m][1], self._free[m].receiver, forwarded[m][0]

@@ -208,12 +208,6 @@ async def test_nothing_that_is_not_finite_is_applied(make_batches: Batches) -> N
     assert np.isfinite(model.parameters).all()
 
 
-async def test_a_batch_of_another_shape_is_refused(make_batches: Batches) -> None:
-    batches = make_batches(2, 6, 4, VOCABULARY) + make_batches(1, 5, 4, VOCABULARY)
-    with pytest.raises(ValueError, match=r"batch 2: inputs: expected the shape \(6, 4\) of the first, got \(5, 4\)"):
-        await Trainer(make_model(), Adam(0.01)).run(batches)
-
-
 async def test_steps_limit_and_going_on(make_batches: Batches) -> None:
     batches = make_batches(10, 6, 4, VOCABULARY)
     model = make_model()
