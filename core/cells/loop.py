@@ -116,7 +116,7 @@ class Loop:
     def backward(self) -> Pass[None]:
         """After `forward`: turn the gradient of the outputs into those of this rank's gates and of the state."""
         buffers, masks, aside, d_state, add = self.buffers, self.buffers.masks, self._aside, self.d_state, np.add
-        d_hidden, together, parts = d_state[0], buffers.ranks > 1, [part for _, part in buffers.parts]
+        d_hidden, together, parts = d_state[0], buffers.ranks > 1, buffers.parts
         self._kernel.load_backward(self._hidden_weights)
         buffers.start_backward()
         for before, turns, after in self._sweeps:
@@ -130,7 +130,7 @@ class Loop:
                 multiply()
                 if together:
                     yield
-                    add_parts(parts[t % 2], d_hidden)
+                    add_parts(parts[t % 2][1], d_hidden)
                 if finish is not None:
                     finish()
             after()

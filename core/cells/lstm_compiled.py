@@ -25,20 +25,22 @@ class Compiled:
 
     def forward_calls(self) -> list[Call]:
         """A call for each step."""
-        z, cells, cell_tanh = self.z, self.cells, self._cell_tanh
+        arrays = (self.z, self.cells[:-1], self.cells[1:], self._cell_tanh)
         return [
-            compiled.bind("lstm_forward", z[t], cells[t], cells[t + 1], cell_tanh[t], self._hidden, output)
-            for t, output in enumerate(self._around.buffers.hidden[1:])
+            compiled.bind("lstm_forward", *by_step, self._hidden, output)
+            for *by_step, output in zip(*arrays, self._around.buffers.hidden[1:], strict=True)
         ]
 
     def sweeps(self) -> list[Sweep]:
         """A single one."""
         buffers, d_hidden, d_cell = self._around.buffers, self._around.d_hidden, self._around.d_cell
         state = (d_hidden, d_cell)
-        steps: list[BackwardStep] = []
-        for t in reversed(range(len(self.z))):
-            given = (self.z[t], self.cells[t], self._cell_tanh[t], buffers.d_outputs_by_step[t])
-            changed = (d_hidden, d_cell, self._d_z, buffers.d_gates_by_step[t].T)
-            call = compiled.bind("lstm_backward", *given, *changed)
-            steps.append(BackwardStep(t, None, call, self._d_z, None, state))
-        return [Sweep(nothing, steps, nothing)]
+        d_gates = buffers.d_gates_by_step.transpose(0, 2, 1)
+        arrays = (self.z, self.cells[:-1], self._cell_tanh, buffers.d_outputs_by_step, d_gates)
+        steps = [
+            BackwardStep(
+                t, None, compiled.bind("lstm_backward", *given, *state, self._d_z, into), self._d_z, None, state
+            )
+            for t, (*given, into) in enumerate(zip(*arrays, strict=True))
+        ]
+        return [Sweep(nothing, steps[::-1], nothing)]

@@ -38,7 +38,8 @@ def present_steps(steps: int, lengths: Array) -> Array:
 class Masks:
     """`padding` ``(T, B)``, True where a step does not exist; `restart` ``(T, B)``, True where a lane starts anew.
 
-    A restart in the padding counts for nothing. ``present`` is the opposite of ``padding``.
+    A restart in the padding counts for nothing. ``present`` is the opposite of ``padding``, and ``pads`` says whether
+    there is any.
 
     While a lane is in its padding what it carries is put `aside`, and zeros run in its place: the steps that do not
     exist then compute with finite numbers, whatever is carried, and a gradient of zero stays one.
@@ -48,16 +49,18 @@ class Masks:
         steps, lanes = padding.shape
         self.padding: Array = padding
         self.present: Array = np.logical_not(padding)
-        self.restart: Array = np.zeros((steps + 1, lanes), bool)
+        # What there is at each step, and before it; at both ends no lane is in its padding.
+        marks = np.zeros((4, steps + 1, lanes), bool)
+        self.restart, self._enter, self._leave, pads = marks
         np.logical_and(restart, self.present, out=self.restart[:-1])
-        # Before step t: which lanes come into their padding, and which out of it. At both ends all lanes are out.
-        around = np.zeros((steps + 2, lanes), bool)
-        around[1:-1] = padding
-        self._enter: Array = np.greater(around[1:], around[:-1])
-        self._leave: Array = np.less(around[1:], around[:-1])
-        self._enters, self._leaves, self._pads, self._restarts = (
-            np.any(each, axis=1).tolist() for each in (self._enter, self._leave, padding, self.restart)
-        )
+        self.pads = bool(np.logical_or.reduce(padding, axis=None))
+        if self.pads:
+            pads[:-1] = padding
+            self._enter[0], self._leave[-1] = padding[0], padding[-1]
+            np.greater(padding[1:], padding[:-1], out=self._enter[1:-1])
+            np.less(padding[1:], padding[:-1], out=self._leave[1:-1])
+        some = np.logical_or.reduce(marks, axis=2).tolist()
+        self._restarts, self._enters, self._leaves, self._pads = some
 
     @staticmethod
     def of(steps: int, lanes: int, lengths: Array | None, reset: Array | None) -> Masks | None:

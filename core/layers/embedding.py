@@ -13,6 +13,7 @@ A rank writes the gradient of its rows of ``W``, and of the table the part that 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import NamedTuple
 
@@ -146,10 +147,10 @@ class Lookup:
     ) -> Pass[None]:
         """Run the stack over the rows of `table` for `tokens` ``(T, B)``."""
         self._tokens[...] = tokens.reshape(-1)
-        if masks is not None:
+        if masks is not None and masks.pads:
             self._tokens[masks.padding.reshape(-1)] = 0
         np.take(table, self._tokens, axis=0, out=self._rows, mode="clip")  # tokens are checked at the door
-        if masks is not None:
+        if masks is not None and masks.pads:
             self._rows[masks.padding.reshape(-1)] = 0
         self.workspace.write(self._share, self._rows_by_step[self._share])
         yield from self.workspace.forward(weights, state, masks, rng=rng)
@@ -171,6 +172,7 @@ class Folded:
         self._one_hot = arenas.own.empty((vocabulary_size, steps * lanes), stack.dtype)
         self._columns = np.arange(steps * lanes)
         self._tokens = arenas.own.empty((steps, lanes), token)
+        self._present: Array | None = None  # which steps exist, if some do not
 
     def forward(
         self,
@@ -188,8 +190,10 @@ class Folded:
         self._weights = self.workspace.kernels[0].buffers.own_rows(matrix[:, :I]).reshape(-1, I)
         first = (matrix[:, I:], *others)
         columns = self._weights @ table.T
-        self._masks = masks
-        if masks is not None:  # the padding takes a column of zeros, and then no row of the table has a share in it
+        self._present = None
+        if masks is not None and masks.pads:
+            # The padding takes a column of zeros, so no row of the table has a share in it.
+            self._present = masks.present.reshape(-1)
             self._tokens[masks.padding] = len(table)
             columns = np.concatenate((columns, np.zeros((len(columns), 1), columns.dtype)), axis=1)
         yield from self.workspace.forward(
@@ -202,14 +206,15 @@ class Folded:
         self.workspace.weight_gradient([(d_matrix[:, I:], *others), *d_weights[1:]])
         kernel = self.workspace.kernels[0]
         tokens, columns, table = self._tokens.reshape(-1), self._columns, self._table
-        if self._masks is not None:
-            present = self._masks.present.reshape(-1)
-            tokens, columns = tokens[present], columns[present]
+        if self._present is not None:
+            tokens, columns = tokens[self._present], columns[self._present]
         self._one_hot.fill(0)
         self._one_hot[tokens, columns] = 1
         by_token = kernel.d_inputs_from @ self._one_hot.T
         own, flat = kernel.buffers.own_rows(d_matrix[:, :I]), table.reshape(-1)
-        if not np.isfinite(flat @ flat):  # or so large that it looks so; the rows that no token uses may be anything
+        if not math.isfinite(
+            np.dot(flat, flat)
+        ):  # or so large that it looks so; the rows that no token uses may be anything
             table = np.where(np.any(self._one_hot, axis=1, keepdims=True), table, 0)
         np.copyto(own, (by_token @ table).reshape(own.shape))
         np.matmul(by_token.T, self._weights, d_table)

@@ -64,11 +64,13 @@ class Workspace:
         self, parameters: Array, batch: SequenceBatch, state: list[State], rng: np.random.Generator | None = None
     ) -> Pass[float]:
         """The summed loss of `batch`, of all ranks. Moves `state` on; with `rng` outputs drop out between layers."""
-        steps, lanes = batch.inputs.shape[:2]
+        now, (steps, lanes) = self._now, batch.inputs.shape[:2]
         if not lanes:
             self._now = None
             return _no_loss()
-        return self.passes(steps, lanes).forward(parameters, batch, state, rng)
+        if now is None or now.shape != (steps, lanes):
+            now = self.passes(steps, lanes)
+        return now.forward(parameters, batch, state, rng)
 
     def backward(self, scale: float) -> Pass[None]:
         """After `forward`: carry the gradient of `scale` times the summed loss back to the first step."""
