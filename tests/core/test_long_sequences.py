@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from support.layers import LAYERS
 
-from recurrio.core import GRU, LSTM, RNN, SequenceBatch, SequenceModel
+from recurrio.core import GRU, SequenceBatch, SequenceModel
 from recurrio.core.base import blas
 from recurrio.core.base.blas import blas_threads, one_blas_thread
 from recurrio.core.cells.loop import Loop
@@ -18,14 +19,6 @@ from recurrio.core.model import sequence_model
 from recurrio.core.model.heads.table import HEADS
 
 T, B, I, H = 23, 5, 3, 6
-LAYERS: dict[str, Callable[..., Any]] = {
-    "rnn": RNN,
-    "relu": lambda *sizes, **options: RNN(*sizes, nonlinearity="relu", **options),
-    "sigmoid": lambda *sizes, **options: RNN(*sizes, nonlinearity="sigmoid", **options),
-    "lstm": LSTM,
-    "lstm projected": lambda *sizes, **options: LSTM(*sizes, proj_size=2, **options),
-    "gru": GRU,
-}
 OPTIONS: dict[str, dict[str, Any]] = {
     "plain": {},
     "both ways": {"num_layers": 2, "bidirectional": True},

@@ -19,6 +19,7 @@ from recurrio.core import (
     SequenceBatch,
     SequenceModel,
 )
+from recurrio.core.cells.table import CELLS
 from recurrio.core.layers.embedding import Folded, Lookup
 
 
@@ -173,7 +174,7 @@ def test_a_sequence_cut_in_two_with_the_state_carried_equals_one_pass(layers: in
     )
 
 
-@pytest.mark.parametrize("cell", ["rnn", "rnn_relu", "rnn_sigmoid", "lstm", "gru"])
+@pytest.mark.parametrize("cell", CELLS)
 def test_single_steps_equal_one_pass(cell: str) -> None:
     model = SequenceModel(7, embedding_size=4, hidden_size=6, num_layers=2, cell=cell, dtype="float64", seed=1)
     tokens, state = batch_for(model, 6, 3).inputs, None

@@ -10,17 +10,9 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.layers import LAYERS
 
 from recurrio.core import GRU, LSTM, RNN, ArgumentError, LSTMState, StateDictError
-
-CELLS: dict[str, Callable[..., Any]] = {
-    "rnn": RNN,
-    "relu": lambda *sizes, **options: RNN(*sizes, nonlinearity="relu", **options),
-    "sigmoid": lambda *sizes, **options: RNN(*sizes, nonlinearity="sigmoid", **options),
-    "lstm": LSTM,
-    "lstm projected": lambda *sizes, **options: LSTM(*sizes, proj_size=1, **options),
-    "gru": GRU,
-}
 
 
 def parts(state: Any) -> tuple[Any, ...]:  # noqa: ANN401 (an array or a pair)
@@ -30,10 +22,10 @@ def parts(state: Any) -> tuple[Any, ...]:  # noqa: ANN401 (an array or a pair)
 @st.composite
 def cases(draw: st.DrawFn) -> tuple[Any, np.ndarray, Any, np.ndarray, np.ndarray]:
     """A float64 layer, an input, a state, lengths and a reset mask."""
-    cell = draw(st.sampled_from(sorted(CELLS)))
+    cell = draw(st.sampled_from(sorted(LAYERS)))
     steps, lanes, features, hidden = (draw(st.integers(1, most)) for most in (7, 4, 3, 4))
     options = {"num_layers": draw(st.integers(1, 2)), "bias": draw(st.booleans()), "dtype": "float64"}
-    layer = CELLS[cell](features, hidden + 1, **options, seed=draw(st.integers(0, 99)))
+    layer = LAYERS[cell](features, hidden + 1, **options, seed=draw(st.integers(0, 99)))
     rng = np.random.default_rng(draw(st.integers(0, 99)))
     lengths = np.array(draw(st.lists(st.integers(0, steps), min_size=lanes, max_size=lanes)))
     x = rng.standard_normal((steps, lanes, features))
@@ -110,18 +102,18 @@ def test_single_steps_equal_one_pass(case: tuple[Any, ...]) -> None:
 
 
 @pytest.mark.parametrize("bidirectional", [False, True])
-@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize("cell", LAYERS)
 def test_a_reset_starts_a_sequence_of_its_own(cell: str, bidirectional: bool) -> None:
-    layer = CELLS[cell](3, 4, 1, bidirectional=bidirectional, dtype="float64", seed=0)
+    layer = LAYERS[cell](3, 4, 1, bidirectional=bidirectional, dtype="float64", seed=0)
     x, reset = np.random.default_rng(0).standard_normal((9, 1, 3)), np.zeros((9, 1), bool)
     reset[[4, 7]] = True
     alone = [layer(piece)[0] for piece in np.split(x, [4, 7])]
     np.testing.assert_allclose(layer(x, None, None, reset)[0], np.concatenate(alone), rtol=1e-12)
 
 
-@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize("cell", LAYERS)
 def test_two_tapes_in_flight_do_not_touch_each_other(cell: str) -> None:
-    layer = CELLS[cell](3, 4, 2, bidirectional=True, seed=0)
+    layer = LAYERS[cell](3, 4, 2, bidirectional=True, seed=0)
     x, y = np.random.default_rng(0).standard_normal((2, 5, 3, 3)).astype(np.float32)
     d_output = np.ones((5, 3, layer.stack.output_size), np.float32)
     expected = [layer.backward(layer.forward(z)[2], d_output) for z in (x, y)]
@@ -177,10 +169,10 @@ def test_a_tape_used_again_is_the_same_memory_and_ends_the_old_one() -> None:
     assert layer.forward(x[:4], tape=second)[2].workspace is not second.workspace
 
 
-@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize("cell", LAYERS)
 def test_nothing_is_allocated_that_grows_with_the_steps(cell: str) -> None:
     def peaks(steps: int) -> list[int]:
-        layer = CELLS[cell](8, 16, seed=0)
+        layer = LAYERS[cell](8, 16, seed=0)
         _, _, tape = layer.forward(np.ones((steps, 4, 8), np.float32))
         workspace, weights = tape.workspace, layer.stack.weights(layer.layout.views(layer.parameters))
         gradient = layer.stack.weights(layer.layout.views(np.empty_like(layer.parameters)))
@@ -204,9 +196,9 @@ def test_nothing_is_allocated_that_grows_with_the_steps(cell: str) -> None:
         assert long < 200_000
 
 
-@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize("cell", LAYERS)
 def test_dropout_needs_an_rng_and_keeps_the_mean(cell: str) -> None:
-    layer = CELLS[cell](3, 40, 2, dropout=0.5, seed=1)
+    layer = LAYERS[cell](3, 40, 2, dropout=0.5, seed=1)
     x = np.random.default_rng(0).standard_normal((5, 3, 3)).astype(np.float32)
     whole = layer(x)[0]
     assert np.array_equal(layer(x)[0], whole)
@@ -214,7 +206,7 @@ def test_dropout_needs_an_rng_and_keeps_the_mean(cell: str) -> None:
     assert np.array_equal(one, same)
     assert not np.array_equal(one, other)
     assert not np.array_equal(one, whole)
-    all_dropped = CELLS[cell](3, 40, 2, dropout=1.0, seed=1)
+    all_dropped = LAYERS[cell](3, 40, 2, dropout=1.0, seed=1)
     silent = all_dropped.forward(x, rng=np.random.default_rng(0))[0]
     assert np.array_equal(silent, all_dropped.forward(2 * x, rng=np.random.default_rng(0))[0])
 
@@ -232,13 +224,13 @@ def test_widths_by_layer() -> None:
 
 
 def test_not_a_number_in_is_not_a_number_out_in_its_lane() -> None:
-    for make in CELLS.values():
+    for make in LAYERS.values():
         layer = make(3, 4)
         x = np.ones((5, 2, 3), np.float32)
         x[2, 0, 1] = np.nan
         output, _, tape = layer.forward(x)
         layer.backward(tape, output)
-        if make is not CELLS["relu"]:
+        if make is not LAYERS["rnn_relu"]:
             assert np.isnan(output[2:, 0]).all()
         assert np.isfinite(output[:, 1]).all()
 
@@ -321,7 +313,7 @@ def test_nonsense_configuration_raises(make: Callable[..., Any], options: dict[s
 
 @pytest.mark.parametrize("dtype", [np.float64, np.dtype("float64"), "float64"])
 def test_a_dtype_may_be_numpys_own(dtype: Any) -> None:  # noqa: ANN401
-    for make in CELLS.values():
+    for make in LAYERS.values():
         assert make(3, 4, dtype=dtype).parameters.dtype == np.float64
 
 

@@ -6,8 +6,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from support.layers import LAYERS
 
-from recurrio.core import GRU, LSTM, RNN, LSTMState, MSELoss, SequenceBatch, SequenceModel
+from recurrio.core import LSTM, LSTMState, MSELoss, SequenceBatch, SequenceModel
 from recurrio.core.base.arena import Arena
 from recurrio.core.cells.table import CELLS
 from recurrio.core.model.heads.table import HEADS
@@ -122,14 +123,6 @@ def test_with_ranks(cell: str, output: str, value: float) -> None:
         shard.backward(0, 1.0)
         results.append((loss, memory.gradients[0].copy()))
     same(*results)
-
-
-LAYERS = {
-    "rnn": RNN,
-    "lstm": LSTM,
-    "lstm projected": lambda *sizes, **options: LSTM(*sizes, proj_size=2, **options),
-    "gru": GRU,
-}
 
 
 @pytest.mark.parametrize("value", NONSENSE)
