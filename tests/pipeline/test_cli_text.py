@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from support.command import without_notice
 
 from recurrio.core import ByteVocabulary, CharVocabulary, TextModel
 
@@ -20,7 +21,8 @@ FRENCH = "Où êtes-vous allé déjà ? À l’école.\n".replace("’", "'") * 
 def recurrio(*arguments: object, data: bytes = b"") -> subprocess.CompletedProcess[bytes]:
     """Run the command to its end."""
     words = [str(argument) for argument in arguments]
-    return subprocess.run([*COMMAND, *words], input=data, capture_output=True, timeout=60, check=False)
+    done = subprocess.run([*COMMAND, *words], input=data, capture_output=True, timeout=60, check=False)
+    return subprocess.CompletedProcess(words, done.returncode, done.stdout, without_notice(done.stderr))
 
 
 def test_bytes_are_written_as_bytes(tmp_path: Path) -> None:

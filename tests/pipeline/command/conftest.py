@@ -5,8 +5,10 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
+from support.command import without_notice
 
 MAIN = "import sys; from recurrio.pipeline.command.cli import main; sys.exit(main())"
 
@@ -19,9 +21,19 @@ def recurrio() -> Callable[..., subprocess.CompletedProcess[str]]:
         data = text.encode() if isinstance(text, str) else text
         words = [sys.executable, "-c", MAIN, *map(str, arguments)]
         done = subprocess.run(words, input=data or b"", capture_output=True, timeout=60, check=False)
-        return subprocess.CompletedProcess(words, done.returncode, done.stdout.decode(), done.stderr.decode())
+        errors = without_notice(done.stderr).decode()
+        return subprocess.CompletedProcess(words, done.returncode, done.stdout.decode(), errors)
 
     return run
+
+
+class Command(subprocess.Popen[bytes]):
+    """The command in a process; `communicate` leaves a notice out."""
+
+    def communicate(self, *arguments: Any, **options: Any) -> tuple[Any, Any]:  # noqa: ANN401 (Popen's)
+        """What it writes until its end."""
+        output, errors = super().communicate(*arguments, **options)
+        return output, errors and without_notice(errors)
 
 
 @pytest.fixture
@@ -32,7 +44,7 @@ def start() -> Iterator[Callable[..., subprocess.Popen[bytes]]]:
     def popen(*arguments: object, prelude: str = "", **options: object) -> subprocess.Popen[bytes]:
         words = [sys.executable, "-c", f"{prelude}\n{MAIN}", *map(str, arguments)]
         pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-        process = subprocess.Popen(words, **{**pipes, **options})
+        process = Command(words, **{**pipes, **options})
         processes.append(process)
         return process
 
