@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
+import numpy as np
+
 from .base.blas import blas_threads as blas_limit
 from .base.checks import check_count
 from .model.batch import SequenceBatch
@@ -71,7 +73,7 @@ def run(state: TrainingState, batches: Iterable[SequenceBatch], *, blas_threads:
         state.enter(memory)  # somebody may have changed the model in between
         number = state.applied
         version, total, loss = planned_version(number, state.delay), model.network.total(batch), 0.0
-        with blas_limit(blas_threads):
+        with blas_limit(blas_threads), np.errstate(over="ignore", invalid="ignore"):
             for part, shard in zip(batch.shards(parts), shards, strict=True):
                 loss += shard.forward(0, version % len(rows), number, part)
                 shard.backward(0, 1 / total)

@@ -52,7 +52,7 @@ class SequenceBatch(_Fields):
 
     def lanes(self, lanes: slice) -> SequenceBatch:
         """The same steps of some lanes, the second axis of an array or the only one, in arrays of their own."""
-        return SequenceBatch(*(_cut(each, lanes) for each in self))
+        return tuple.__new__(SequenceBatch, [_cut(each, lanes) for each in self])
 
     def shards(self, lanes: list[slice]) -> list[SequenceBatch]:
         """The batch cut into shards of these `lanes`; with fewer lanes than they are for, the last have few or none."""

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
 from ..base.checks import ArgumentError, check_array
 from ..base.parameters import Array, Layout
+from ..cells.buffers import Weights
 from ..cells.masks import Masks, check_lengths, mask_arrays, present_steps
 from ..layers.embedding import check_tokens, folds
 from ..layers.stack import Stack
@@ -15,7 +17,14 @@ from ..losses.loss import Loss
 from .batch import BatchSpec, SequenceBatch
 from .heads.head import Head
 
-__all__ = ["Network"]
+__all__ = ["Blocks", "Network"]
+
+
+class Blocks(NamedTuple):
+    """A vector of parameters as the passes take it: ``views`` by name, and the ``weights`` of the stack among them."""
+
+    views: dict[str, Array]
+    weights: list[Weights]
 
 
 @dataclass(frozen=True)
@@ -28,6 +37,11 @@ class Network:
     head: Head
     loss: Loss
     layout: Layout
+
+    def blocks(self, parameters: Array) -> Blocks:
+        """The blocks of `parameters` ``(size,)``, as views."""
+        views = self.layout.views(parameters)
+        return Blocks(views, self.stack.weights(views, "rnn."))
 
     def folds(self, steps: int, lanes: int) -> bool:
         """Whether the embedding of a batch of this shape is folded into the first layer."""

@@ -11,7 +11,7 @@ from ..cells.buffers import State
 from ..layers.embedding import open_embedding
 from ..layers.stack import StackWorkspace
 from .batch import SequenceBatch
-from .network import Network
+from .network import Blocks, Network
 
 __all__ = ["Passes"]
 
@@ -49,15 +49,14 @@ class Passes:
         self._head = network.head.open(self._stack, network.loss, network.output_size, arenas)
         self._d_views = network.layout.views(gradient)
         self._d_weights = stack.weights(self._d_views, "rnn.")
-        self._views: dict[str, Array] = {}
+        self._views: dict[str, Array] = {}  # of the parameters in use
 
     def outputs(
-        self, parameters: Array, batch: SequenceBatch, state: list[State], rng: np.random.Generator | None = None
+        self, blocks: Blocks, batch: SequenceBatch, state: list[State], rng: np.random.Generator | None = None
     ) -> Pass[Array]:
         """See `recurrio.core.model.workspace.Workspace`."""
-        network, masks = self._network, self._network.masks(batch)
-        self._views = views = network.layout.views(parameters)
-        weights = network.stack.weights(views, "rnn.")
+        masks, (views, weights) = self._network.masks(batch), blocks
+        self._views = views
         if self.embedding is not None:
             yield from self.embedding.forward(views["embedding.weight"], weights, batch.inputs, state, masks, rng)
         else:
@@ -69,10 +68,10 @@ class Passes:
         return (yield from self._head.outputs(views, masks))
 
     def forward(
-        self, parameters: Array, batch: SequenceBatch, state: list[State], rng: np.random.Generator | None = None
+        self, blocks: Blocks, batch: SequenceBatch, state: list[State], rng: np.random.Generator | None = None
     ) -> Pass[float]:
         """See `recurrio.core.model.workspace.Workspace`."""
-        yield from self.outputs(parameters, batch, state, rng)
+        yield from self.outputs(blocks, batch, state, rng)
         self._losses[self._rank.index] = self._head.loss(batch.targets, self._network.counted(batch))
         yield
         return float(sum(self._losses))

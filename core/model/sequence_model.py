@@ -229,7 +229,7 @@ class SequenceModel(Module):
                 folded, gradient = self.network.folds(steps, lanes), np.empty_like(self.parameters)
                 passes = self._passes(len(part.inputs), lanes, gradient, folded=folded)
             with one_blas_thread(), np.errstate(over="ignore", invalid="ignore"):
-                (columns,) = lockstep([passes.outputs(self.parameters, part, after)])
+                (columns,) = lockstep([passes.outputs(self.network.blocks(self.parameters), part, after)])
             if self.network.head.streams or now.stop >= steps:
                 outputs.append(np.ascontiguousarray(columns.T).reshape(-1, lanes, self.network.output_size))
         return outputs[0] if len(outputs) == 1 else np.concatenate(outputs), after
@@ -258,7 +258,7 @@ class SequenceModel(Module):
         gradient, total = np.zeros_like(self.parameters), self.network.total(batch)
         passes = self._passes(steps, lanes, gradient, folded=self.network.folds(steps, lanes))
         with one_blas_thread(), np.errstate(over="ignore", invalid="ignore"):
-            (loss,) = lockstep([passes.forward(self.parameters, batch, after, rng)])
+            (loss,) = lockstep([passes.forward(self.network.blocks(self.parameters), batch, after, rng)])
             lockstep([passes.backward(1 / total)])
             lockstep([passes.weight_gradient()])
         return loss / total, gradient, after
@@ -274,14 +274,14 @@ class SequenceModel(Module):
 
         Models of one direction with one output a step. Raises ArgumentError.
         """
-        network, views = self.network, self.layout.views(self.parameters)
+        network, (views, weights) = self.network, self.network.blocks(self.parameters)
         if not network.head.streams or network.stack.directions == 2:
             got = "bidirectional=True" if network.stack.directions == 2 else f"output={network.head.name!r}"
             raise ArgumentError("model", "one direction and one output a step", got)
         network.check_inputs(inputs[None], None, False)
         columns = views["embedding.weight"][inputs].T if network.vocabulary_size is not None else inputs.T
         carried = self._copy(state, len(inputs))
-        columns = network.stack.step(network.stack.weights(views, "rnn."), columns, carried)
+        columns = network.stack.step(weights, columns, carried)
         head = views["head.matrix"]
         return np.ascontiguousarray((head[:, 1:] @ columns + head[:, :1]).T), carried
 

@@ -37,7 +37,8 @@ class ShardRank:
         arena: Arena,
         seed: tuple[int, ...] = (),
     ) -> None:
-        self._parameters, self._states, self._lanes, self._seed = parameters, states, lanes, (*seed, rank.index)
+        self._states, self._lanes, self._seed = states, lanes, (*seed, rank.index)
+        self._versions = [model.network.blocks(row) for row in parameters]
         # For each of the states, its arrays with those of the next one.
         following = [*states[1:], states[0]]
         self._carries = [
@@ -65,7 +66,7 @@ class ShardRank:
         after = self._states[(before + 1) % len(self._states)]
         if lanes < self._lanes:
             after = [tuple(array[:, :lanes] for array in part) for part in after]
-        return self._workspaces[workspace].forward(self._parameters[version_row], batch, after, rng)
+        return self._workspaces[workspace].forward(self._versions[version_row], batch, after, rng)
 
     def backward(self, workspace: int, scale: float, whole: bool = True) -> Pass[None]:
         """Carry the gradient of `scale` times the summed loss of `workspace` back; if `whole`, all of the gradient."""
@@ -79,7 +80,11 @@ class ShardRank:
 
 
 class Shard:
-    """All ranks of the shard number `index` of a run, with its `memory`, in one thread, taking turns."""
+    """All ranks of the shard number `index` of a run, with its `memory`, in one thread, taking turns.
+
+    Call it under ``np.errstate(over="ignore", invalid="ignore")``: what is not finite comes out so, and the update
+    refuses it.
+    """
 
     def __init__(self, model: SequenceModel, steps: int, lanes: int, memory: RunMemory, index: int, seed: int) -> None:
         gradients, states = memory.gradients[index], memory.states[index]
@@ -100,17 +105,14 @@ class Shard:
             for rank in range(count)
         ]
 
-    @np.errstate(over="ignore", invalid="ignore")  # what is not finite comes out so; the update refuses it
     def forward(self, workspace: int, version_row: int, batch_number: int, batch: SequenceBatch) -> float:
         """See `ShardRank.forward`."""
         return lockstep([rank.forward(workspace, version_row, batch_number, batch) for rank in self._ranks])[0]
 
-    @np.errstate(over="ignore", invalid="ignore")
     def backward(self, workspace: int, scale: float, whole: bool = True) -> None:
         """See `ShardRank.backward`."""
         lockstep([rank.backward(workspace, scale, whole) for rank in self._ranks])
 
-    @np.errstate(over="ignore", invalid="ignore")
     def weight_gradient(self, workspace: int) -> None:
         """See `ShardRank.weight_gradient`."""
         lockstep([rank.weight_gradient(workspace) for rank in self._ranks])

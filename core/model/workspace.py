@@ -10,7 +10,7 @@ from ..base.ranks import Pass, Rank
 from ..cells.buffers import State
 from ..layers.embedding import largest_not_folded
 from .batch import SequenceBatch
-from .network import Network
+from .network import Blocks, Network
 from .passes import Passes
 
 __all__ = ["SHAPES", "Workspace", "shared_bytes"]
@@ -55,13 +55,13 @@ class Workspace:
         return found
 
     def outputs(
-        self, parameters: Array, batch: SequenceBatch, state: list[State], rng: np.random.Generator | None = None
+        self, blocks: Blocks, batch: SequenceBatch, state: list[State], rng: np.random.Generator | None = None
     ) -> Pass[Array]:
         """The outputs ``(F, columns)`` for the inputs of `batch`, of this rank's columns. Moves `state` on."""
-        return self.passes(*batch.inputs.shape[:2]).outputs(parameters, batch, state, rng)
+        return self.passes(*batch.inputs.shape[:2]).outputs(blocks, batch, state, rng)
 
     def forward(
-        self, parameters: Array, batch: SequenceBatch, state: list[State], rng: np.random.Generator | None = None
+        self, blocks: Blocks, batch: SequenceBatch, state: list[State], rng: np.random.Generator | None = None
     ) -> Pass[float]:
         """The summed loss of `batch`, of all ranks. Moves `state` on; with `rng` outputs drop out between layers."""
         now, (steps, lanes) = self._now, batch.inputs.shape[:2]
@@ -70,7 +70,7 @@ class Workspace:
             return _no_loss()
         if now is None or now.shape != (steps, lanes):
             now = self.passes(steps, lanes)
-        return now.forward(parameters, batch, state, rng)
+        return now.forward(blocks, batch, state, rng)
 
     def backward(self, scale: float) -> Pass[None]:
         """After `forward`: carry the gradient of `scale` times the summed loss back to the first step."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from ...core.optim.updater import planned_version
 from ..executors.place import Place
 from ..flow.channels import Receiver, Sender
@@ -22,7 +24,7 @@ async def forward(
     meter: StageMeter,
 ) -> None:
     """Compute the forward pass of each batch with version ``max(0, batch_number − delay)``, in a free workspace."""
-    with receive_loaded, send_forwarded:
+    with receive_loaded, send_forwarded, np.errstate(over="ignore", invalid="ignore"):
         async for number, shard, batch, size, total in receive_loaded:
             workspace = await receive_free.receive()
             version = planned_version(number, delay)

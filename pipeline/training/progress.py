@@ -28,16 +28,7 @@ class Progress:
         total = self._finished[-1][1] + applied.size
         self._finished.append((now, total))
         stages, channels = wiring.reports(now)
-        return Report(
-            step=applied.batch_number + 1,
-            version=applied.version,
-            staleness=applied.batch_number - applied.version,
-            loss=applied.loss,
-            grad_norm=applied.grad_norm,
-            tokens=total,
-            tokens_per_second=(total - before) / max(now - since, 1e-9),
-            seconds=now - self._start,
-            executor=executor,
-            stages=stages,
-            channels=channels,
-        )
+        number, version, loss, grad_norm, _ = applied
+        speed = (total - before) / max(now - since, 1e-9)
+        counts = number + 1, version, number - version, loss, grad_norm, total, speed, now - self._start
+        return Report(*counts, executor, stages, channels)
