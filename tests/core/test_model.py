@@ -153,7 +153,7 @@ def test_two_batches_in_flight_do_not_touch_each_other() -> None:
     alone = [model.gradient(batch)[1].copy() for batch in batches]
     spaces = [model.workspace(5, 3) for _ in batches]
     for space, batch in zip(spaces, batches, strict=True):
-        list(space.forward(model.parameters, batch, model.initial_state(3)))
+        list(space.forward(model.network.blocks(model.parameters), batch, model.initial_state(3)))
     for space, expected in zip(spaces, alone, strict=True):
         list(space.backward(1 / 15))
         list(space.weight_gradient())

@@ -110,6 +110,7 @@ def test_a_state_that_a_reset_ends(cell: str, output: str, value: float) -> None
 @pytest.mark.parametrize("value", NONSENSE)
 @pytest.mark.parametrize("output", HEADS)
 @pytest.mark.parametrize("cell", CELLS)
+@np.errstate(over="ignore", invalid="ignore")
 def test_with_ranks(cell: str, output: str, value: float) -> None:
     model, results = make_model(cell, 6, output, "one layer"), []
     for filler in (value, 0.5):

@@ -86,7 +86,8 @@ def run(spaces: list[Workspace], model: SequenceModel, batch: SequenceBatch, see
                 array[...] = rng.standard_normal(array.shape)
     draws = [np.random.default_rng((seed, index)) for index in range(ranks)]
     zipped = list(zip(spaces, states, draws, strict=True))
-    losses = lockstep([space.forward(model.parameters, batch, state, draw) for space, state, draw in zipped])
+    blocks = model.network.blocks(model.parameters)
+    losses = lockstep([space.forward(blocks, batch, state, draw) for space, state, draw in zipped])
     lockstep([space.backward(0.5) for space in spaces])
     lockstep([space.weight_gradient() for space in spaces])
     kept = [array.copy() for state in states for part in state for array in part]
