@@ -20,7 +20,7 @@ typedef struct {
 
 #define COMMON(level) {"lstm_forward", "wrwwww", 8, 0, lstm_forward_fits, lstm_forward_##level},                       \
                       {"lstm_backward", "rrrrwwww", 8, 0, lstm_backward_fits, lstm_backward_##level},                  \
-                      {"adam", "rrrrwwwr", 8, 1, adam_fits, adam_##level}
+                      {"adam", "rrrrwwww", 8, 1, adam_fits, adam_##level}
 
 static const Entry plain[] = {{"transpose", "rw", 1, 0, transpose_fits, transpose_plain}, COMMON(plain), {0}};
 #ifdef X86

@@ -223,10 +223,16 @@ class Adam(Optimizer):
         self.betas = _decay_rate("betas", betas[0]), _decay_rate("betas", betas[1])
         self.weight_decay = check_number("weight_decay", weight_decay, 0)
         self._decayed: Array | None = None
+        self._finite: bool | None = None  # what the last step gave, where the kernel has made it
 
     def initial(self) -> dict[str, float]:
         """See `Optimizer`."""
         return {"mean": 0.0, "square": 0.0}
+
+    def is_finite(self, out: Array) -> bool:
+        """See `Optimizer`; the kernel has looked already. A class of a user's own may have changed what it saw."""
+        looked = self._finite is not None and type(self) in (Adam, AdamW)
+        return bool(self._finite) if looked else super().is_finite(out)
 
     def update(self, parameters: Array, gradient: Array, out: Array, before: Slots, after: Slots) -> None:
         """See `Optimizer`."""
@@ -243,9 +249,11 @@ class Adam(Optimizer):
         if compiled.has("adam", out.dtype) and all(
             vector.flags.c_contiguous and vector.flags.aligned for vector in vectors
         ):
-            constants = np.array([[beta_1, 1 - beta_1, beta_2, 1 - beta_2, scale, self.eps, rate]], out.dtype)
+            constants = np.array([[beta_1, 1 - beta_1, beta_2, 1 - beta_2, scale, self.eps, rate, 0]], out.dtype)
             compiled.bind("adam", *(vector[None] for vector in vectors), constants)()
+            self._finite = not constants[0, 7]
             return
+        self._finite = None
         np.multiply(gradient, 1 - beta_1, scratch)
         np.multiply(before["mean"], beta_1, mean)
         np.add(mean, scratch, mean)

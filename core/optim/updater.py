@@ -15,10 +15,10 @@ from ..base.checks import ArgumentError, check_number
 from ..base.parameters import Array
 from ..base.state import Part
 from .clipping import clip
-from .optimizer import Optimizer
+from .optimizer import Optimizer, is_finite
 from .schedules import Schedule
 
-__all__ = ["NonFiniteError", "Updater", "is_finite", "planned_version"]
+__all__ = ["NonFiniteError", "Updater", "planned_version"]
 
 # What keeps something from batch to batch, and whose batches they are. A copy belongs to nobody yet.
 _owners: WeakKeyDictionary[Optimizer | Schedule, ref[object]] = WeakKeyDictionary()
@@ -31,14 +31,6 @@ class NonFiniteError(ArithmeticError):
 def planned_version(batch_number: int, delay: int) -> int:
     """The parameter version that this batch is computed with."""
     return max(0, batch_number - delay)
-
-
-def is_finite(vector: Array) -> bool:
-    """Whether all elements are. A product takes a third of the time, and is finite only where they all are.
-
-    Call it under ``np.errstate(over="ignore", invalid="ignore")``.
-    """
-    return math.isfinite(np.dot(vector, vector)) or bool(np.isfinite(vector).all())
 
 
 class Updater:
@@ -82,7 +74,7 @@ class Updater:
                 optimizer.lr = schedule.lr(batch_number, self.loss)
             optimizer.step(parameters, gradient, out)
             stepped = True
-            if not (is_finite(out) and (not self._keeps or all(map(is_finite, optimizer.slots.values())))):
+            if not (optimizer.is_finite(out) if self._keeps else is_finite(out)):
                 raise NonFiniteError("the update made a parameter infinite; a smaller learning rate may help")
         except BaseException:
             if stepped and self._keeps:

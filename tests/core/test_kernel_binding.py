@@ -135,7 +135,7 @@ def test_the_stride_of_a_single_row_does_not_matter() -> None:
 
 
 def test_adam_may_write_where_it_reads_but_not_one_beside() -> None:
-    constants = np.array([[0.9, 0.1, 0.99, 0.01, 1, 1e-8, 0.1]], np.float32)
+    constants = np.array([[0.9, 0.1, 0.99, 0.01, 1, 1e-8, 0.1, 0]], np.float32)
 
     def read() -> list[Array]:
         """Parameters, gradient, mean and square."""

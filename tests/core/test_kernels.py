@@ -228,6 +228,20 @@ def test_adam_is_that_of_numpy(
         np.testing.assert_array_equal(others, numpys)
 
 
+@pytest.mark.parametrize("size", [1, 5, 37])
+@pytest.mark.parametrize("value", [np.inf, -np.inf, np.nan, 1e30, 3.0])
+@pytest.mark.parametrize("where", ["parameters", "gradient", "mean", "square"])
+@np.errstate(over="ignore", invalid="ignore")
+def test_adam_says_whether_all_that_it_wrote_is_finite(level: str, where: str, value: float, size: int) -> None:
+    for place in range(size):
+        optimizer, vectors = Adam(0.01), {name: np.ones(size, np.float32) for name in ("parameters", "gradient")}
+        optimizer.step(vectors["parameters"], vectors["gradient"])
+        (vectors | optimizer.slots)[where][place] = value
+        optimizer.step(**vectors)
+        written = [vectors["parameters"], *optimizer.slots.values()]
+        assert optimizer.is_finite(vectors["parameters"]) == all(np.isfinite(array).all() for array in written)
+
+
 @pytest.mark.skipif(not WITH_PRODUCT, reason="the processor has no AVX2")
 @pytest.mark.parametrize("hidden", [7, 32])
 def test_a_lane_has_the_same_bits_alone_and_among_others(hidden: int) -> None:

@@ -22,8 +22,9 @@ from recurrio.core import (
     SequenceBatch,
     SequenceModel,
 )
+from recurrio.core.optim.optimizer import is_finite
 from recurrio.core.optim.schedules import Schedule
-from recurrio.core.optim.updater import Updater, is_finite
+from recurrio.core.optim.updater import Updater
 from recurrio.core.serial import train
 
 HUGE = 1e39  # infinite in float32
