@@ -17,6 +17,7 @@ ORDER = {
     "pipeline": "flow observe sources decoding lanes plan executors stages training testing command",
 }
 FLOORS = {"core": 6, "pipeline": 10}
+OTHERS = sorted(path for folder in ("tests", "benchmarks", "examples") for path in (ROOT / folder).rglob("*.py"))
 
 
 def module_name(path: Path) -> str:
@@ -86,6 +87,13 @@ def test_rooms_import_downward_and_are_few_floors_high(package: str) -> None:
 
 @pytest.mark.parametrize("path", FILES, ids=module_name)
 def test_a_file_is_one_sitting_and_says_what_it_is(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    assert len(text.splitlines()) <= LINES
+    assert ast.get_docstring(ast.parse(text))
+
+
+@pytest.mark.parametrize("path", OTHERS, ids=lambda path: path.name)
+def test_so_are_tests_benchmarks_and_examples(path: Path) -> None:
     text = path.read_text(encoding="utf-8")
     assert len(text.splitlines()) <= LINES
     assert ast.get_docstring(ast.parse(text))

@@ -19,7 +19,8 @@ int adam_fits(const Array *a) {
 INLINE void adam(const Array *arrays) {
     const float *parameters = arrays[0].data, *gradient = arrays[1].data;
     const float *mean = arrays[2].data, *square = arrays[3].data;
-    float *next_mean = arrays[4].data, *next_square = arrays[5].data, *out = arrays[6].data, *constants = arrays[7].data;
+    float *next_mean = arrays[4].data, *next_square = arrays[5].data, *out = arrays[6].data;
+    float *constants = arrays[7].data;
     const float beta_1 = constants[0], rest_1 = constants[1], beta_2 = constants[2], rest_2 = constants[3];
     const float scale = constants[4], eps = constants[5], rate = constants[6];
     int wrong = 0;

@@ -6,10 +6,25 @@ from itertools import count
 
 import pytest
 import trio
-from support.cancellation import BATCHES, PASSES, Bench, Case, cancel, cancel_in_pass, fail, stop
+from support.cancellation import BATCHES, PASSES, Bench, Case, before_step, cancel, cancel_in_pass, fail, point
 
 from recurrio.pipeline.executors.rank_group import obstacle
 from recurrio.pipeline.training.wiring import LINKS
+
+
+async def stop(bench: Bench, n: int, grace: float) -> int | None:
+    """Stop a run before step `n`, and check; how many batches it applied, None if there was no run to stop any more."""
+    with point(f"step {n} of {bench.case}, stopped with {grace} s of grace"):
+        trainer, stopped = bench.trainer(), list[bool]()
+        returned = await before_step(n, lambda: stopped.append(trainer.stop(grace)), lambda: bench.run(trainer))
+        assert returned == trainer.step
+        if stopped != [True]:
+            assert returned == len(BATCHES)
+        elif grace:
+            assert returned == bench.given
+        await bench.check(trainer)
+    return returned if stopped else None
+
 
 INLINE = [Case(shards, delay, capacity) for shards in (1, 2) for delay in (0, 1, 2) for capacity in (0, 1)]
 SPLIT = [Case(1, 1, 0, split=True), Case(1, 2, split=True), Case(2, 1, split=True), Case(2, 2, 0, split=True)]

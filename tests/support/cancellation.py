@@ -348,17 +348,3 @@ async def cancel_in_pass(bench: Bench, where: str, number: int) -> int:
             await bench.run(trainer)
         assert scope.cancelled_caught
         return await bench.check(trainer)
-
-
-async def stop(bench: Bench, n: int, grace: float) -> int | None:
-    """Stop a run before step `n`, and check; how many batches it applied, None if there was no run to stop any more."""
-    with point(f"step {n} of {bench.case}, stopped with {grace} s of grace"):
-        trainer, stopped = bench.trainer(), list[bool]()
-        returned = await before_step(n, lambda: stopped.append(trainer.stop(grace)), lambda: bench.run(trainer))
-        assert returned == trainer.step
-        if stopped != [True]:
-            assert returned == len(BATCHES)
-        elif grace:
-            assert returned == bench.given
-        await bench.check(trainer)
-    return returned if stopped else None
