@@ -45,13 +45,13 @@ def make_messages(link: str, count: int, *, size: int = 5) -> list[Any]:
 
     Gradients are ``(1, size)``, of random numbers.
     """
-    tokens, rng = np.zeros((2, 3, 4), np.int32), np.random.default_rng(0)
+    arrays, rng = np.zeros((2, 3, 4), np.int32), np.random.default_rng(0)
     made: list[Any] = []
     for number in range(count):
         ticket = Ticket(number, 0, number, 0, 12, 12.0)
         made.append(
             {
-                "loaded": Loaded(number, 0, SequenceBatch(*tokens), 12, 12.0),
+                "loaded": Loaded(number, 0, SequenceBatch(*arrays), 12, 12.0),
                 "forwarded": Forwarded(ticket, 1.0),
                 "backwarded": Backwarded(ticket, 1.0, rng.standard_normal((1, size)).astype(np.float32)),
             }[link]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,6 +10,13 @@ import numpy as np
 import pytest
 
 from recurrio.core import SequenceBatch
+
+# A job in the background of a script begins with these ignored, and so would the commands that tests signal.
+for number, action in ((signal.SIGINT, signal.default_int_handler), (signal.SIGTERM, signal.SIG_DFL)):
+    if signal.getsignal(number) is signal.SIG_IGN:
+        signal.signal(number, action)
+if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 WORDS = "the quick brown fox jumps over the lazy dog; pack my box with five dozen liquor jugs.\n"
 

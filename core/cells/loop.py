@@ -1,6 +1,6 @@
 """The loop over time: one layer in one direction over a whole sequence, forward and backward, whatever the cell.
 
-It adds to what a cell computes for each step all that does not depend on the cell: the columns of a table of tokens,
+It adds to what a cell computes for each step all that does not depend on the cell: the columns of a table of indices,
 lengths and resets, and the meetings of the ranks.
 """
 
@@ -89,12 +89,12 @@ class Loop:
         return self._states[-1]
 
     def forward(
-        self, weights: Weights, masks: Masks | None = None, table: Array | None = None, tokens: Array | None = None
+        self, weights: Weights, masks: Masks | None = None, table: Array | None = None, indices: Array | None = None
     ) -> Pass[None]:
         """Run the layer over the inputs from ``first`` to ``last``.
 
-        A layer made for no inputs takes the place of ``W_x·x`` from `table` ``(rows·U, V)``: the column of the token,
-        for `tokens` ``(T, B)``.
+        A layer made for no inputs takes the place of ``W_x·x`` from `table` ``(rows·U, V)``: the column of the index,
+        for `indices` ``(T, B)``.
         """
         buffers, states, columns, aside, add = self.buffers, self._states, self._columns, self._aside, np.add
         buffers.load_rows(weights[0])
@@ -104,8 +104,8 @@ class Loop:
         yield
         for t, (multiply, sums, activate) in enumerate(self._forward_steps):
             multiply()
-            if table is not None and tokens is not None:
-                table.take(tokens[t], 1, columns, "clip")
+            if table is not None and indices is not None:
+                table.take(indices[t], 1, columns, "clip")
                 add(sums, columns, sums)
             activate()
             if masks is not None:

@@ -1,12 +1,12 @@
-"""Embedding: a row of a table ``E`` ``(V, I)`` for every token.
+"""Embedding: a row of a table ``E`` ``(V, I)`` for every index.
 
-In front of a recurrent layer the input product is ``W_x·E[token]``, with ``W_x`` the first `I` columns of its matrix
+In front of a recurrent layer the input product is ``W_x·E[index]``, with ``W_x`` the first `I` columns of its matrix
 ``W`` ``(R, K)``. There are two ways to compute it, and `folds` says which has fewer operations:
 
-- `Lookup` gathers rows of ``E`` into the layer's input, and adds the input's gradient up by token.
-- `Folded` makes the table part of the layer: ``W_x·E[token]`` is a column of ``W_x·Eᵀ`` ``(R, V)``, so a gather
+- `Lookup` gathers rows of ``E`` into the layer's input, and adds the input's gradient up by index.
+- `Folded` makes the table part of the layer: ``W_x·E[index]`` is a column of ``W_x·Eᵀ`` ``(R, V)``, so a gather
   takes the place of the input product. The layer needs no gradient of its input: with ``P`` ``(R, V)`` the gate
-  gradients added up by token, ``dW_x = P·E`` and ``dE = Pᵀ·W_x``. It pays for a small vocabulary.
+  gradients added up by index, ``dW_x = P·E`` and ``dE = Pᵀ·W_x``. It pays for a small vocabulary.
 
 A rank writes the gradient of its rows of ``W``, and of the table the part that flows through them.
 """
@@ -35,43 +35,43 @@ __all__ = [
     "EmbeddingTape",
     "Folded",
     "Lookup",
-    "add_by_token",
-    "check_tokens",
+    "add_by_index",
+    "check_indices",
     "folds",
     "largest_not_folded",
     "open_embedding",
 ]
 
 
-def check_tokens(name: str, tokens: Array, vocabulary_size: int, present: Array | None = None) -> None:
-    """Raise ArgumentError unless `tokens` are whole numbers below `vocabulary_size`, wherever `present` is True."""
-    if tokens.dtype.kind not in "iu":
-        raise ArgumentError(name, "whole numbers", f"{tokens.dtype} {tokens.shape}")
-    counted = tokens if present is None else tokens[present]
+def check_indices(name: str, indices: Array, vocabulary_size: int, present: Array | None = None) -> None:
+    """Raise ArgumentError unless `indices` are whole numbers below `vocabulary_size`, wherever `present` is True."""
+    if indices.dtype.kind not in "iu":
+        raise ArgumentError(name, "whole numbers", f"{indices.dtype} {indices.shape}")
+    counted = indices if present is None else indices[present]
     if counted.size and (counted.min() < 0 or counted.max() >= vocabulary_size):
         raise ArgumentError(
-            name, f"tokens from 0 to {vocabulary_size - 1}", f"tokens from {counted.min()} to {counted.max()}"
+            name, f"indices from 0 to {vocabulary_size - 1}", f"indices from {counted.min()} to {counted.max()}"
         )
 
 
-def add_by_token(tokens: Array, rows: Array, table: Array, scratch: Array) -> None:
-    """Add up the `rows` ``(N, I)`` of the same of the `tokens` ``(N,)`` into `table` ``(V, I)``, in a fixed order."""
-    order = np.argsort(tokens, kind="stable")
-    by_token = tokens[order]
-    starts = np.flatnonzero(np.diff(by_token, prepend=-1))
+def add_by_index(indices: Array, rows: Array, table: Array, scratch: Array) -> None:
+    """Add up the `rows` ``(N, I)`` of the same of the `indices` ``(N,)`` into `table` ``(V, I)``, in a fixed order."""
+    order = np.argsort(indices, kind="stable")
+    by_index = indices[order]
+    starts = np.flatnonzero(np.diff(by_index, prepend=-1))
     np.take(rows, order, axis=0, out=scratch, mode="clip")
     table.fill(0)
-    table[by_token[starts]] = np.add.reduceat(scratch, starts, axis=0)
+    table[by_index[starts]] = np.add.reduceat(scratch, starts, axis=0)
 
 
 class EmbeddingTape(NamedTuple):
-    """What `Embedding.forward` leaves for `Embedding.backward`: a copy of the `tokens` ``(…)``."""
+    """What `Embedding.forward` leaves for `Embedding.backward`: a copy of the `indices` ``(…)``."""
 
-    tokens: Array
+    indices: Array
 
 
 class Embedding(Module):
-    """A row of a table for every token, as ``torch.nn.Embedding``.
+    """A row of a table for every index, as ``torch.nn.Embedding``.
 
     The parameters are torch's N(0, 1) for the `seed`, a whole number below 2³²; with None it is drawn afresh and kept
     in ``seed``. `dtype` is ``"float32"`` or ``"float64"``. Raises ArgumentError.
@@ -103,30 +103,30 @@ class Embedding(Module):
     def _from_torch(self, views: dict[str, Array], named: Mapping[str, Array]) -> None:
         views["weight"][...] = named["weight"]
 
-    def __call__(self, tokens: Array) -> Array:
+    def __call__(self, indices: Array) -> Array:
         """The rows; see `forward`."""
-        return self.forward(tokens)[0]
+        return self.forward(indices)[0]
 
-    def forward(self, tokens: Array) -> tuple[Array, EmbeddingTape]:
-        """The rows ``(…, I)`` for `tokens` ``(…)`` in ``0…V−1``, and the tape for `backward`. Raises ArgumentError."""
-        check_unmasked("tokens", tokens)
-        tokens = np.array(tokens)
-        check_tokens("tokens", tokens, self.num_embeddings)
-        return self.layout.views(self.parameters)["weight"][tokens], EmbeddingTape(tokens)
+    def forward(self, indices: Array) -> tuple[Array, EmbeddingTape]:
+        """The rows ``(…, I)`` for `indices` ``(…)`` in ``0…V−1``, and the tape for `backward`. Raises ArgumentError."""
+        check_unmasked("indices", indices)
+        indices = np.array(indices)
+        check_indices("indices", indices, self.num_embeddings)
+        return self.layout.views(self.parameters)["weight"][indices], EmbeddingTape(indices)
 
     def backward(self, tape: EmbeddingTape, d_rows: Array) -> dict[str, Array]:
         """From the gradient `d_rows` ``(…, I)``: the gradient of the table, by name. Raises ArgumentError."""
         check_tape(tape, EmbeddingTape)
-        check_array("d_rows", d_rows, (*tape.tokens.shape, self.embedding_dim), self.dtype)
+        check_array("d_rows", d_rows, (*tape.indices.shape, self.embedding_dim), self.dtype)
         rows = d_rows.reshape(-1, self.embedding_dim)
         table = np.zeros((self.num_embeddings, self.embedding_dim), self.dtype)
         if rows.size:
-            add_by_token(tape.tokens.reshape(-1), rows, table, np.empty_like(rows))
+            add_by_index(tape.indices.reshape(-1), rows, table, np.empty_like(rows))
         return {"weight": table}
 
 
 class Lookup:
-    """Gathers rows for `T·B` tokens, and adds up their gradients in a fixed order."""
+    """Gathers rows for `T·B` indices, and adds up their gradients in a fixed order."""
 
     def __init__(self, stack: Stack, steps: int, lanes: int, rank: Rank, arenas: Arenas) -> None:
         size = stack.sizes[0].input_size
@@ -134,22 +134,22 @@ class Lookup:
         self._share = rank.share(size)
         self._rows = arenas.own.empty((steps * lanes, size), stack.dtype)
         self._rows_by_step = self._rows.reshape(steps, lanes, size).transpose(2, 0, 1)
-        self._tokens = arenas.own.empty((steps * lanes,), np.dtype(np.intp))
+        self._indices = arenas.own.empty((steps * lanes,), np.dtype(np.intp))
 
     def forward(
         self,
         table: Array,
         weights: list[Weights],
-        tokens: Array,
+        indices: Array,
         state: list[State],
         masks: Masks | None,
         rng: np.random.Generator | None,
     ) -> Pass[None]:
-        """Run the stack over the rows of `table` for `tokens` ``(T, B)``."""
-        self._tokens[...] = tokens.reshape(-1)
+        """Run the stack over the rows of `table` for `indices` ``(T, B)``."""
+        self._indices[...] = indices.reshape(-1)
         if masks is not None and masks.pads:
-            self._tokens[masks.padding.reshape(-1)] = 0
-        np.take(table, self._tokens, axis=0, out=self._rows, mode="clip")  # tokens are checked at the door
+            self._indices[masks.padding.reshape(-1)] = 0
+        np.take(table, self._indices, axis=0, out=self._rows, mode="clip")  # indices are checked at the door
         if masks is not None and masks.pads:
             self._rows[masks.padding.reshape(-1)] = 0
         self.workspace.write(self._share, self._rows_by_step[self._share])
@@ -159,33 +159,33 @@ class Lookup:
         """After the stack's backward pass: write the gradients of its weights and of the table."""
         self.workspace.weight_gradient(d_weights)
         assert self.workspace.d_inputs is not None
-        add_by_token(self._tokens, self.workspace.d_inputs, d_table, self._rows)
+        add_by_index(self._indices, self.workspace.d_inputs, d_table, self._rows)
 
 
 class Folded:
-    """Gives the first layer the columns of ``W_x·Eᵀ`` for its tokens instead of inputs; a stack of one direction."""
+    """Gives the first layer the columns of ``W_x·Eᵀ`` for its indices instead of inputs; a stack of one direction."""
 
     def __init__(self, stack: Stack, steps: int, lanes: int, vocabulary_size: int, rank: Rank, arenas: Arenas) -> None:
         self.workspace = StackWorkspace(stack, steps, lanes, rank, arenas, folded=True)
         self._size = stack.sizes[0].input_size
-        token = np.dtype(np.intp)
+        index = np.dtype(np.intp)
         self._one_hot = arenas.own.empty((vocabulary_size, steps * lanes), stack.dtype)
         self._columns = np.arange(steps * lanes)
-        self._tokens = arenas.own.empty((steps, lanes), token)
+        self._indices = arenas.own.empty((steps, lanes), index)
         self._present: Array | None = None  # which steps exist, if some do not
 
     def forward(
         self,
         table: Array,
         weights: list[Weights],
-        tokens: Array,
+        indices: Array,
         state: list[State],
         masks: Masks | None,
         rng: np.random.Generator | None,
     ) -> Pass[None]:
-        """Run the stack over the rows of `table` for `tokens` ``(T, B)``."""
+        """Run the stack over the rows of `table` for `indices` ``(T, B)``."""
         I, (matrix, *others) = self._size, weights[0]
-        self._tokens[...] = tokens
+        self._indices[...] = indices
         self._table = table
         self._weights = self.workspace.kernels[0].buffers.own_rows(matrix[:, :I]).reshape(-1, I)
         first = (matrix[:, I:], *others)
@@ -194,10 +194,10 @@ class Folded:
         if masks is not None and masks.pads:
             # The padding takes a column of zeros, so no row of the table has a share in it.
             self._present = masks.present.reshape(-1)
-            self._tokens[masks.padding] = len(table)
+            self._indices[masks.padding] = len(table)
             columns = np.concatenate((columns, np.zeros((len(columns), 1), columns.dtype)), axis=1)
         yield from self.workspace.forward(
-            [first, *weights[1:]], state, masks, table=columns, tokens=self._tokens, rng=rng
+            [first, *weights[1:]], state, masks, table=columns, indices=self._indices, rng=rng
         )
 
     def weight_gradient(self, d_table: Array, d_weights: list[Weights]) -> None:
@@ -205,19 +205,19 @@ class Folded:
         I, (d_matrix, *others) = self._size, d_weights[0]
         self.workspace.weight_gradient([(d_matrix[:, I:], *others), *d_weights[1:]])
         kernel = self.workspace.kernels[0]
-        tokens, columns, table = self._tokens.reshape(-1), self._columns, self._table
+        indices, columns, table = self._indices.reshape(-1), self._columns, self._table
         if self._present is not None:
-            tokens, columns = tokens[self._present], columns[self._present]
+            indices, columns = indices[self._present], columns[self._present]
         self._one_hot.fill(0)
-        self._one_hot[tokens, columns] = 1
-        by_token = kernel.d_inputs_from @ self._one_hot.T
+        self._one_hot[indices, columns] = 1
+        by_index = kernel.d_inputs_from @ self._one_hot.T
         own, flat = kernel.buffers.own_rows(d_matrix[:, :I]), table.reshape(-1)
         if not math.isfinite(
             np.dot(flat, flat)
-        ):  # or so large that it looks so; the rows that no token uses may be anything
+        ):  # or so large that it looks so; the rows that no index uses may be anything
             table = np.where(np.any(self._one_hot, axis=1, keepdims=True), table, 0)
-        np.copyto(own, (by_token @ table).reshape(own.shape))
-        np.matmul(by_token.T, self._weights, d_table)
+        np.copyto(own, (by_index @ table).reshape(own.shape))
+        np.matmul(by_index.T, self._weights, d_table)
 
 
 def folds(stack: Stack, steps: int, lanes: int, vocabulary_size: int) -> bool:

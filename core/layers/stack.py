@@ -141,7 +141,7 @@ class StackWorkspace:
     """All scratch of one sequence in flight through a `Stack`: `T` steps of `B` lanes, for one rank.
 
     The caller writes the inputs with `write` and reads ``one_and_outputs`` ``(1+D·P, T·B)`` after `forward`; it writes
-    ``d_outputs`` ``(D·P, T·B)`` and `d_state` before `backward`. A stack whose first layer is given a table and tokens
+    ``d_outputs`` ``(D·P, T·B)`` and `d_state` before `backward`. A stack whose first layer is given a table and indices
     has no inputs: `folded`. With `input_gradient` the backward pass leaves ``d_inputs`` ``(T·B, I)``, this rank's part
     of the gradient of the inputs; ``d_inputs_of_ranks`` ``(ranks, T·B, I)`` has the parts of all.
     """
@@ -218,7 +218,7 @@ class StackWorkspace:
         masks: Masks | None = None,
         *,
         table: Array | None = None,
-        tokens: Array | None = None,
+        indices: Array | None = None,
         rng: np.random.Generator | None = None,
     ) -> Pass[None]:
         """Run all layers from `state`, and leave the state after the last step in it. With `rng` outputs drop out."""
@@ -228,7 +228,7 @@ class StackWorkspace:
         self._dropping = rng is not None and self.stack.dropout > 0
         for index, layer in enumerate(self.layers):
             if index:
-                table = tokens = None  # they are for the first layer
+                table = indices = None  # they are for the first layer
                 for direction in range(D):
                     rows, values = self.outputs(index - 1, direction)
                     if rng is not None and self._dropping:
@@ -240,7 +240,7 @@ class StackWorkspace:
                 carried = state[index * D + direction]
                 for first, before in zip(kernel.first, carried, strict=True):
                     np.copyto(first, before)
-                yield from kernel.forward(weights[index * D + direction], both[direction], table, tokens)
+                yield from kernel.forward(weights[index * D + direction], both[direction], table, indices)
                 for after, last in zip(carried, kernel.last, strict=True):
                     np.copyto(after, last)
         if D == 2:

@@ -26,7 +26,7 @@ class _Fields(NamedTuple):
 class SequenceBatch(_Fields):
     """`T` time steps of `B` lanes.
 
-    ``inputs`` are tokens ``(T, B)``, integers in ``0…V−1``, or features ``(T, B, I)``. ``targets`` are classes
+    ``inputs`` are indices ``(T, B)``, integers in ``0…V−1``, or features ``(T, B, I)``. ``targets`` are classes
     ``(S, B)`` or numbers ``(S, B, F)``, with S = T for one output a step, and S = 1 for one output a sequence.
     ``reset`` says where the hidden state starts from zero: with True all of it does, for both directions, or
     ``(T, B)`` bool says it for each lane before each step that exists. ``lengths`` ``(B,)`` are the steps of each lane
@@ -46,7 +46,7 @@ class SequenceBatch(_Fields):
         return cls(*iterable)
 
     @property
-    def tokens(self) -> int:
+    def size(self) -> int:
         """T·B, the time steps of all lanes."""
         return int(self.inputs.shape[0] * self.inputs.shape[1])
 

@@ -11,7 +11,7 @@ from ..base.checks import ArgumentError, check_array
 from ..base.parameters import Array, Layout
 from ..cells.buffers import Weights
 from ..cells.masks import Masks, check_lengths, mask_arrays, present_steps
-from ..layers.embedding import check_tokens, folds
+from ..layers.embedding import check_indices, folds
 from ..layers.stack import Stack
 from ..losses.loss import Loss
 from .batch import BatchSpec, SequenceBatch
@@ -69,10 +69,10 @@ class Network:
     def arrays(self, steps: int, lanes: int) -> dict[str, tuple[tuple[int, ...], np.dtype]]:
         """The shape and dtype of each array of a batch of `T` steps of `B` lanes, by its name in `SequenceBatch`."""
         features, dtype = (steps, lanes, self.stack.sizes[0].input_size), self.stack.dtype
-        tokens = self.vocabulary_size is not None
+        indices = self.vocabulary_size is not None
         targets = (self.head.target_steps(steps), lanes, self.output_size)
         return {
-            "inputs": (features[:2], np.dtype(np.int64)) if tokens else (features, dtype),
+            "inputs": (features[:2], np.dtype(np.int64)) if indices else (features, dtype),
             "targets": self.loss.target_array(targets, dtype),
             **mask_arrays(steps, lanes),
         }
@@ -92,7 +92,7 @@ class Network:
             check_array("reset", reset, (steps, lanes), np.dtype(bool))
         if self.vocabulary_size is not None:
             present = None if lengths is None else present_steps(steps, lengths)
-            check_tokens("inputs", inputs, self.vocabulary_size, present)
+            check_indices("inputs", inputs, self.vocabulary_size, present)
 
     def check(self, batch: SequenceBatch) -> None:
         """Raise ArgumentError unless `batch` is one that the model can be trained on."""

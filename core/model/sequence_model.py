@@ -39,16 +39,16 @@ __all__ = ["SequenceModel"]
 
 
 class SequenceModel(Module):
-    """A recurrent network for sequences of tokens or of features.
+    """A recurrent network for sequences of indices or of features.
 
-    - `vocabulary_size` V: the inputs are tokens, embedded in `embedding_size` features; or
+    - `vocabulary_size` V: the inputs are indices, embedded in `embedding_size` features; or
     - `input_size` I: the inputs are features.
     - `hidden_size`, `num_layers`, `cell`, `bias`, `dropout`, `bidirectional`, `proj_size`, `dtype`: the recurrent
       stack, see `recurrio.core.RNN`; `cell` is a name in `recurrio.core.cells.table.CELLS`.
-    - `output_size` O of the head; V where it is not given, for next-token prediction.
+    - `output_size` O of the head; V where it is not given, for prediction of the next input.
     - `output`: one output a step, ``"steps"``, or one a sequence, of the ``"last"`` state or of the ``"mean"`` of the
       outputs over the steps.
-    - `loss`: by default cross-entropy for tokens, mean squared error for features.
+    - `loss`: by default cross-entropy for indices, mean squared error for features.
     - `seed` of the initial parameters, which are those of torch's ``Embedding``, ``LSTM`` (or another) and ``Linear``
       made in that order: a whole number below 2³². With None it is drawn afresh, and kept in ``seed``.
 
@@ -206,7 +206,7 @@ class SequenceModel(Module):
         lengths: Array | None = None,
         reset: bool | Array = False,
     ) -> tuple[Array, list[State]]:
-        """The outputs ``(S, B, O)`` for tokens ``(T, B)`` or features ``(T, B, I)``, and the state after them.
+        """The outputs ``(S, B, O)`` for indices ``(T, B)`` or features ``(T, B, I)``, and the state after them.
 
         S is T, or 1 where the model has one output a sequence. `state` is one that a call has returned, see
         the class; None is zeros. `lengths` and `reset` are as in `SequenceBatch`. Raises ArgumentError.
@@ -270,7 +270,7 @@ class SequenceModel(Module):
 
     @np.errstate(over="ignore", invalid="ignore")
     def step(self, inputs: Array, state: list[State] | None = None) -> tuple[Array, list[State]]:
-        """One step, for streaming: tokens ``(B,)`` or features ``(B, I)`` to outputs ``(B, O)``, and the state after.
+        """One step, for streaming: indices ``(B,)`` or features ``(B, I)`` to outputs ``(B, O)``, and the state after.
 
         Models of one direction with one output a step. Raises ArgumentError.
         """

@@ -25,9 +25,11 @@ class RunFolder:
     """
 
     def __init__(self, named: str | None, *, overwrite: bool = False) -> None:
-        self._named = named is not None
+        self._made = named is None or not os.path.lexists(named)
         if named is not None:
             self.path = Path(named)
+            if not self._made and not self.path.is_dir():
+                raise NotADirectoryError(errno.ENOTDIR, "is there, and no folder", named)
             if not overwrite and os.path.lexists(checkpoint_path(named)):
                 raise FileExistsError(errno.EEXIST, "has a run in it, which --overwrite would replace", named)
             os.makedirs(named, exist_ok=True)
@@ -42,8 +44,8 @@ class RunFolder:
         return checkpoint_path(self.path)
 
     def leave(self) -> None:
-        """Remove the folder where nobody named it and nothing is in it: no run took place."""
-        if not self._named:
+        """Remove the folder where it was made here and nothing is in it: no run took place."""
+        if self._made:
             with suppress(OSError):
                 self.path.rmdir()
 

@@ -77,4 +77,7 @@ async def read_vocabulary(path: str | os.PathLike[str], encoding: str | None = N
         with suppress(trio.EndOfChannel):
             while True:
                 characters |= set(decoder.feed(await transport.receive()))
-    return CharVocabulary(characters | set(decoder.finish()))
+    characters |= set(decoder.finish())
+    if not characters:
+        raise SourceError(f"{name}: has no characters to make a vocabulary of")
+    return CharVocabulary(characters)

@@ -80,4 +80,4 @@ class Plan:
 
     def _operations(self, first: SequenceBatch) -> float:
         """Of a forward pass of a shard: about two for each parameter and time step of a lane."""
-        return 2 * self.model.layout.size * first.tokens / self.shards
+        return 2 * self.model.layout.size * first.size / self.shards

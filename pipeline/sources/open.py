@@ -26,7 +26,7 @@ async def open_transport(address: str, position: Position | None = None) -> Tran
     try:
         transport = await opener(address, position)
     except OSError as error:
-        raise SourceError(f"{address}: {error.strerror}") from None
+        raise SourceError(f"{address or repr(address)}: {error.strerror}") from None
     if position is not None and not transport.rewindable:
         await transport.aclose()
         raise SourceError(f"{transport.name}: can be read only once, so it cannot begin at a position")

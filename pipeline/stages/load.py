@@ -46,4 +46,4 @@ async def load(
                 total = network.total(batch)
                 shards = batch.shards(parts)
             for shard, (own, sender) in enumerate(zip(shards, send_loaded, strict=True)):
-                await sender.send(Loaded(number, shard, own, batch.tokens, total))
+                await sender.send(Loaded(number, shard, own, batch.size, total))

@@ -54,7 +54,7 @@ ROWS, ROWS_TAPE = TABLE.forward(TOKENS)
         (lambda: TABLE.backward(TAPE, ROWS), "tape: expected what forward returned, got LinearTape"),
         (lambda: TABLE.backward(ROWS_TAPE, ROWS[:1]), r"d_rows: expected a float32 array \(2, 2, 3\), got float32"),
         (lambda: TABLE.backward(ROWS_TAPE, None), "d_rows: .*, got NoneType"),
-        (lambda: TABLE(TOKENS + 1), "tokens: expected tokens from 0 to 5, got tokens from 1 to 6"),
+        (lambda: TABLE(TOKENS + 1), "indices: expected indices from 0 to 5, got indices from 1 to 6"),
         (lambda: Linear(3, 4, dtype="int8"), "dtype: expected float32 or float64, got 'int8'"),
         (lambda: Embedding(3, 4, dtype=[]), r"dtype: expected float32 or float64, got \[\]"),
     ],

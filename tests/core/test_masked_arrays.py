@@ -62,7 +62,7 @@ DOORS: dict[str, list[Callable[[], object]]] = {
     "x": [lambda: LAYER(masked(X)), lambda: LAYER.step(masked(X[0])), lambda: LINEAR(masked(X))],
     "d_output": [lambda: LAYER.backward(LAYER.forward(X)[2], masked(np.ones((2, 3, 3), np.float32)))],
     "d_y": [lambda: LINEAR.backward(LINEAR.forward(X)[1], masked(np.ones((2, 3, 3), np.float32)))],
-    "tokens": [lambda: TABLE(masked(TOKENS))],
+    "indices": [lambda: TABLE(masked(TOKENS))],
     "d_rows": [lambda: TABLE.backward(TABLE.forward(TOKENS)[1], masked(X))],
     "outputs": [lambda: MSELoss()(masked(X), X)],
     "mask": [lambda: MSELoss()(X, X, masked(np.ones((2, 3), bool)))],

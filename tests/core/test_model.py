@@ -235,7 +235,7 @@ TOKENS = np.zeros((4, 3), int)
 WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "rank": ({"inputs": TOKENS[0]}, r"inputs: expected an array \(T, B\), got int64 \(3,\)"),
     "dtype": ({"inputs": TOKENS * 1.0}, r"inputs: expected whole numbers, got float64 \(4, 3\)"),
-    "vocabulary": ({"inputs": TOKENS + 6}, "inputs: expected tokens from 0 to 5, got tokens from 6 to 6"),
+    "vocabulary": ({"inputs": TOKENS + 6}, "inputs: expected indices from 0 to 5, got indices from 6 to 6"),
     "targets": ({"targets": TOKENS + 6}, r"targets: expected classes in 0…5, or -100 to ignore, got 6 at \(0, 0\)"),
     "target shape": ({"targets": TOKENS[:3]}, r"targets: expected an array \(4, 3\), got int64 \(3, 3\)"),
     "lengths": ({"lengths": np.array([5, 0, 0])}, r"lengths: expected whole numbers from 0 to 4 \(T\), got"),

@@ -131,6 +131,14 @@ def test_below_one_in_a_hundred_nothing_is_said_before_the_end(tmp_path: Path) -
     assert "; 1 symbols are none of the vocabulary" in done.stdout.decode()
 
 
+def test_a_vocabulary_of_nothing_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "empty.txt").touch()
+    words = ["--vocabulary", tmp_path / "empty.txt", "--out", tmp_path / "out"]
+    done = recurrio("train", "-", *SMALL, *words, data=b"ab" * 99)
+    assert done.returncode == 1
+    assert b"empty.txt: has no characters to make a vocabulary of" in done.stderr
+
+
 @pytest.mark.parametrize("kind", ["text", "model", "run"])
 def test_a_vocabulary_is_given_beforehand(kind: str, tmp_path: Path) -> None:
     (tmp_path / "characters.txt").write_bytes(("\ufeff" + CHINESE).encode())

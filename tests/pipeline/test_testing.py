@@ -61,7 +61,7 @@ async def test_a_source_is_taken_from_and_closed() -> None:
 
     assert len(await take(source(), 4, model)) == 4
     assert closed
-    with pytest.raises(ArgumentError, match="inputs: expected tokens from 0 to 6"):
+    with pytest.raises(ArgumentError, match="inputs: expected indices from 0 to 6"):
         await take([SequenceBatch(np.full((2, 2), 9), np.zeros((2, 2), int))], 4, model)
 
 

@@ -131,7 +131,7 @@ async def test_what_is_no_token_is_refused(which: int, wrong: float, executor: s
     arrays[which][3, 1] = wrong
     batches[2] = SequenceBatch(*arrays)
     trainer = Trainer(make_model(), Adam(0.01), ranks=2, executor=executor)
-    expected = r"(inputs: expected (tokens from 0 to 8|whole)|targets: expected (classes in 0…8|an array of integers))"
+    expected = r"(inputs: expected (indices from 0 to 8|whole)|targets: expected (classes in 0…8|an array of integers))"
     with pytest.raises(ValueError, match=f"batch 2: {expected}"):
         await trainer.run(batches)
     assert trainer.step <= 2

@@ -93,3 +93,16 @@ def test_a_trace_to_standard_output(recurrio: Recurrio, text_file: Path) -> None
     assert (done.returncode, done.stderr) == (0, "")
     assert '{"traceEvents": [' in done.stdout
     assert "done: 2 steps" in done.stdout or "2 steps, loss" in done.stdout
+
+
+def test_a_folder_that_was_made_for_nothing_is_removed(recurrio: Recurrio, tmp_path: Path) -> None:
+    (tmp_path / "there").mkdir()
+    for out, stays in (("new", False), ("there", True)):
+        done = recurrio("train", tmp_path / "missing.txt", "--out", tmp_path / out)
+        assert done.returncode == 1
+        assert (tmp_path / out).is_dir() == stays
+
+
+def test_a_file_in_the_place_of_the_folder_is_named(recurrio: Recurrio, text_file: Path) -> None:
+    done = recurrio("train", text_file, "--out", text_file)
+    assert (done.returncode, done.stderr) == (1, f"recurrio: --out {text_file}: is there, and no folder\n")
