@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -48,6 +49,7 @@ class TrainingState:
         self.lanes = 0  # of a batch; 0: no batch has come yet
         self._older: list[Array] = []  # the versions before the latest one that are still needed, the oldest first
         self._states: list[list[list[State]]] | None = None  # of each shard and rank; None: zeros
+        self._entered: int | None = None  # how many were applied when a run took the state; None: none has it
 
     @property
     def parts(self) -> list[slice]:
@@ -61,13 +63,13 @@ class TrainingState:
 
     def open(self, lanes: int) -> None:
         """Say that the batches have `lanes` B. Raises ArgumentError where those before had fewer."""
-        if not self.lanes:
-            shard_lanes(lanes, self.shards)  # or an error
-            self.lanes = lanes
-        elif lanes > self.lanes:
+        if self._states is not None and lanes > self.lanes:
             expected = f"at most {self.lanes} lanes, as in the batches before (reset_lanes() starts anew)"
             raise ArgumentError("inputs", expected, lanes)
+        shard_lanes(lanes, self.shards)  # or an error
         self.updater.claim(self.model)
+        if self._states is None:
+            self.lanes = lanes
 
     def memory(self, workspaces: int, arena: Arena | None = None) -> RunMemory:
         """Memory for a run, with room for the versions in use and the next one; in `arena`, or of its own."""
@@ -81,22 +83,34 @@ class TrainingState:
             np.copyto(rows[(self.applied - age) % len(rows)], version)
         if self._states is not None:
             _copy(self._states, memory.state_before(self.applied))
+        self._entered = self.applied
 
     def leave(self, memory: RunMemory, applied: int) -> None:
         """Copy what `memory` is at after `applied` batches into this state, and into the model."""
-        rows, self.applied = memory.parameters, applied
-        ages = range(min(self.delay, applied), 0, -1)
-        self._older = [rows[(applied - age) % len(rows)].copy() for age in ages]
+        rows, states = memory.parameters, self._states
+        older = [rows[(applied - age) % len(rows)].copy() for age in range(min(self.delay, applied), 0, -1)]
+        if states is not None or applied != self._entered:  # else no batch has fixed the lanes
+            states = self._zeros(self.lanes)
+            _copy(memory.state_before(applied), states)
         np.copyto(self.model.parameters, rows[applied % len(rows)])
-        self._states = self._zeros()
-        _copy(memory.state_before(applied), self._states)
+        self._older, self._states, self.applied, self._entered = older, states, applied, None
 
-    def _zeros(self) -> list[list[list[State]]]:
-        ranks = [Rank(index, self.ranks) for index in range(self.ranks)]
-        return [[self.model.initial_state(width, rank) for rank in ranks] for width in self.widths]
+    @property
+    def entered(self) -> bool:
+        """Whether a run has the state, in memory of its own."""
+        return self._entered is not None
+
+    def _check_left(self) -> None:
+        if self.entered:
+            raise RuntimeError("this state is in a run, which gives it back at its end")
+
+    def _zeros(self, lanes: int) -> list[list[list[State]]]:
+        ranks, parts = [Rank(index, self.ranks) for index in range(self.ranks)], shard_lanes(lanes, self.shards)
+        return [[self.model.initial_state(part.stop - part.start, rank) for rank in ranks] for part in parts]
 
     def reset_lanes(self) -> None:
         """The next batch starts from hidden states of zero, and may have another number of lanes."""
+        self._check_left()
         self.lanes, self._states = 0, None
 
     def reset(self) -> None:
@@ -106,7 +120,11 @@ class TrainingState:
         self.updater.reset()
 
     def dump(self) -> Part:
-        """A copy of the state: the versions still needed, the hidden states, the updater's."""
+        """A copy of the state: the versions still needed, the hidden states, the updater's.
+
+        Raises RuntimeError while a run has it.
+        """
+        self._check_left()
         arrays = {"versions": np.array([*self._older, self.model.parameters])}
         for name, array in self._named(self._states or []).items():
             arrays[name] = array.copy()
@@ -117,33 +135,31 @@ class TrainingState:
 
     def load(self, part: Part) -> None:
         """Take up what `dump` gave. Raises ArgumentError, and changes nothing, where it is of another training."""
+        self._check_left()
         arrays, about = dict(part.arrays), part.about
         if missing := {"applied", "lanes", "hidden", "updater", *self._settings()} - about.keys():
             raise ArgumentError("state", "what dump gave", f"none of {', '.join(sorted(missing))}")
         for name, value in self._settings().items():
             if about[name] != value:
                 raise ArgumentError(name, f"{value}, as in this training", about[name])
-        size, versions = self.model.layout.size, arrays.pop("versions", None)
-        check_array("versions", versions, (min(self.delay, about["applied"]) + 1, size), self.model.dtype)
+        applied, size = check_count("applied", about["applied"], 0), self.model.layout.size
+        versions = arrays.pop("versions", None)
+        check_array("versions", versions, (min(self.delay, applied) + 1, size), self.model.dtype)
         assert versions is not None
         names = [name for name in arrays if name.startswith("updater.")]
         updater = {name.removeprefix("updater."): arrays.pop(name) for name in names}
         for name, slot in updater.items():
-            check_array(name, slot, (size,), self.model.dtype)
-        before, self.lanes = self.lanes, about["lanes"]
-        try:
-            states = self._zeros() if about["hidden"] else None
-            named = self._named(states or [])
-            if named.keys() != arrays.keys():
-                raise ArgumentError("state", f"the arrays {', '.join(named)}", ", ".join(arrays))
-            for name, array in named.items():
-                check_array(name, arrays[name], array.shape, array.dtype)
-                np.copyto(array, arrays[name])
-            self.updater.load(Part(updater, about["updater"]))
-        except BaseException:
-            self.lanes = before
-            raise
-        self.applied, self._states = about["applied"], states
+            if name.startswith("optimizer."):
+                check_array(name, slot, (size,), self.model.dtype)
+        states = self._zeros(check_count("lanes", about["lanes"])) if about["hidden"] else None
+        named = self._named(states or [])
+        if named.keys() != arrays.keys():
+            raise ArgumentError("state", f"the arrays {', '.join(named)}", ", ".join(arrays))
+        for name, array in named.items():
+            check_array(name, arrays[name], array.shape, array.dtype)
+            np.copyto(array, arrays[name])
+        self.updater.load(Part(updater, about["updater"]))
+        self.applied, self.lanes, self._states = applied, about["lanes"], states
         self._older = [version.copy() for version in versions[:-1]]
         np.copyto(self.model.parameters, versions[-1])
 
@@ -163,5 +179,12 @@ class TrainingState:
 
 
 def _copy(states: list[list[list[State]]], into: list[list[list[State]]]) -> None:
-    for arrays in zip(TrainingState._named(states).values(), TrainingState._named(into).values(), strict=True):
-        np.copyto(arrays[1], arrays[0])
+    for source, array in zip(_flat(states), _flat(into), strict=True):
+        np.copyto(array, source)
+
+
+def _flat(states: list[list[list[State]]]) -> Iterator[Array]:
+    for ranks in states:
+        for layers in ranks:
+            for parts in layers:
+                yield from parts

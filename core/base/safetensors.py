@@ -84,8 +84,8 @@ def _in_one_piece(state_dict: Mapping[str, Array]) -> dict[str, Array]:
     arrays = {}
     for name, array in state_dict.items():
         masked = isinstance(array, np.ma.MaskedArray)
-        if not isinstance(name, str):
-            raise ArgumentError("state_dict", "names that are strings", repr(name))
+        if not isinstance(name, str) or name == "__metadata__":  # which the format has for its own
+            raise ArgumentError("state_dict", "names that are strings, and not '__metadata__'", repr(name))
         if not isinstance(array, np.ndarray) or masked or array.dtype.name not in DTYPES:
             raise ArgumentError(f"state_dict[{name!r}]", "an array of floats, integers or bool", kind_of(array))
         arrays[name] = np.asarray(array, array.dtype.newbyteorder("="), order="C")  # a copy where it has to be one

@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 
 import numpy as np
 
-from ..base.checks import ArgumentError, check_array, check_number, check_unmasked, kind_of
+from ..base.checks import ArgumentError, check_array, check_count, check_number, check_unmasked, kind_of
 from ..base.parameters import Array
 from ..base.shown import show_call
 from ..base.state import Part
@@ -116,17 +116,22 @@ class Optimizer(ABC):
 
     def load(self, part: Part) -> None:
         """Take up what `dump` gave. Raises ArgumentError, and changes nothing, where it is of another optimizer."""
-        names = set(self.initial()) if part.about["steps"] else set()
+        steps = check_count("steps", part.about.get("steps"), 0)
+        lr = check_number("lr", part.about.get("lr"), 0)
+        names = set(self.initial()) if steps else set()
         if set(part.arrays) != names:
             raise ArgumentError("slots", f"{', '.join(sorted(names)) or 'none'}", ", ".join(part.arrays) or "none")
+        like = self._scratch if self._scratch is not None or not part.arrays else next(iter(part.arrays.values()))
         for name, slot in part.arrays.items():
-            if self._scratch is not None:
-                _check_like(self._scratch, "the parameters", name, slot)
-        lr, steps = part.about["lr"], part.about["steps"]
-        if part.arrays:
-            self._make(next(iter(part.arrays.values())))
-            for name, slot in part.arrays.items():
-                np.copyto(self.slots[name], slot)
+            check_array(name, slot, ("N",))
+            assert like is not None
+            _check_like(like, "the others", name, slot)
+        if like is None or not steps:
+            self.slots, self._spare, self._scratch = {}, None, None
+        else:
+            self._make(like)
+        for name, slot in part.arrays.items():
+            np.copyto(self.slots[name], slot)
         self.lr, self.steps = lr, steps
 
 

@@ -10,7 +10,7 @@ import math
 import sys
 from abc import ABC, abstractmethod
 
-from ..base.checks import check_count, check_number
+from ..base.checks import ArgumentError, check_count, check_number
 from ..base.shown import show_call
 from ..base.state import Part
 
@@ -31,8 +31,12 @@ class Schedule(ABC):
         """What is kept from step to step; most schedules keep nothing."""
         return Part({}, {})
 
-    def load(self, part: Part) -> None:  # noqa: B027 (there is nothing to take up)
-        """Take up what `dump` gave."""
+    def load(self, part: Part) -> None:
+        """Take up what `dump` gave. Raises ArgumentError, and changes nothing, where it is of another schedule."""
+        if part.arrays or part.about:
+            raise ArgumentError(
+                "schedule", "nothing, as this one keeps nothing", ", ".join([*part.arrays, *part.about])
+            )
 
     def reset(self) -> None:  # noqa: B027 (there is nothing to forget)
         """Forget what is kept from step to step."""
@@ -160,6 +164,8 @@ class PlateauLR(Schedule):
 
     def load(self, part: Part) -> None:
         """See `Schedule`."""
+        if part.about.keys() != (own := self.dump().about).keys():
+            raise ArgumentError("schedule", f"the state of one, {', '.join(own)}", ", ".join(part.about))
         for name, value in part.about.items():
             setattr(self, name, value)
 

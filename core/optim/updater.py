@@ -6,8 +6,9 @@ leaves as it was.
 
 from __future__ import annotations
 
+import copy
 import math
-from weakref import WeakKeyDictionary, ref
+from weakref import ref
 
 import numpy as np
 
@@ -20,8 +21,8 @@ from .schedules import Schedule
 
 __all__ = ["NonFiniteError", "Updater", "planned_version"]
 
-# What keeps something from batch to batch, and whose batches they are. A copy belongs to nobody yet.
-_owners: WeakKeyDictionary[Optimizer | Schedule, ref[object]] = WeakKeyDictionary()
+# What keeps something from batch to batch, by its `id`, and whose batches they are. A copy belongs to nobody yet.
+_owners: dict[int, tuple[ref[object], ref[object]]] = {}
 
 
 class NonFiniteError(ArithmeticError):
@@ -60,17 +61,20 @@ class Updater:
         `parts` are of the gradient and are added in their order, `loss` is the mean loss of the batch. The norm is
         that before clipping; a single part is clipped in place.
 
-        Raises NonFiniteError where the norm, the new version or a slot is not finite. Then only `out` has changed.
+        Raises NonFiniteError where the loss, the norm, the new version or a slot is not finite. Only `out` has changed
+        then.
         """
+        if not math.isfinite(loss):
+            raise NonFiniteError(f"the loss is {loss}; a smaller learning rate or clipping may help")
         gradient = self._add_up(parts)
         norm = clip(gradient, self._clip)
         if not math.isfinite(norm):
             raise NonFiniteError(f"the gradient norm is {norm}; a smaller learning rate or clipping may help")
         optimizer, schedule, stepped = self._optimizer, self._schedule, False
-        lr, before = optimizer.lr, None
+        lr, before = 0.0 if schedule is None else optimizer.lr, None
         try:
             if schedule is not None:
-                before = schedule.dump() if isinstance(schedule, Schedule) else None
+                before = _dump(schedule) if isinstance(schedule, Schedule) else None
                 optimizer.lr = schedule.lr(batch_number, self.loss)
             optimizer.step(parameters, gradient, out)
             stepped = True
@@ -99,24 +103,28 @@ class Updater:
 
     def claim(self, owner: object) -> None:
         """Say that the batches are for `owner`, a model. Raises ArgumentError where they were for another before."""
-        for name, keeper in self._keepers().items():
-            if isinstance(keeper, Schedule) and type(keeper).dump is Schedule.dump:
-                continue  # it keeps nothing
-            if _owners.setdefault(keeper, ref(owner))() is not owner:
+        keepers = {name: keeper for name, keeper in self._keepers().items() if _keeps_something(keeper)}
+        for name, keeper in keepers.items():
+            mine, of = _owners.get(id(keeper), (None, None))
+            if mine is not None and of is not None and mine() is keeper and of() is not owner:
                 kind = type(keeper).__name__
                 raise ArgumentError(name, f"a new {kind} for each model", f"the {kind} that another was trained with")
+        for keeper in keepers.values():
+            key = id(keeper)
+            _owners[key] = ref(keeper, lambda _, key=key: _owners.pop(key, None)), ref(owner)  # type: ignore[misc]
 
     def reset(self) -> None:
         """Begin anew, as with an optimizer and a schedule that were just made."""
         self.loss = None
-        for part in self._keepers().values():
-            part.reset()
+        for keeper in self._keepers().values():
+            keeper.reset()
+            _owners.pop(id(keeper), None)
 
     def dump(self) -> Part:
         """The state of the optimizer and of the schedule, and the loss."""
         arrays, about = dict[str, Array](), dict[str, object]({"loss": self.loss})
         for name, keeper in self._keepers().items():
-            part = keeper.dump()
+            part = _dump(keeper)
             arrays |= {f"{name}.{key}": array for key, array in part.arrays.items()}
             about[name] = part.about
         return Part(arrays, about)
@@ -124,14 +132,33 @@ class Updater:
     def load(self, part: Part) -> None:
         """Take up what `dump` gave. Raises ArgumentError, and changes nothing, where it is of other parts."""
         keepers = self._keepers()
-        if keepers.keys() != part.about.keys() - {"loss"}:
+        if {*keepers, "loss"} != set(part.about):
             raise ArgumentError("state", f"one of {', '.join(keepers) or 'nothing'}", ", ".join(part.about))
-        for name, keeper in keepers.items():  # the optimizer is first, and the only one that can refuse
-            own = {key.removeprefix(f"{name}."): a for key, a in part.arrays.items() if key.startswith(f"{name}.")}
-            keeper.load(Part(own, part.about[name]))
-        self.loss = part.about["loss"]
+        loss = part.about["loss"]
+        if loss is not None:
+            loss = check_number("loss", loss, -math.inf)
+        before = {name: _dump(keeper) for name, keeper in keepers.items()}
+        try:
+            for name, keeper in keepers.items():
+                own = {key.removeprefix(f"{name}."): a for key, a in part.arrays.items() if key.startswith(f"{name}.")}
+                keeper.load(Part(own, part.about[name]))
+        except BaseException:
+            for name, keeper in keepers.items():
+                keeper.load(before[name])
+            raise
+        self.loss = loss
 
     def _keepers(self) -> dict[str, Optimizer | Schedule]:
         """What keeps something from batch to batch."""
         both = {"optimizer": self._optimizer, "schedule": self._schedule}
         return {name: part for name, part in both.items() if isinstance(part, Optimizer | Schedule)}
+
+
+def _dump(keeper: Optimizer | Schedule) -> Part:
+    """A copy of its state, whatever it makes of `dump`."""
+    arrays, about = keeper.dump()
+    return Part({name: np.array(array) for name, array in arrays.items()}, copy.deepcopy(about))
+
+
+def _keeps_something(keeper: Optimizer | Schedule) -> bool:
+    return not isinstance(keeper, Schedule) or type(keeper).dump is not Schedule.dump

@@ -96,8 +96,8 @@ class Chooser:
         self._left = [name for name in self._left if name != executor]
         if not self._left and not self._seconds:  # it was the only one that was to be tried
             rest = (name for name in reversed(EXECUTORS) if name not in self._failures)
-            self._left = [next(name for name in rest if not EXECUTORS[name].refuses(self._plan))]
-        return True
+            self._left = [name for name in rest if not EXECUTORS[name].refuses(self._plan)][:1]
+        return bool(self._left or self._seconds)
 
     def measured(self, executor: str, finished: list[float]) -> None:
         """Note when the batches of a trial of `executor` were `finished`, in seconds."""

@@ -20,8 +20,8 @@ class Group:
     and a nursery's group of all of them says nothing of the order.
     """
 
-    def __init__(self, nursery: trio.Nursery) -> None:
-        self._nursery = nursery
+    def __init__(self) -> None:
+        self._nursery: trio.Nursery
         self._left = 1  # tasks that are not in the background, and the block itself
         self._background: list[trio.CancelScope] = []
         self.error: BaseException | None = None
@@ -74,9 +74,9 @@ async def open_group() -> AsyncIterator[Group]:
     It raises the error of the task that failed first, as it is. The errors of others are among its notes.
     """
     error: BaseException | None = None
+    group = Group()
     try:
-        async with trio.open_nursery() as nursery:
-            group = Group(nursery)
+        async with trio.open_nursery() as group._nursery:
             try:
                 yield group
             except BaseException as raised:
@@ -89,10 +89,11 @@ async def open_group() -> AsyncIterator[Group]:
         failed, group.error = group.error, None
         # Where no task has failed it is the one in the nursery itself, such as KeyboardInterrupt, or a cancellation.
         error = failed or next((leaf for leaf in leaves if not _is_cancellation(leaf)), leaves[0])
-        others = [leaf for leaf in leaves if leaf is not error and not _is_cancellation(leaf)]
+        own = _leaves(error) if isinstance(error, BaseExceptionGroup) else [error]
+        others = [leaf for leaf in leaves if not _is_cancellation(leaf) and not any(leaf is part for part in own)]
         for note in [f"another task then raised {type(other).__name__}: {other}" for other in others]:
             error.add_note(note)
-        del several, leaves, failed, others  # whose frames would hold them in a cycle
+        del several, leaves, failed, own, others  # whose frames would hold them in a cycle
     if error is not None:
         try:
             raise error  # not in the except block, which would make the group its context, and a cycle

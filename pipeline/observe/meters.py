@@ -26,6 +26,15 @@ class _ForInput:
         self._waiting.input += self._waiting.end(self._start)
 
 
+class _ForRoom(_ForInput):
+    """The same, where somebody else does not take what there is."""
+
+    __slots__ = ()
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
+        self._waiting.room += self._waiting.end(self._start)
+
+
 class StageMeter:
     """Measures one stage: the stage says when it computes, and its channel ends say when it waits.
 
@@ -45,7 +54,7 @@ class StageMeter:
             end.waiting = self.waiting
         self._timeline, self._busy = timeline, 0.0
         self._start = self._began = self.waiting.resumed = self.waiting.now()
-        self._for_input = _ForInput(self.waiting)
+        self._for_input, self._for_room = _ForInput(self.waiting), _ForRoom(self.waiting)
         self._batch = 0
         self._version: int | None = None
 
@@ -68,6 +77,10 @@ class StageMeter:
     def waiting_for_input(self) -> _ForInput:
         """For ``with``: count the time of the block as waiting for what no channel brings: the source, a version."""
         return self._for_input
+
+    def waiting_for_room(self) -> _ForRoom:
+        """The same for whoever is told of what was done, and takes its time."""
+        return self._for_room
 
     def busy_since(self) -> float | None:
         """Since when, by trio's clock, the stage has been at one item; None while it waits."""

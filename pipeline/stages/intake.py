@@ -15,13 +15,17 @@ Batches = AsyncIterable[SequenceBatch] | Iterable[SequenceBatch]
 
 
 class Intake:
-    """The batches of `batches`, async or not, until they end, until `close`, or `limit` in all."""
+    """The batches of `batches`, async or not, until they end, until `close`, or `limit` in all.
+
+    ``left`` is how many more may come, None where nobody knows.
+    """
 
     def __init__(self, batches: Batches, limit: int | None) -> None:
         self._source: AsyncIterator[SequenceBatch] | Iterator[SequenceBatch]
         self._source = aiter(batches) if isinstance(batches, AsyncIterable) else iter(batches)
+        self._given = batches
         self._first: SequenceBatch | None = None  # that `peek` has taken
-        self._left, self._closed = limit, False
+        self.left, self._closed = limit, False
         self._waiting: trio.CancelScope | None = None
 
     async def peek(self) -> SequenceBatch | None:
@@ -37,8 +41,8 @@ class Intake:
         batch, self._first = self._first, None
         if batch is None:
             batch = await self._take()
-        if self._left is not None:
-            self._left -= 1
+        if self.left is not None:
+            self.left -= 1
         return batch
 
     async def _take(self) -> SequenceBatch | None:
@@ -56,7 +60,7 @@ class Intake:
     @property
     def closed(self) -> bool:
         """Whether no more batches will come."""
-        return self._left == 0 or (self._closed and self._first is None)
+        return self.left == 0 or (self._closed and self._first is None)
 
     def close(self) -> None:
         """Take nothing more from the source; a wait for it ends."""
@@ -65,8 +69,8 @@ class Intake:
             self._waiting.cancel()
 
     async def aclose(self) -> None:
-        """Close an async generator underneath."""
-        if isinstance(self._source, AsyncGenerator):
+        """Close an async generator underneath; but not one of the caller's own that has more than was to be taken."""
+        if isinstance(self._source, AsyncGenerator) and not (self.left == 0 and self._source is self._given):
             await self._source.aclose()
 
 

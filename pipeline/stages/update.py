@@ -63,7 +63,8 @@ async def update(
                 norm = _apply(updater, versions, parts, loss)
             for sender, message in zip(send_free, messages, strict=True):
                 sender.send_nowait(message.ticket.workspace)  # there is room for all
-            await applied(Applied(ticket.batch_number, ticket.version, loss, norm, ticket.size))
+            with meter.waiting_for_room():  # whoever is told may take its time
+                await applied(Applied(ticket.batch_number, ticket.version, loss, norm, ticket.size))
 
 
 @trio.lowlevel.enable_ki_protection  # a batch is applied, with all that belongs to it, or it is not

@@ -31,7 +31,7 @@ Listener = Callable[[Report], Awaitable[None]]
 class Run:
     """A run of `plan` from `state` on, with the batches of `intake`, none longer than `first`.
 
-    `steps` is how many there will be, if that is known. A `listener` is told of each batch that was applied; the state
+    A `listener` is told of each batch that was applied; the state
     and the model are then those after it.
     """
 
@@ -41,7 +41,6 @@ class Run:
         state: TrainingState,
         intake: Intake,
         first: SequenceBatch,
-        steps: int | None,
         listener: Listener | None,
         between: Mapping[str, Stage],
         timeline: Timeline | None,
@@ -51,7 +50,7 @@ class Run:
         self._plan, self._state, self._intake, self._listener = plan, state, intake, listener
         self._between, self._timeline, self._steps = between, timeline, first.inputs.shape[0]
         # A stage of the user's may remember what has passed, and would begin anew with every executor.
-        long, end = plan.long(first), None if steps is None else state.applied + steps
+        long, end = plan.long(first), None if intake.left is None else state.applied + intake.left
         names = candidates(plan, long=long, several=not between)
         self.chooser = Chooser(names, plan, end, trial_steps(long=long))
         self._split = plan.split(first)
@@ -67,7 +66,8 @@ class Run:
             try:
                 executor.close()
             finally:
-                self._state.leave(executor.memory, self._state.applied)
+                if self._state.entered:
+                    self._state.leave(executor.memory, self._state.applied)
                 executor.release()
 
     def stop(self, grace: float) -> None:
@@ -91,19 +91,22 @@ class Run:
                 await self._segment(limit)
 
     async def _open(self, name: str) -> None:
-        executor = EXECUTORS[name](Work(self._plan, self._state, self._steps))
+        self._make(name)
+        assert self._executor is not None
         try:
             patience = math.inf if self._plan.watchdog is None else self._plan.watchdog
             with trio.move_on_after(patience) as waiting:
-                await executor.ready()
+                await self._executor.ready()
             if waiting.cancelled_caught:
                 raise StageHungError(f"the workers have not started within {patience} s")
         except BaseException:
-            executor.close()
-            executor.release()
+            self.close()
             raise
-        self._state.enter(executor.memory)
-        self._executor = executor
+        self._state.enter(self._executor.memory)
+
+    @trio.lowlevel.enable_ki_protection
+    def _make(self, name: str) -> None:
+        self._executor = EXECUTORS[name](Work(self._plan, self._state, self._steps))
 
     async def _segment(self, limit: int | None) -> None:
         """Run the stages, for at most `limit` batches, and then tell the chooser how fast they were."""

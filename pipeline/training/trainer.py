@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
+from weakref import WeakSet
 
 import trio
 
@@ -24,6 +25,8 @@ from .run import Listener, Run
 from .wiring import LINKS, Stage
 
 __all__ = ["Trainer"]
+
+_in_training: WeakSet[SequenceModel] = WeakSet()  # the models of the runs that are going on
 
 
 class Trainer:
@@ -105,10 +108,11 @@ class Trainer:
         """Train on `batches`, at most `steps` of them, and return how many were applied.
 
         No batch is larger than the first, which has the most steps T; one with fewer lanes leaves the hidden states of
-        the last lanes as they are. `on_report` is called after each, when ``step`` and
-        ``model.parameters`` are those after it. A stage that fails ends all of them, and its error is what is raised
+        the last lanes as they are. `on_report` is called after each, when ``step`` and ``model.parameters`` are those
+        after it; what it writes into them is lost. A stage that fails ends all of them, and its error is what is raised
         here. As in any trio program, an async generator among `batches` must not hold a nursery or a cancel scope open
-        where it yields. With ``nursery.start`` it has started when `stop` can end it.
+        where it yields; it is closed in the end, unless it has more than `steps`, for the next run. With
+        ``nursery.start`` it has started when `stop` can end it.
 
         `between` puts stages of the caller's between those of the pipeline, one task for each shard: it says for
         ``"loaded"``, ``"forwarded"`` or ``"backwarded"``, the messages in `recurrio.pipeline.plan.messages`, an
@@ -121,8 +125,9 @@ class Trainer:
             assert on_report is not None
             on_report(report)
 
-        listens = None if on_report is None else listener
-        return await self._train(batches, steps, listens, between or {}, timeline, task_status)
+        intake = self._begin(batches, steps, between)
+        task_status.started(self)
+        return await self._train(intake, None if on_report is None else listener, between, timeline)
 
     @asynccontextmanager
     async def reports(
@@ -148,46 +153,56 @@ class Trainer:
                 await send.send(report)
 
         async def train() -> None:
-            with send:
-                await self._train(batches, steps, listener, between or {}, timeline, trio.TASK_STATUS_IGNORED)
+            await self._train(intake, listener, between, timeline)
+            send.close()  # only now: where it fails, whoever iterates is cancelled, and does not go on as at an end
 
+        intake = self._begin(batches, steps, between)
         async with open_group() as group:
             group.start_soon(train)
             with receive:
                 yield receive
-            self.stop()
+            if self._intake is intake:  # and not the one of another run
+                self.stop()
 
-    async def _train(
-        self,
-        batches: Batches,
-        steps: int | None,
-        listener: Listener | None,
-        between: Mapping[str, Stage],
-        timeline: Timeline | None,
-        task_status: trio.TaskStatus[Trainer],
-    ) -> int:
-        if steps is not None:
-            steps = check_count("steps", steps, 0)
-        for link in between:
+    def _begin(self, batches: Batches, steps: int | None, between: Mapping[str, Stage] | None) -> Intake:
+        """Check the arguments of a run, and make its intake; from here on the trainer is running."""
+        steps = None if steps is None else check_count("steps", steps, 0)
+        for link in between or {}:
             if link not in LINKS:
                 raise ArgumentError("between", f"stages for {', '.join(LINKS)}", repr(link))
         if self._intake is not None:
             raise RuntimeError("this trainer is running already; its model belongs to that run")
-        before, self._intake = self.step, (intake := Intake(batches, steps))
+        if self.model in _in_training:
+            raise RuntimeError("another trainer is running with this model")
+        self._intake = Intake(batches, steps)
+        _in_training.add(self.model)
+        return self._intake
+
+    async def _train(
+        self,
+        intake: Intake,
+        listener: Listener | None,
+        between: Mapping[str, Stage] | None,
+        timeline: Timeline | None,
+    ) -> int:
+        before = self.step
         try:
-            task_status.started(self)
             if (first := await intake.peek()) is not None:
                 with blas_limit(self.blas_threads):  # before the run, which may start processes
-                    self._run = Run(self._plan, self.state, intake, first, steps, listener, between, timeline)
+                    self._run = Run(self._plan, self.state, intake, first, listener, between or {}, timeline)
                     del first
                     try:
                         await self._run.train()
                     finally:
                         self._run.close()
+            return self.step - before
         finally:
-            self._intake = self._run = None
-            await intake.aclose()
-        return self.step - before
+            self._run = None
+            try:
+                await intake.aclose()
+            finally:
+                self._intake = None
+                _in_training.discard(self.model)
 
     def stop(self, grace: float = 5.0) -> bool:
         """End the run that is going on: it takes no more batches in, and applies those it has.

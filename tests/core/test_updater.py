@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -187,3 +188,42 @@ def test_what_keeps_something_is_for_one_model(kind: str, make_batches: Callable
     constant = ConstantLR(0.01)  # it keeps nothing
     for model in models:
         run(model, schedule=constant)
+
+
+def test_a_loss_that_is_not_finite_is_refused() -> None:
+    updater, out = Updater(Adam(0.01)), np.empty(3)
+    with pytest.raises(NonFiniteError, match="the loss is inf"):
+        updater.apply(0, np.zeros(3), [np.ones(3)], float("inf"), out)
+    assert updater.dump().about["loss"] is None
+
+
+def test_an_optimizer_may_have_a_step_alone(make_batches: Callable[..., list[SequenceBatch]]) -> None:
+    class Own:
+        def step(self, parameters: np.ndarray, gradient: np.ndarray, out: np.ndarray) -> None:
+            np.subtract(parameters, 0.1 * gradient, out)
+
+    model = SequenceModel(6, hidden_size=4, seed=0)
+    before = model.parameters.copy()
+    list(train(model, Own(), make_batches(2, 5, 2, 6)))
+    assert not np.array_equal(model.parameters, before)
+
+
+def test_whose_a_schedule_is_goes_by_the_object(make_batches: Callable[..., list[SequenceBatch]]) -> None:
+    @dataclass
+    class Equal(Jump):
+        at: int = 99
+        count: int = 0
+
+    for _ in range(2):  # two that are equal, and cannot be hashed, for two models
+        list(train(SequenceModel(6, hidden_size=4), Adam(0.01), make_batches(2, 5, 2, 6), schedule=Equal()))
+
+
+def test_who_was_refused_has_claimed_nothing() -> None:
+    models, schedule, optimizer = [SequenceModel(6, hidden_size=4) for _ in range(2)], PlateauLR(0.1), Adam(0.01)
+    Updater(Adam(0.01), None, schedule).claim(models[0])
+    with pytest.raises(ArgumentError, match="schedule"):
+        Updater(optimizer, None, schedule).claim(models[1])
+    Updater(optimizer).claim(models[0])
+    updater = Updater(optimizer)
+    updater.reset()
+    updater.claim(models[1])

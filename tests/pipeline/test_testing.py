@@ -140,7 +140,7 @@ def test_a_schedule_that_is_wrong_is_found() -> None:
 
     class Ends(Schedule):
         def lr(self, step: int, loss: float | None) -> float:
-            return max(0.0, 0.1 - 0.05 * step)
+            return 0.1 - 0.05 * step
 
     with pytest.raises(AssertionError, match="after a reset"):
         check_schedule(Forgetful)

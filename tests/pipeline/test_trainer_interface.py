@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
@@ -201,3 +202,95 @@ async def test_a_group_is_cancelled_from_outside() -> None:
             group.start_soon(trio.sleep_forever)
             await trio.sleep_forever()
     assert scope.cancelled_caught
+
+
+async def test_reports_that_are_left_at_once_train_nothing(make_batches: Batches) -> None:
+    trainer = make_trainer()
+    async with trainer.reports(itertools.cycle(make_batches(3, 5, 4, 6))):
+        pass
+    assert trainer.step == 0
+
+
+async def test_leaving_the_reports_stops_no_other_run(make_batches: Batches) -> None:
+    trainer, batches = make_trainer(executor="inline"), make_batches(30, 5, 4, 6)
+    async with trio.open_nursery() as nursery, trainer.reports(batches[:2]) as reports:
+        async for _ in reports:
+            pass
+        await wait_all_tasks_blocked()
+        await nursery.start(trainer.run, batches)
+    assert trainer.step == 32
+
+
+async def test_where_the_run_fails_nothing_goes_on_as_at_its_end() -> None:
+    trainer, went_on = make_trainer(), False
+
+    async def source() -> AsyncIterator[SequenceBatch]:
+        yield SequenceBatch(np.zeros((5, 4), int), np.zeros((5, 4), int))
+        raise OSError("the line is dead")
+
+    async def iterate() -> None:
+        nonlocal went_on
+        async with trainer.reports(source()) as reports:
+            async for _ in reports:
+                pass
+            went_on = True
+
+    with pytest.raises(OSError, match="the line is dead"):
+        await iterate()
+    assert not went_on
+
+
+async def test_a_reader_that_is_slow_is_not_a_stage_that_hangs(
+    make_batches: Batches, autojump_clock: trio.testing.MockClock
+) -> None:
+    trainer = make_trainer(executor="inline", watchdog=3.0)
+    async with trainer.reports(make_batches(4, 5, 4, 6)) as reports:
+        async for _ in reports:
+            await trio.sleep(10)
+    assert trainer.step == 4
+
+
+async def test_two_trainers_do_not_train_one_model_at_once(make_batches: Batches) -> None:
+    first = make_trainer()
+    second = Trainer(first.model, Adam(0.01))
+
+    async def source() -> AsyncIterator[SequenceBatch]:
+        yield make_batches(1, 5, 4, 6)[0]
+        await trio.sleep_forever()
+
+    async with trio.open_nursery() as nursery:
+        await nursery.start(first.run, source())
+        with pytest.raises(RuntimeError, match="another trainer is running with this model"):
+            await second.run(make_batches(2, 5, 4, 6))
+        first.stop()
+    assert await second.run(make_batches(2, 5, 4, 6)) == 2
+
+
+async def test_an_async_generator_is_gone_on_with_in_the_next_run(make_batches: Batches) -> None:
+    batches, closed = make_batches(7, 5, 4, 6), False
+
+    async def source() -> AsyncIterator[SequenceBatch]:
+        nonlocal closed
+        try:
+            for batch in batches:
+                yield batch
+        finally:
+            closed = True
+
+    trainer, given = make_trainer(), source()
+    assert await trainer.run(given, steps=3) == 3
+    assert not closed
+    assert await trainer.run(given) == 4
+    assert closed
+    expected = SequenceModel(6, embedding_size=3, hidden_size=4, seed=1)
+    list(train(expected, Adam(0.01), batches))
+    assert trainer.model.parameters.tobytes() == expected.parameters.tobytes()
+
+
+async def test_a_group_of_errors_of_the_block_is_not_noted_against_itself() -> None:
+    group = ExceptionGroup("of the block", [ValueError("x")])
+    with pytest.raises(ExceptionGroup) as caught:
+        async with open_group():
+            raise group
+    assert caught.value is group
+    assert not hasattr(group, "__notes__")

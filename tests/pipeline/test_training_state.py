@@ -7,20 +7,26 @@ from collections.abc import Callable
 from itertools import pairwise
 from typing import Any
 
+import numpy as np
 import pytest
 
 from recurrio.core import (
+    SGD,
+    Adagrad,
     Adam,
+    AdamW,
     ArgumentError,
     ConstantLR,
     CosineLR,
     NonFiniteError,
     PlateauLR,
+    RMSprop,
     SequenceBatch,
     SequenceModel,
     StepLR,
 )
 from recurrio.core.base.state import Part
+from recurrio.core.optim.schedules import Schedule
 from recurrio.core.optim.updater import Updater
 from recurrio.core.serial import run, train
 from recurrio.core.training_state import TrainingState
@@ -202,3 +208,125 @@ async def test_a_refused_update_leaves_the_state_of_the_batch_before(make_batche
     state = TrainingState(make_model(), Updater(Adam(0.01), None, Jump(0.01, 2, 0.1)), delay=1, seed=3)
     list(run(state, batches))
     assert bits(trainer.state.dump()) == bits(state.dump())
+
+
+@pytest.mark.parametrize("optimizer", [Adam, AdamW, RMSprop, Adagrad, SGD])
+def test_a_state_from_before_the_first_batch_is_taken_up_by_one_that_was_used(
+    optimizer: type[Adam], make_batches: Batches
+) -> None:
+    state = TrainingState(make_model(), Updater(optimizer(0.01)))
+    start, batches = state.dump(), make_batches(3, 5, 4, V)
+    list(run(state, batches))
+    once = bits(state.dump())
+    state.load(start)
+    list(run(state, batches))
+    assert bits(state.dump()) == once
+
+
+@pytest.mark.parametrize("delay", [0, 1])
+async def test_a_state_in_a_run_is_neither_dumped_nor_changed(delay: int, make_batches: Batches) -> None:
+    trainer, refused = Trainer(make_model(), Adam(0.01), executor="inline", delay=delay), list[str]()
+    start = trainer.state.dump()
+
+    def on_report(report: Report) -> None:
+        state = trainer.state
+        for act in (state.dump, lambda: state.load(start), state.reset, state.reset_lanes):
+            with pytest.raises(RuntimeError, match="this state is in a run") as caught:
+                act()
+            refused.append(str(caught.value))
+
+    batches = make_batches(4, 5, 4, V)
+    await trainer.run(batches, on_report=on_report)
+    assert len(refused) == 16
+    expected = TrainingState(make_model(), Updater(Adam(0.01)), delay=delay)
+    list(run(expected, batches))
+    assert bits(trainer.state.dump()) == bits(expected.dump())
+
+
+class Remembers(Schedule):
+    """It keeps an array, and a list that grows."""
+
+    def __init__(self) -> None:
+        self.losses, self.sums, self.refuses = list[float](), np.zeros(3), False
+
+    def lr(self, step: int, loss: float | None) -> float:
+        self.losses.append(loss or 0.0)
+        self.sums += step
+        return 0.01 / (1 + len(self.losses) + float(self.sums[0]))
+
+    def dump(self) -> Part:
+        return Part({"sums": self.sums}, {"losses": self.losses})
+
+    def load(self, part: Part) -> None:
+        if self.refuses and not part.about["losses"]:
+            raise ArgumentError("schedule", "nothing", "something")
+        self.losses, self.sums = list(part.about["losses"]), part.arrays["sums"].copy()
+
+
+def test_a_schedule_may_keep_what_it_likes(make_batches: Batches) -> None:
+    batches, states = (
+        make_batches(7, 5, 4, V),
+        [TrainingState(make_model(), Updater(Adam(0.01), None, Remembers())) for _ in range(2)],
+    )
+    list(run(states[0], batches[:3]))
+    part = states[0].dump()
+    kept = bits(part)
+    list(run(states[0], batches[3:]))
+    assert bits(part) == kept  # a copy, though the schedule's own lists went on
+    states[1].load(part)
+    list(run(states[1], batches[3:]))
+    assert bits(states[1].dump()) == bits(states[0].dump())
+
+
+def test_where_the_schedule_refuses_a_state_the_optimizer_stays(make_batches: Batches) -> None:
+    schedule = Remembers()
+    state = TrainingState(make_model(), Updater(Adam(0.01), None, schedule))
+    start = state.dump()
+    list(run(state, make_batches(3, 5, 4, V)))
+    now = bits(state.dump())
+    schedule.refuses = True
+    with pytest.raises(ArgumentError, match="schedule: expected nothing"):
+        state.load(start)
+    schedule.refuses = False
+    assert bits(state.dump()) == now
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        (("applied",), "12"),
+        (("applied",), -1),
+        (("lanes",), 0),
+        (("updater", "loss"), "x"),
+        (("updater", "optimizer", "lr"), float("nan")),
+        (("updater", "optimizer", "steps"), 1.5),
+        (("updater", "schedule", "nonsense"), 3),
+    ],
+)
+def test_a_state_with_nonsense_in_it_is_refused_and_changes_nothing(
+    path: tuple[str, ...], value: object, make_batches: Batches
+) -> None:
+    state = TrainingState(make_model(), Updater(Adam(0.01), None, PlateauLR(0.1)))
+    list(run(state, make_batches(3, 5, 4, V)))
+    part, now = state.dump(), bits(state.dump())
+    about = json.loads(json.dumps(part.about))
+    *parents, name = path
+    inner = about
+    for parent in parents:
+        inner = inner[parent]
+    inner[name] = value
+    with pytest.raises(ArgumentError):
+        state.load(Part(part.arrays, about))
+    assert bits(state.dump()) == now
+
+
+async def test_a_run_that_applied_nothing_does_not_fix_the_lanes(make_batches: Batches) -> None:
+    trainer = Trainer(make_model(), Adam(0.01), executor="inline")
+
+    async def stop(receive: Any, send: Any) -> None:  # noqa: ANN401 (the ends of a channel)
+        raise OSError("before the first update")
+
+    with pytest.raises(OSError, match="before the first update"):
+        await trainer.run(make_batches(2, 5, 4, V), between={"loaded": stop})
+    assert trainer.step == 0
+    assert await trainer.run(make_batches(2, 5, 6, V)) == 2
