@@ -18,7 +18,7 @@ import numpy as np
 import threadpoolctl
 import torch
 import trio
-from layer_team import LayerArrays, LayerMember
+from layer_group import LayerArrays, LayerMember
 
 from recurrio.core import GRU, LSTM, RNN
 from recurrio.pipeline.executors.rank_group import RankGroup
@@ -61,20 +61,20 @@ def recurrio_pass(cell: str, size: tuple[int, int, int, int]) -> Callable[[], No
     return run
 
 
-def team_pass(cell: str, size: tuple[int, int, int, int], stack: ExitStack) -> Callable[[], None]:
+def group_pass(cell: str, size: tuple[int, int, int, int], stack: ExitStack) -> Callable[[], None]:
     """The same with two ranks, in processes; checked against the layer."""
     T, B, I, H = size
     memory = SharedMemory(1 << 30)  # untouched pages cost nothing
     stack.callback(memory.close)
     arguments = {"cell": cell.lower(), "size": size}
-    team = stack.enter_context(RankGroup(LayerMember, arguments, memory, ranks=2))
-    trio.run(team.ready)
-    arrays, layer = LayerArrays(cell.lower(), size, 2, team.arena), CELLS[cell][0](I, H)
+    group = stack.enter_context(RankGroup(LayerMember, arguments, memory, ranks=2))
+    trio.run(group.ready)
+    arrays, layer = LayerArrays(cell.lower(), size, 2, group.arena), CELLS[cell][0](I, H)
     rng = np.random.default_rng(0)
 
     def run() -> None:
-        team.submit("run")
-        team.result()
+        group.submit("run")
+        group.result()
 
     arrays.parameters[...] = layer.parameters
     arrays.x[...], arrays.d_output[...] = (rng.standard_normal((T, B, units)) for units in (I, H))
@@ -117,7 +117,7 @@ def main() -> None:
             size = SIZES[index]
             with ExitStack() as stack:
                 runs = [torch_pass(cell, size, 1), torch_pass(cell, size, 2)]
-                runs += [recurrio_pass(cell, size), team_pass(cell, size, stack)]
+                runs += [recurrio_pass(cell, size), group_pass(cell, size, stack)]
                 rounds = np.array([[1e3 * seconds(run, 0.1) for run in runs] for _ in range(options.rounds)])
             ratios = rounds[:, 2:].min(axis=1) / rounds[:, :2].min(axis=1)
             low, middle, high = np.percentile(ratios, (25, 50, 75))

@@ -1,12 +1,12 @@
-"""A team: worker processes that run the same passes together, each as one rank.
+"""A group of ranks: worker processes that run the same passes together, each as one rank.
 
 The processes share one block of memory. Ranks meet twice a time step or so, which no operating system's wake-up is
 fast enough for: a rank that waits looks at the counters of the others again and again. Between jobs a worker looks
-for `PATIENCE` seconds, then sleeps until its pipe wakes it; an idle team costs nothing. Rank 0 writes its result to a
-pipe, so whoever waits for a team can wait for much else as well. A worker ends when its pipe does, and the kernel ends
+for `PATIENCE` seconds, then sleeps until its pipe wakes it; an idle group costs nothing. Rank 0 writes its result to a
+pipe, so whoever waits for a group can wait for much else as well. A worker ends when its pipe does, and the kernel ends
 it with the trainer, so none outlives that.
 
-What a team computes is up to a *member*: an object that every rank makes from the same arguments, by the same
+What a group computes is up to a *member*: an object that every rank makes from the same arguments, by the same
 class, in the same memory, and whose methods are passes (see `recurrio.core.base.ranks`).
 """
 
@@ -52,7 +52,7 @@ RESULT = struct.Struct("d")
 class GroupMember(Protocol):
     """What a rank does. `passes` are the names of its passes, which take numbers and return one, or None.
 
-    The `arena` that a member is made with begins in the whole `memory` after what the team itself needs.
+    The `arena` that a member is made with begins in the whole `memory` after what the group itself needs.
     """
 
     passes: ClassVar[tuple[str, ...]]
@@ -126,10 +126,10 @@ class _Meeting:
 class RankGroup:
     """`ranks` worker processes, with members of the class `make` made from `arguments`, which go through JSON.
 
-    What they share begins at `start` in `memory`, and ``arena`` is where that of the members begins. A team does one
+    What they share begins at `start` in `memory`, and ``arena`` is where that of the members begins. A group does one
     job at a time: `submit` it, and take its `result` when ``fd`` is readable; or `run` it.
 
-    The thread that makes a team has to outlive it: the kernel ends the workers when that thread ends.
+    The thread that makes a group has to outlive it: the kernel ends the workers when that thread ends.
     """
 
     @trio.lowlevel.enable_ki_protection
@@ -145,7 +145,7 @@ class RankGroup:
     ) -> None:
         self.arena = Arena(memory.array, start)
         self._jobs = _Meeting(self.arena, Rank(0, ranks)).jobs
-        memory.array[start : self.arena.size] = 0  # the memory may have been another team's
+        memory.array[start : self.arena.size] = 0  # the memory may have been another group's
         self._passes, self._failed = make.passes, False
         self._workers: list[subprocess.Popen[bytes]] = []
         self._replies: list[int] = []
@@ -230,7 +230,7 @@ class RankGroup:
         return float(RESULT.unpack(message)[0])
 
     async def run(self, name: str, *arguments: float) -> float:
-        """`submit`, and `result` without holding up the event loop. A team whose run was cancelled is no more use."""
+        """`submit`, and `result` without holding up the event loop. A group whose run was cancelled is no more use."""
         self.submit(name, *arguments)
         await trio.lowlevel.wait_readable(self.fd)
         return self.result()
@@ -272,7 +272,7 @@ def worker() -> None:
     arena = Arena(memory, start)
     meeting = _Meeting(arena, rank)
     member = getattr(importlib.import_module(module), name)(arguments, rank, arena, memory)
-    with suppress(BrokenPipeError):  # the trainer closes the team; the pipe of the jobs will tell
+    with suppress(BrokenPipeError):  # the trainer closes the group; the pipe of the jobs will tell
         os.write(replies, b"r")
     number = 0
     while True:

@@ -11,7 +11,7 @@ from recurrio.core import Adam, SequenceBatch, SequenceModel
 from recurrio.core.serial import train
 from recurrio.pipeline import Report, Trainer
 from recurrio.pipeline.executors import chooser as executors
-from recurrio.pipeline.executors import rank_group as team
+from recurrio.pipeline.executors import rank_group
 from recurrio.pipeline.executors.chooser import TRIAL, Chooser, candidates
 from recurrio.pipeline.executors.process import ProcessExecutor
 from recurrio.pipeline.executors.rank_group import obstacle
@@ -124,7 +124,7 @@ async def test_auto_goes_on_without_processes_that_cannot_start(
     start: str, make_batches: Callable[..., list[SequenceBatch]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(executors, "processors", lambda: 2)
-    monkeypatch.setattr(team, "START", start)
+    monkeypatch.setattr(rank_group, "START", start)
     monkeypatch.setattr(run, "trial_steps", lambda *, long: TRIAL)
     model, choices = SequenceModel(9, hidden_size=8, seed=1), set[str]()
     trainer = Trainer(model, Adam(0.01), ranks=2, watchdog=1.0)
@@ -166,7 +166,7 @@ async def test_auto_goes_on_where_memory_cannot_be_shared(
         raise PermissionError(1, "Operation not permitted")
 
     monkeypatch.setattr(executors, "processors", lambda: 2)
-    monkeypatch.setattr(team.os, "memfd_create", refused)
+    monkeypatch.setattr(rank_group.os, "memfd_create", refused)
     monkeypatch.setattr(run, "trial_steps", lambda *, long: TRIAL)
     trainer = Trainer(SequenceModel(9, hidden_size=8), Adam(0.01), ranks=2, executor=executor)
     batches = make_batches(20, 6, 4, 9)
@@ -181,6 +181,6 @@ async def test_auto_goes_on_where_memory_cannot_be_shared(
 async def test_a_worker_may_print_when_it_starts(
     make_batches: Callable[..., list[SequenceBatch]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(team, "START", f"print('hello', flush=True); {team.START}")
+    monkeypatch.setattr(rank_group, "START", f"print('hello', flush=True); {rank_group.START}")
     trainer = Trainer(SequenceModel(9, hidden_size=8), Adam(0.01), ranks=2, executor="process")
     assert await trainer.run(make_batches(3, 6, 4, 9)) == 3

@@ -20,13 +20,13 @@ from recurrio.core.base.blas import blas_threads
 from recurrio.core.optim.updater import Updater
 from recurrio.core.training_state import TrainingState
 from recurrio.pipeline import Report, Trainer
-from recurrio.pipeline.executors import rank_group as team
+from recurrio.pipeline.executors import rank_group
 from recurrio.pipeline.executors.executor import Work
 from recurrio.pipeline.executors.process import ProcessExecutor
 from recurrio.pipeline.executors.rank_group import WorkerError
 from recurrio.pipeline.plan.plan import Plan
 
-pytestmark = pytest.mark.skipif(team.obstacle() is not None, reason=str(team.obstacle()))
+pytestmark = pytest.mark.skipif(rank_group.obstacle() is not None, reason=str(rank_group.obstacle()))
 
 
 def workers_of(parent: int) -> list[int]:
@@ -84,7 +84,7 @@ async def test_a_worker_that_dies_is_an_error_and_what_was_applied_stays(
 async def test_a_worker_that_cannot_start_is_an_error(
     make_batches: Callable[..., list[SequenceBatch]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(team, "START", "raise SystemExit(3)")
+    monkeypatch.setattr(rank_group, "START", "raise SystemExit(3)")
     trainer = Trainer(SequenceModel(9, hidden_size=8), Adam(0.01), ranks=2, executor="process")
     with pytest.raises(WorkerError, match=r"could not start \(exit code 3\)"):
         await trainer.run(make_batches(2, 6, 4, 9))
@@ -118,7 +118,7 @@ def test_no_worker_outlives_a_trainer_that_is_killed(stopped: bool, text_file: P
 
 def test_a_worker_whose_trainer_has_ended_before_it_began_ends(tmp_path: Path) -> None:
     # The process that is named as the trainer is not the one that has started it.
-    done = subprocess.run([sys.executable, "-c", team.START, "0", "0", "0", "1"], check=False, timeout=30)
+    done = subprocess.run([sys.executable, "-c", rank_group.START, "0", "0", "0", "1"], check=False, timeout=30)
     assert done.returncode == 1
 
 

@@ -1,4 +1,4 @@
-"""A team: passes that meet in processes, and what happens after one has failed."""
+"""A group of ranks: passes that meet in processes, and what happens after one has failed."""
 
 from __future__ import annotations
 
@@ -44,46 +44,46 @@ class Adder:
 
 
 @pytest.fixture
-def team() -> Iterator[RankGroup]:
+def group() -> Iterator[RankGroup]:
     memory = SharedMemory(1 << 16)
     try:
-        with RankGroup(Adder, {"bit": 0.5}, memory, ranks=3) as team:
-            yield team
+        with RankGroup(Adder, {"bit": 0.5}, memory, ranks=3) as group:
+            yield group
     finally:
         memory.close()
 
 
-async def test_ranks_meet_and_the_result_is_that_of_rank_0(team: RankGroup) -> None:
-    await team.ready()
+async def test_ranks_meet_and_the_result_is_that_of_rank_0(group: RankGroup) -> None:
+    await group.ready()
     for number in range(200):
-        assert await team.run("add", number) == 3 * (number + 0.5)
-    team.submit("add", 7)
-    assert team.result() == 22.5
+        assert await group.run("add", number) == 3 * (number + 0.5)
+    group.submit("add", 7)
+    assert group.result() == 22.5
 
 
-async def test_a_worker_that_ends_is_an_error_and_the_team_of_no_more_use(team: RankGroup) -> None:
-    await team.ready()
+async def test_a_worker_that_ends_is_an_error_and_the_group_of_no_more_use(group: RankGroup) -> None:
+    await group.ready()
     with pytest.raises(WorkerError, match=r"a worker process has ended \(exit code 3\)"):
-        await team.run("fail")
+        await group.run("fail")
     with pytest.raises(WorkerError, match="out of step"):
-        await team.run("add", 1)
+        await group.run("add", 1)
 
 
-async def test_a_worker_that_the_others_wait_for_is_watched(team: RankGroup) -> None:
-    await team.ready()
+async def test_a_worker_that_the_others_wait_for_is_watched(group: RankGroup) -> None:
+    await group.ready()
     with pytest.RaisesGroup(WorkerError, flatten_subgroups=True):
         async with trio.open_nursery() as nursery:
-            for watch in team.watches():
+            for watch in group.watches():
                 nursery.start_soon(watch)
             await trio.testing.wait_all_tasks_blocked()
-            team._workers[2].kill()
+            group._workers[2].kill()
             await trio.sleep_forever()
 
 
-async def test_a_team_whose_run_was_cancelled_is_of_no_more_use(team: RankGroup) -> None:
-    await team.ready()
+async def test_a_group_whose_run_was_cancelled_is_of_no_more_use(group: RankGroup) -> None:
+    await group.ready()
     with trio.CancelScope() as scope:
         scope.cancel()
-        await team.run("add", 1)
+        await group.run("add", 1)
     with pytest.raises(WorkerError, match="out of step"):
-        team.submit("add", 1)
+        group.submit("add", 1)

@@ -182,7 +182,7 @@ def test_memory_that_cannot_be_mapped_is_given_back(monkeypatch: pytest.MonkeyPa
         SharedMemory(10_000)
 
 
-def test_a_team_that_cannot_start_leaves_nothing_open(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_group_that_cannot_start_leaves_nothing_open(monkeypatch: pytest.MonkeyPatch) -> None:
     plain, starts = subprocess.Popen.__init__, []
 
     def fail(worker: subprocess.Popen[bytes], *arguments: object, **options: object) -> None:

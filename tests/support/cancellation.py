@@ -205,7 +205,7 @@ class Bench:
         assert not left, f"open channels: {left}"
         assert not self.passes_going_on, "a pass goes on"
         assert not any(place._limiter.borrowed_tokens for place in self.made[ThreadPlace]), "a thread goes on"
-        assert all(worker.poll() is not None for team in self.made[RankGroup] for worker in team._workers), (
+        assert all(worker.poll() is not None for group in self.made[RankGroup] for worker in group._workers), (
             "a worker lives"
         )
         assert all(source.ag_frame is None for source in self._sources), "the source is open"

@@ -1,4 +1,4 @@
-"""A layer computed by two ranks, for the benchmark: what `Recurrent.forward` and `backward` do, by a team."""
+"""A layer computed by two ranks, for the benchmark: what `Recurrent.forward` and `backward` do, by a group of ranks."""
 
 from __future__ import annotations
 
