@@ -1,7 +1,7 @@
 """One flat vector for all parameters, with named blocks as views of it.
 
-An optimizer step is then a handful of whole-vector calls, clipping one dot product, a parameter version one
-copy, and a checkpoint one array. A gradient is a second vector with the same layout.
+An optimizer step is then a handful of whole-vector calls, clipping one dot product, and a parameter
+version one copy. A gradient is a second vector with the same layout.
 """
 
 from __future__ import annotations

@@ -1,4 +1,8 @@
-"""From a gradient to the next parameters: clipping, schedules, optimizers."""
+"""From a gradient to the next parameters.
+
+`clipping` bounds the gradient, `schedules` set the learning rate, `optimizer` says what all of the `optimizers` have in
+common; the `updater` puts them together, from gradients to the next version.
+"""
 
 from .clipping import clip_norm, clip_value
 from .optimizer import Optimizer

@@ -1,4 +1,4 @@
-"""A sequence model together with its vocabulary: what a checkpoint holds, and what writes text."""
+"""A sequence model together with its vocabulary: what a model's file holds, and what writes text."""
 
 from __future__ import annotations
 

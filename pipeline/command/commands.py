@@ -70,9 +70,9 @@ def _train(arguments: argparse.Namespace, interrupts: Interrupts) -> int:
             with open_display(as_json=as_json) as display:
                 outcome = trio.run(partial(train_text, settings, display, interrupts, timeline=timeline))
                 try:
-                    saved = outcome.save(settings, folder.checkpoint)
+                    saved = outcome.save(settings, folder.model)
                 except OSError as error:
-                    return _fail(f"{folder.checkpoint}: {error.strerror}")
+                    return _fail(f"{folder.model}: {error.strerror}")
         finally:
             folder.leave()
         if timeline is not None:
@@ -82,7 +82,7 @@ def _train(arguments: argparse.Namespace, interrupts: Interrupts) -> int:
                         interrupts.patiently(partial(write, file))
                 except OSError as error:
                     return _fail(f"{file}: {error.strerror}")
-        where = str(folder.checkpoint) if saved else None
+        where = str(folder.model) if saved else None
         if outcome.error is not None:
             return _failed(outcome.error, where)
         display.say(_summary(outcome, settings, where, interrupted=interrupts.number is not None))

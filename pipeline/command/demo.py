@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import shlex
+import shutil
 import sys
 import sysconfig
 import tempfile
@@ -36,8 +39,17 @@ def demo(seconds: float, interrupts: Interrupts) -> Outcome:
         print("\nWhat it writes after “def ”:\n", flush=True)
         for piece in run.text.generate("def ", 500, temperature=0.6, rng=np.random.default_rng(0)):
             print(piece, end="", flush=True)
-        print("\n\nNow on a text of your own: recurrio train FILE, then recurrio generate run")
+        name = _how_called()
+        print(f"\n\nNow on a text of your own: {name} train FILE, then {name} generate run")
     return run
+
+
+def _how_called() -> str:
+    """The command as one can call it again: by its name where the shell finds it so, else by the path that it had."""
+    path = sys.argv[0]
+    if os.path.basename(path) != "recurrio" or shutil.which("recurrio") == os.path.abspath(path):
+        return "recurrio"  # a program that calls `main` has another name
+    return shlex.quote(path)
 
 
 def _write_corpus(path: Path) -> int:

@@ -9,10 +9,10 @@ from contextlib import suppress
 from itertools import count
 from pathlib import Path
 
-__all__ = ["RunFolder", "checkpoint_path"]
+__all__ = ["RunFolder", "model_path"]
 
 
-def checkpoint_path(folder: str | os.PathLike[str]) -> Path:
+def model_path(folder: str | os.PathLike[str]) -> Path:
     """Where the weights of a run stand in its folder."""
     return Path(folder) / "model.safetensors"
 
@@ -30,7 +30,7 @@ class RunFolder:
             self.path = Path(named)
             if not self._made and not self.path.is_dir():
                 raise NotADirectoryError(errno.ENOTDIR, "is there, and no folder", named)
-            if not overwrite and os.path.lexists(checkpoint_path(named)):
+            if not overwrite and os.path.lexists(model_path(named)):
                 raise FileExistsError(errno.EEXIST, "has a run in it, which --overwrite would replace", named)
             os.makedirs(named, exist_ok=True)
         else:
@@ -39,9 +39,9 @@ class RunFolder:
             pass
 
     @property
-    def checkpoint(self) -> Path:
+    def model(self) -> Path:
         """Where the weights go."""
-        return checkpoint_path(self.path)
+        return model_path(self.path)
 
     def leave(self) -> None:
         """Remove the folder where it was made here and nothing is in it: no run took place."""

@@ -12,7 +12,7 @@ import numpy as np
 from ...core.base.safetensors import WeightsError
 from ...core.text.text_model import TextModel
 from ...core.text.vocabulary import ByteVocabulary, CharVocabulary
-from .folder import checkpoint_path
+from .folder import model_path
 
 __all__ = ["generate"]
 
@@ -21,7 +21,7 @@ def generate(arguments: argparse.Namespace) -> int:
     """Write on from the prompt, as the options say; the exit code. Raises OSError and WeightsError."""
     path = arguments.checkpoint
     if os.path.isdir(path):
-        path = checkpoint_path(path)
+        path = model_path(path)
     text = TextModel.load(path)
     if not np.isfinite(text.model.parameters).all():
         raise WeightsError(f"{os.fspath(path)}: the weights are not finite; nothing can be written with them")

@@ -99,7 +99,7 @@ def _parser() -> argparse.ArgumentParser:
     help_ = "show the version and what it computes with"
     parser.add_argument("--version", action=_Version, nargs=0, default=argparse.SUPPRESS, help=help_)
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    _add_train(commands.add_parser("train", help="train on a text and write a checkpoint"))
+    _add_train(commands.add_parser("train", help="train on a text and write a model"))
     _add_generate(commands.add_parser("generate", help="write text with a trained model"))
     show = commands.add_parser("demo", help="watch the pipeline learn Python's own source code for half a minute")
     show.add_argument("--seconds", type=_number, default=20.0, metavar="S", help="of training (%(default)s)")
@@ -161,7 +161,7 @@ def _add_train(train: argparse.ArgumentParser) -> None:
 
 def _add_generate(generate: argparse.ArgumentParser) -> None:
     add = generate.add_argument
-    add("checkpoint", metavar="CHECKPOINT", help="a model.safetensors file, or the folder it is in")
+    add("checkpoint", metavar="MODEL", help="a model.safetensors file, or the folder it is in")
     add("--prompt", default="", metavar="TEXT", help="what to write on from (a line break)")
     add("--length", type=_whole(0), default=400, metavar="N", help="symbols to write (%(default)s)")
     add("--temperature", type=_temperature, default=0.8, metavar="X", help="0 takes the likeliest (%(default)s)")

@@ -22,7 +22,7 @@ from ..observe.timeline import Timeline
 from ..training.fit import default_epochs
 from ..training.trainer import Trainer
 from .display import Display
-from .folder import checkpoint_path
+from .folder import model_path
 from .settings import Settings
 from .signals import Interrupts
 
@@ -183,7 +183,7 @@ async def _vocabulary(settings: Settings) -> str | Vocabulary:
     if name in ("chars", "bytes"):
         return name
     if await trio.Path(name).is_dir():
-        name = str(checkpoint_path(name))
+        name = str(model_path(name))
     return await read_vocabulary(name, settings.encoding)
 
 

@@ -24,10 +24,11 @@ class Report(NamedTuple):
     """One applied batch.
 
     ``step`` counts applied batches from 1 and is the version that this one made; ``version`` is the one that it
-    was computed with, ``staleness`` how many updates older than the newest that was. ``loss`` is the mean loss in
-    nats a token, measured before the batch changed the weights; ``grad_norm`` is the norm before clipping.
-    ``tokens_per_second`` is over the last steps, ``seconds`` since the start of the run. ``executor`` is where it was
-    computed; what ``stages`` and ``channels`` count begins anew where that changes.
+    was computed with, ``staleness`` how many updates older than the newest that was. ``loss`` is the mean of the
+    model's loss, measured before the batch changed the weights; ``grad_norm`` is the norm before clipping. ``tokens``
+    counts time steps × lanes since the run began, ``tokens_per_second`` is over the last steps, and ``seconds`` since
+    the run began. ``executor`` is where it was computed; what ``stages`` and ``channels`` count begins anew where that
+    changes.
     """
 
     step: int

@@ -22,6 +22,7 @@ from recurrio.core import (
 from recurrio.core.cells.loop import Loop
 from recurrio.core.cells.table import CELLS
 from recurrio.core.gradcheck import directional_error
+from recurrio.core.model.heads import HEADS
 
 T, B, I, H = 7, 3, 4, 5
 LIMIT = 1e-6
@@ -139,7 +140,7 @@ def worst_of_model(model: SequenceModel, batch: SequenceBatch) -> float:
 
 
 @pytest.mark.parametrize("masks", ["whole", "both"])
-@pytest.mark.parametrize("output", ["steps", "last", "mean"])
+@pytest.mark.parametrize("output", HEADS)
 @pytest.mark.parametrize("options", [{}, {"num_layers": 2, "bidirectional": True, "dropout": 0.3}, {"bias": False}])
 @pytest.mark.parametrize("kind", MODELS)
 @pytest.mark.parametrize("cell", CELLS)

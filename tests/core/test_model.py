@@ -21,6 +21,7 @@ from recurrio.core import (
 )
 from recurrio.core.cells.table import CELLS
 from recurrio.core.layers.embedding import Folded, Lookup
+from recurrio.core.model.heads import HEADS
 
 
 def test_state_dict_has_torch_names_and_shapes_and_goes_round() -> None:
@@ -112,7 +113,7 @@ def batch_for(model: SequenceModel, steps: int, lanes: int, seed: int = 0) -> Se
     return SequenceBatch(*np.random.default_rng(seed).integers(0, model.vocabulary_size, (2, steps, lanes)))
 
 
-@pytest.mark.parametrize("output", ["steps", "last", "mean"])
+@pytest.mark.parametrize("output", HEADS)
 @pytest.mark.parametrize("bidirectional", [False, True])
 def test_the_outputs_are_those_of_its_layers(bidirectional: bool, output: str) -> None:
     model = SequenceModel(

@@ -48,7 +48,7 @@ def make_text(vocabulary: CharVocabulary | ByteVocabulary) -> TextModel:
 
 
 @pytest.mark.parametrize("vocabulary", [CharVocabulary("abcé \n"), ByteVocabulary()])
-def test_a_checkpoint_goes_round(vocabulary: CharVocabulary | ByteVocabulary, tmp_path: Path) -> None:
+def test_a_text_model_goes_round(vocabulary: CharVocabulary | ByteVocabulary, tmp_path: Path) -> None:
     text, path = make_text(vocabulary), tmp_path / "with space.safetensors"
     text.save(path, {"step": 3})
     again = TextModel.load(path)
@@ -150,14 +150,14 @@ def test_nothing_is_written_by_a_model_that_is_not_finite(temperature: float) ->
 
 
 @pytest.mark.parametrize("content", [b"", b"no weights", b"\xff" * 100])
-def test_a_file_that_is_no_checkpoint(content: bytes, tmp_path: Path) -> None:
+def test_a_file_that_is_no_model(content: bytes, tmp_path: Path) -> None:
     path = tmp_path / "model.safetensors"
     path.write_bytes(content)
     with pytest.raises(WeightsError, match="not a safetensors file"):
         TextModel.load(path)
 
 
-def test_a_checkpoint_of_something_else(tmp_path: Path) -> None:
+def test_a_model_of_something_else(tmp_path: Path) -> None:
     path = tmp_path / "model.safetensors"
     safetensors.numpy.save_file({"x": np.zeros(2)}, path)
     with pytest.raises(WeightsError, match="no text model"):

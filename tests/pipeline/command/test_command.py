@@ -14,6 +14,7 @@ from xml.etree import ElementTree
 import pytest
 
 from recurrio.core import TextModel
+from recurrio.pipeline.command import demo
 
 SMALL = ["--hidden", "16", "--embedding", "8", "--batch-size", "4", "--seq-len", "16"]
 Recurrio = Callable[..., subprocess.CompletedProcess[str]]
@@ -26,8 +27,8 @@ def test_train_and_generate(recurrio: Recurrio, text_file: Path, tmp_path: Path)
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.splitlines()[-1].startswith("done: 300 steps, loss ")
     assert os.listdir(out) == ["model.safetensors"]
-    for checkpoint in (out, out / "model.safetensors"):
-        written = recurrio("generate", checkpoint, "--prompt", "the quick", "--length", 60, "--temperature", 0)
+    for model in (out, out / "model.safetensors"):
+        written = recurrio("generate", model, "--prompt", "the quick", "--length", 60, "--temperature", 0)
         assert (written.returncode, written.stderr) == (0, "")
         assert written.stdout.startswith("the quick brown fox")
         assert len(written.stdout) == len("the quick") + 60 + 1
@@ -95,8 +96,8 @@ BAD = {
     "a timeline that is a folder": (["train", "text.txt", "--timeline", "."], 1, "--timeline .: Is a directory"),
     "no watchdog": (["train", "text.txt", "--watchdog", "0"], 2, "--watchdog: expected a finite number above 0"),
     "a diverging run": (["train", "text.txt", "--lr", "1e38", "--epochs", "9"], 1, "a smaller learning rate"),
-    "no checkpoint": (["generate", "text.txt"], 1, "text.txt: not a safetensors file"),
-    "a missing checkpoint": (["generate", "none"], 1, "none: No such file or directory"),
+    "no model": (["generate", "text.txt"], 1, "text.txt: not a safetensors file"),
+    "a missing model": (["generate", "none"], 1, "none: No such file or directory"),
 }
 
 
@@ -150,3 +151,20 @@ def test_the_demonstration(recurrio: Recurrio) -> None:
     done = recurrio("demo", "--seconds", 2)
     assert (done.returncode, done.stderr) == (0, "")
     assert "What it writes after “def ”" in done.stdout
+    assert done.stdout.endswith("recurrio train FILE, then recurrio generate run\n")
+
+
+def test_the_demonstration_names_the_command_as_it_was_called(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    command = tmp_path / "a folder" / "recurrio"
+    command.parent.mkdir()
+    command.touch(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    for path, name in (
+        ("-c", "recurrio"),
+        (".venv/bin/recurrio", ".venv/bin/recurrio"),
+        (str(command), f"'{command}'"),
+    ):
+        monkeypatch.setattr("sys.argv", [path, "demo"])
+        assert demo._how_called() == name
+    monkeypatch.setenv("PATH", str(command.parent))
+    assert demo._how_called() == "recurrio"
