@@ -4,7 +4,8 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 # A strict editable install lists the files, so a new file asks for a new one.
-TREE := pyproject.toml setup.py core $(wildcard core/kernels/*) $(wildcard core/*/ core/*/*/) pipeline $(wildcard pipeline/*/)
+TREE := pyproject.toml setup.py core $(wildcard core/kernels/*) $(wildcard core/*/ core/*/*/) \
+    pipeline $(wildcard pipeline/*/)
 
 .PHONY: demo test quick check bench dist clean
 
