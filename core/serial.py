@@ -63,8 +63,9 @@ def run(state: TrainingState, batches: Iterable[SequenceBatch], *, blas_threads:
     for batch in batches:
         model.network.check(batch)
         if first:
-            first, steps = False, batch.inputs.shape[0]
-            state.open(batch.inputs.shape[1])
+            first = False
+            state.open(*batch.inputs.shape[:2])
+            steps = state.steps
             memory = state.memory(workspaces=1)
             rows, parts = memory.parameters, state.parts
             shards = [Shard(model, steps, width, memory, m, state.seed) for m, width in enumerate(state.widths)]

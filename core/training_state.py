@@ -46,7 +46,7 @@ class TrainingState:
         self.model, self.updater = model, updater
         self.shards, self.ranks, self.delay, self.seed = shards, ranks, delay, seed
         self.applied = 0
-        self.lanes = 0  # of a batch; 0: no batch has come yet
+        self.steps = self.lanes = 0  # of the largest batch; 0: no batch has come yet
         self._older: list[Array] = []  # the versions before the latest one that are still needed, the oldest first
         self._states: list[list[list[State]]] | None = None  # of each shard and rank; None: zeros
         self._entered: int | None = None  # how many were applied when a run took the state; None: none has it
@@ -61,15 +61,16 @@ class TrainingState:
         """How many lanes each shard has."""
         return [part.stop - part.start for part in self.parts]
 
-    def open(self, lanes: int) -> None:
-        """Say that the batches have `lanes` B. Raises ArgumentError where those before had fewer."""
+    def open(self, steps: int, lanes: int) -> None:
+        """Say that batches have up to `steps` T of `lanes` B. Raises ArgumentError where there were fewer lanes."""
         if self._states is not None and lanes > self.lanes:
             expected = f"at most {self.lanes} lanes, as in the batches before (reset_lanes() starts anew)"
             raise ArgumentError("inputs", expected, lanes)
         shard_lanes(lanes, self.shards)  # or an error
         self.updater.claim(self.model)
         if self._states is None:
-            self.lanes = lanes
+            self.steps, self.lanes = 0, lanes
+        self.steps = max(self.steps, steps)
 
     def memory(self, workspaces: int, arena: Arena | None = None) -> RunMemory:
         """Memory for a run, with room for the versions in use and the next one; in `arena`, or of its own."""
@@ -111,7 +112,7 @@ class TrainingState:
     def reset_lanes(self) -> None:
         """The next batch starts from hidden states of zero, and may have another number of lanes."""
         self._check_left()
-        self.lanes, self._states = 0, None
+        self.steps, self.lanes, self._states = 0, 0, None
 
     def reset(self) -> None:
         """Start anew from the model as it is: batch number 0, no hidden state, nothing in optimizer and schedule."""
@@ -130,14 +131,14 @@ class TrainingState:
             arrays[name] = array.copy()
         updater = self.updater.dump()
         arrays |= {f"updater.{name}": array for name, array in updater.arrays.items()}
-        about = {"applied": self.applied, "lanes": self.lanes, "hidden": self._states is not None}
+        about = {"applied": self.applied, "steps": self.steps, "lanes": self.lanes, "hidden": self._states is not None}
         return Part(arrays, {**self._settings(), **about, "updater": updater.about})
 
     def load(self, part: Part) -> None:
         """Take up what `dump` gave. Raises ArgumentError, and changes nothing, where it is of another training."""
         self._check_left()
         arrays, about = dict(part.arrays), part.about
-        if missing := {"applied", "lanes", "hidden", "updater", *self._settings()} - about.keys():
+        if missing := {"applied", "steps", "lanes", "hidden", "updater", *self._settings()} - about.keys():
             raise ArgumentError("state", "what dump gave", f"none of {', '.join(sorted(missing))}")
         for name, value in self._settings().items():
             if about[name] != value:
@@ -158,8 +159,9 @@ class TrainingState:
         for name, array in named.items():
             check_array(name, arrays[name], array.shape, array.dtype)
             np.copyto(array, arrays[name])
+        steps = check_count("steps", about["steps"], 0)
         self.updater.load(Part(updater, about["updater"]))
-        self.applied, self.lanes, self._states = applied, about["lanes"], states
+        self.applied, self.steps, self.lanes, self._states = applied, steps, about["lanes"], states
         self._older = [version.copy() for version in versions[:-1]]
         np.copyto(self.model.parameters, versions[-1])
 

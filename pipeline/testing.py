@@ -133,9 +133,7 @@ def check_optimizer(make: Callable[[], Optimizer], *, size: int = 50, steps: int
     other.load(before)
     assert np.array_equal(run(other, middle, gradients[half:]), expected), "a loaded state gives something else"
     again.load(make().dump())
-    assert np.array_equal(run(again, start, gradients), expected), (
-        "a new state is not taken up by a used one"
-    )
+    assert np.array_equal(run(again, start, gradients), expected), "a new state is not taken up by a used one"
     again.reset()
     assert np.array_equal(run(again, start, gradients), expected), "after a reset it gives something else"
 

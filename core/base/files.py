@@ -52,10 +52,11 @@ def write_file(path: str | os.PathLike[str], content: Iterable[bytes | memoryvie
     """Write `content` to the file that a user named `path`.
 
     Symbolic links are followed. A regular file is replaced as by `replace_file`; a device or a pipe is written to, and
-    so is what standard output or standard error go to already. Raises OSError.
+    so is what standard output or standard error go to already, and a file in a folder that is not ours to write to.
+    Raises OSError.
     """
     stream = _standard_stream(path)
-    if stream is None and not _is_special(path):
+    if stream is None and not _is_special(path) and not _only_in_place(path):
         replace_file(os.path.realpath(path), content)
         return
     with open(path if stream is None else os.dup(stream), "wb") as file:
@@ -65,9 +66,11 @@ def write_file(path: str | os.PathLike[str], content: Iterable[bytes | memoryvie
 
 def try_file(path: str | os.PathLike[str]) -> None:
     """Try that `write_file` can write `path` later, and leave everything as it is. Raises OSError."""
+    if not os.fspath(path):
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), os.fspath(path))
     if os.path.isdir(path):
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), os.fspath(path))
-    if _standard_stream(path) is not None:
+    if _standard_stream(path) is not None or _only_in_place(path):
         return
     if _is_special(path):  # not opened: a pipe would wait for its reader, and a device may do anything
         if not os.access(path, os.W_OK):
@@ -84,6 +87,12 @@ def _mode(path: Path) -> int | None:
     except FileNotFoundError:
         return None
     return stat.S_IMODE(found) if stat.S_ISREG(found) else None
+
+
+def _only_in_place(path: str | os.PathLike[str]) -> bool:
+    """Whether `path` is a file that may be written to, in a folder that may not."""
+    folder = os.path.dirname(os.path.realpath(path))
+    return os.access(path, os.W_OK) and not os.access(folder, os.W_OK | os.X_OK)
 
 
 def _is_special(path: str | os.PathLike[str]) -> bool:

@@ -34,7 +34,11 @@ def save_weights(
     The arrays can lie in memory in any way; their dtypes are floats of 16, 32 or 64 bits, integers and bool. Raises
     OSError, and ArgumentError, which names the entry, before anything is written.
     """
-    replace_file(path, _content(_in_one_piece(state_dict), metadata))
+    arrays = _in_one_piece(state_dict)
+    for key, value in ({} if metadata is None else metadata).items():
+        if not isinstance(key, str) or not isinstance(value, str):
+            raise ArgumentError("metadata", "a dict of strings", f"{key!r}: {value!r}")
+    replace_file(path, _content(arrays, metadata))
 
 
 def _content(state_dict: dict[str, Array], metadata: dict[str, str] | None) -> Iterator[bytes | memoryview]:
@@ -84,7 +88,8 @@ def _in_one_piece(state_dict: Mapping[str, Array]) -> dict[str, Array]:
     arrays = {}
     for name, array in state_dict.items():
         masked = isinstance(array, np.ma.MaskedArray)
-        if not isinstance(name, str) or name == "__metadata__":  # which the format has for its own
+        # The format has the name __metadata__ for its own, and half of a surrogate pair is no text.
+        if not isinstance(name, str) or name == "__metadata__" or name.encode(errors="ignore").decode() != name:
             raise ArgumentError("state_dict", "names that are strings, and not '__metadata__'", repr(name))
         if not isinstance(array, np.ndarray) or masked or array.dtype.name not in DTYPES:
             raise ArgumentError(f"state_dict[{name!r}]", "an array of floats, integers or bool", kind_of(array))

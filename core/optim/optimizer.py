@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from abc import ABC, abstractmethod
 
@@ -38,6 +39,10 @@ class Optimizer(ABC):
 
     def __repr__(self) -> str:
         return show_call(self)
+
+    def __copy__(self) -> Optimizer:
+        """A copy has slots of its own, however it is made: a step writes into them."""
+        return copy.deepcopy(self)
 
     @property
     def lr(self) -> float:
@@ -112,10 +117,13 @@ class Optimizer(ABC):
 
     def dump(self) -> Part:
         """The slots, the number of steps and the learning rate."""
-        return Part({name: slot.copy() for name, slot in self.slots.items()}, {"steps": self.steps, "lr": self.lr})
+        about = {"kind": type(self).__name__, "steps": self.steps, "lr": self.lr}
+        return Part({name: slot.copy() for name, slot in self.slots.items()}, about)
 
     def load(self, part: Part) -> None:
         """Take up what `dump` gave. Raises ArgumentError, and changes nothing, where it is of another optimizer."""
+        if (kind := part.about.get("kind")) != type(self).__name__:
+            raise ArgumentError("optimizer", f"the state of an {type(self).__name__}", kind)
         steps = check_count("steps", part.about.get("steps"), 0)
         lr = check_number("lr", part.about.get("lr"), 0)
         names = set(self.initial()) if steps else set()

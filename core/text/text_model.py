@@ -23,6 +23,8 @@ class TextModel:
     def __init__(self, model: SequenceModel, vocabulary: Vocabulary) -> None:
         if not model.network.head.streams or model.network.output_size != model.vocabulary_size:
             raise ArgumentError("model", "one that predicts the next token", model.config)
+        if isinstance(vocabulary, CharVocabulary) and not vocabulary.characters[1:]:
+            raise ArgumentError("vocabulary", "at least one character", "none")
         if model.vocabulary_size != len(vocabulary):
             raise ValueError(f"vocabulary: expected {model.vocabulary_size} symbols, got {len(vocabulary)}")
         self.model, self.vocabulary = model, vocabulary

@@ -9,14 +9,14 @@ This module imports as little as can be, not even typing: signals are answered w
 from __future__ import annotations
 
 import os
+import signal
 import sys
-
-from .output import fill_descriptors, open_output
-from .signals import Interrupts
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import NoReturn
+
+    from .signals import Interrupts
 
 __all__ = ["main"]
 
@@ -27,12 +27,19 @@ def main() -> NoReturn:
     At once, without the interpreter's own end: that takes a while with a large model, has no handlers of signals any
     more, and nothing is left for it to do.
     """
+    if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:  # until `Interrupts` answers, which is to be imported
+        signal.signal(signal.SIGINT, lambda *_: (os.write(2, b"recurrio: interrupted\n"), os._exit(130)))
+    from .output import fill_descriptors
+    from .signals import Interrupts
+
     fill_descriptors()
     interrupts = Interrupts()
     os._exit(interrupts.run(lambda: _run(interrupts)))
 
 
 def _run(interrupts: Interrupts) -> int:
+    from .output import open_output
+
     open_output(interrupts)
     from .commands import run  # it imports the rest
 

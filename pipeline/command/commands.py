@@ -54,17 +54,26 @@ def _train(arguments: argparse.Namespace, interrupts: Interrupts) -> int:
     settings = Settings(**{name: value for name, value in options.items() if name != "command"})
     if overwrite and named is None:
         return _fail("--overwrite: expected --out DIR beside it", 2)
+    taken = {os.path.realpath(settings.source): "SOURCE"}
     for option, file in (("--trace", trace), ("--timeline", picture)):
+        if file is None:
+            continue
         try:
-            if file is not None:
-                try_file(file)
+            try_file(file)
         except OSError as error:
-            return _fail(f"{option} {file}: {error.strerror}")
+            return _fail(f"{option} {file or repr(file)}: {error.strerror}")
+        place = os.path.realpath(file)
+        if place in taken and (os.path.isfile(place) or not os.path.lexists(place)):
+            return _fail(f"{option} {file}: is {taken[place]} already", 2)
+        taken[place] = option
     with interrupts.hold():
         try:
             folder = RunFolder(named, overwrite=overwrite)
         except OSError as error:
             return _fail(f"{'run' if named is None else f'--out {named}'}: {error.strerror}")
+        if (same := taken.get(os.path.realpath(folder.model))) is not None:
+            folder.leave()
+            return _fail(f"{same}: expected another file than that of the model, {folder.model}", 2)
         timeline = None if trace is None and picture is None else Timeline()
         try:
             with open_display(as_json=as_json) as display:
@@ -75,6 +84,10 @@ def _train(arguments: argparse.Namespace, interrupts: Interrupts) -> int:
                     return _fail(f"{folder.model}: {error.strerror}")
         finally:
             folder.leave()
+        where = str(folder.model) if saved else None
+        if outcome.error is not None:
+            return _failed(outcome.error, where)
+        display.say(_summary(outcome, settings, where, interrupted=interrupts.number is not None))
         if timeline is not None:
             for file, write in ((trace, timeline.write_trace), (picture, timeline.write_svg)):
                 try:
@@ -82,10 +95,6 @@ def _train(arguments: argparse.Namespace, interrupts: Interrupts) -> int:
                         interrupts.patiently(partial(write, file))
                 except OSError as error:
                     return _fail(f"{file}: {error.strerror}")
-        where = str(folder.model) if saved else None
-        if outcome.error is not None:
-            return _failed(outcome.error, where)
-        display.say(_summary(outcome, settings, where, interrupted=interrupts.number is not None))
     if interrupts.number is not None:
         return 128 + interrupts.number
     return 0 if where is None or math.isfinite(outcome.last()) else 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Mapping
 from contextlib import suppress
@@ -75,11 +76,20 @@ class JsonDisplay(PlainDisplay):
         print(json.dumps(report._asdict() | parts | dict(counts)), flush=True)
 
 
+def _can_draw(encoding: str) -> bool:
+    """Whether the bars have a place among the characters of `encoding`."""
+    try:
+        "▁█●".encode(encoding)
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def open_display(*, as_json: bool) -> Display:
     """The display for standard output: JSON if wanted; live on a terminal with room for it, where rich is installed."""
     if as_json:
         return JsonDisplay()
-    if sys.stdout.isatty():
+    if sys.stdout.isatty() and os.environ.get("TERM") and _can_draw(sys.stdout.encoding):
         with suppress(ImportError):
             from .live import LEAST_WIDTH, LiveDisplay, VisibleCursor
 

@@ -21,7 +21,7 @@ class RunFolder:
     """The folder `named`, made where it is not there; or of run, run-2, run-3, … the first that is not there.
 
     It is tried that a file can be written there, before an hour of training rather than after it. A folder that has a
-    run in it is taken only with `overwrite`. Raises OSError.
+    run in it is taken only with `overwrite`, and one that another run is going on in is not. Raises OSError.
     """
 
     def __init__(self, named: str | None, *, overwrite: bool = False) -> None:
@@ -30,11 +30,14 @@ class RunFolder:
             self.path = Path(named)
             if not self._made and not self.path.is_dir():
                 raise NotADirectoryError(errno.ENOTDIR, "is there, and no folder", named)
+            if model_path(named).is_dir():
+                raise IsADirectoryError(errno.EISDIR, "has a folder where the model goes", named)
             if not overwrite and os.path.lexists(model_path(named)):
                 raise FileExistsError(errno.EEXIST, "has a run in it, which --overwrite would replace", named)
             os.makedirs(named, exist_ok=True)
         else:
             self.path = _first_free()
+        self._claim = _claim(self.path)
         with tempfile.TemporaryFile(dir=self.path):
             pass
 
@@ -48,6 +51,28 @@ class RunFolder:
         if self._made:
             with suppress(OSError):
                 self.path.rmdir()
+        if self._claim is not None:
+            os.close(self._claim)
+
+
+def _claim(folder: Path) -> int | None:
+    """A descriptor of `folder` that no other run has at the same time; the kernel gives it back when the process ends.
+
+    None where the system has no such lock. Raises OSError where another run has it.
+    """
+    try:
+        import fcntl
+    except ImportError:
+        return None
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        os.close(descriptor)
+        if error.errno not in (errno.EWOULDBLOCK, errno.EACCES):
+            return None  # a file system without locks
+        raise BlockingIOError(error.errno, "another run is writing its model there", str(folder)) from None
+    return descriptor
 
 
 def _first_free() -> Path:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import os
 import sys
 from itertools import chain
@@ -19,6 +20,8 @@ __all__ = ["generate"]
 
 def generate(arguments: argparse.Namespace) -> int:
     """Write on from the prompt, as the options say; the exit code. Raises OSError and WeightsError."""
+    if sys.__stdout__ is None:
+        raise OSError(errno.EBADF, "is closed", "standard output")
     path = arguments.checkpoint
     if os.path.isdir(path):
         path = model_path(path)

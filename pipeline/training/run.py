@@ -46,9 +46,9 @@ class Run:
         timeline: Timeline | None,
     ) -> None:
         plan.model.network.check(first)
-        state.open(first.inputs.shape[1])
+        state.open(*first.inputs.shape[:2])
         self._plan, self._state, self._intake, self._listener = plan, state, intake, listener
-        self._between, self._timeline, self._steps = between, timeline, first.inputs.shape[0]
+        self._between, self._timeline, self._steps = between, timeline, state.steps
         # A stage of the user's may remember what has passed, and would begin anew with every executor.
         long, end = plan.long(first), None if intake.left is None else state.applied + intake.left
         names = candidates(plan, long=long, several=not between)
@@ -66,9 +66,11 @@ class Run:
             try:
                 executor.close()
             finally:
-                if self._state.entered:
-                    self._state.leave(executor.memory, self._state.applied)
-                executor.release()
+                try:
+                    if self._state.entered:
+                        self._state.leave(executor.memory, self._state.applied)
+                finally:
+                    executor.release()
 
     def stop(self, grace: float) -> None:
         """Take no more batches in; what is not applied after `grace` seconds is dropped."""

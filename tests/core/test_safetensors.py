@@ -105,8 +105,15 @@ def test_what_is_no_array_of_numbers_is_named_and_nothing_is_written(bad: Any, t
 def test_a_state_dict_that_is_none_is_named(tmp_path: Path) -> None:
     with pytest.raises(ArgumentError, match="state_dict: expected a dict of arrays, got list"):
         save_weights(tmp_path / "x", [W])
-    with pytest.raises(ArgumentError, match=r"state_dict: expected names that are strings, .*, got 3"):
-        save_weights(tmp_path / "x", {3: W})
+    for name in (3, "__metadata__", "\ud800"):
+        with pytest.raises(ArgumentError, match="state_dict: expected names that are strings"):
+            save_weights(tmp_path / "x", {name: W})
+    save_weights(tmp_path / "x", {"w": W})
+    before = (tmp_path / "x").read_bytes()
+    for metadata in ({"step": 5}, {"x": None}, {5: "x"}):
+        with pytest.raises(ArgumentError, match="metadata: expected a dict of strings, got"):
+            save_weights(tmp_path / "x", {"w": W}, metadata)
+    assert (tmp_path / "x").read_bytes() == before
 
 
 @pytest.mark.parametrize("lanes", [1, 3])

@@ -35,7 +35,7 @@ def make_work(name: str) -> Work:
     plan = make_plan(model, name)
     counts = {"shards": plan.shards, "ranks": plan.ranks, "delay": plan.delay, "seed": plan.seed}
     state = TrainingState(model, Updater(Adam(0.01)), **counts)
-    state.open(B)
+    state.open(T, B)
     return Work(plan, state, T)
 
 

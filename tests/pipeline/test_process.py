@@ -162,7 +162,7 @@ async def test_closing_ends_the_workers() -> None:
     model = SequenceModel(9, hidden_size=8, seed=1)
     counts = {"shards": 2, "ranks": 2, "delay": 1, "seed": 0}
     state = TrainingState(model, Updater(Adam(0.01)), **counts)
-    state.open(4)
+    state.open(6, 4)
     plan = Plan(model=model, **counts, blas_threads=1, executor="process", capacity=1, watchdog=None)
     executor = ProcessExecutor(Work(plan, state, 6))
     try:

@@ -77,3 +77,18 @@ async def test_a_larger_batch_is_refused(steps: int, lanes: int) -> None:
         list(run(TrainingState(make_model(6), Updater(Adam(0.01))), batches))
     with pytest.raises(ArgumentError, match=f"^batch 1: inputs: {message}"):
         await Trainer(model, Adam(0.01)).run(batches)
+
+
+async def test_the_largest_batch_of_all_runs_counts() -> None:
+    """As in one run: the second may begin with a shorter batch, and go on with a longer one."""
+    model = make_model(6)
+    batches = [random_batches(model, 1, steps, 4, seed=steps)[0]._replace(reset=False) for steps in (5, 3, 5, 7)]
+    trainer = Trainer(model, Adam(0.01), executor="inline", seed=3)
+    await trainer.run(batches[:1])
+    await trainer.run(batches[1:3])
+    await trainer.run(batches[3:])
+    state = TrainingState(make_model(6), Updater(Adam(0.01)), seed=3)
+    for part in (batches[:3], batches[3:]):
+        list(run(state, part))
+    ours, theirs = trainer.state.dump(), state.dump()
+    assert all(np.array_equal(ours.arrays[name], array) for name, array in theirs.arrays.items())

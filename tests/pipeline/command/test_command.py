@@ -90,7 +90,11 @@ BAD = {
     "no command": ([], 2, "COMMAND"),
     "too many shards": (["train", "text.txt", "--shards", "99"], 2, "shards: expected 1 to 32"),
     "an impossible size": (["train", "text.txt", "--hidden", "9999999"], 1, "not enough memory"),
-    "an output that is no folder": (["train", "text.txt", "--out", "text.txt"], 1, "--out text.txt: File exists"),
+    "an output that is no folder": (
+        ["train", "text.txt", "--out", "text.txt"],
+        1,
+        "--out text.txt: is there, and no folder",
+    ),
     "an output below a file": (["train", "text.txt", "--out", "text.txt/x"], 1, "--out text.txt/x: Not a directory"),
     "a trace in no folder": (["train", "text.txt", "--trace", "none/t.json"], 1, "--trace none/t.json: No such file"),
     "a timeline that is a folder": (["train", "text.txt", "--timeline", "."], 1, "--timeline .: Is a directory"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import stat
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -106,3 +107,47 @@ def test_a_folder_that_was_made_for_nothing_is_removed(recurrio: Recurrio, tmp_p
 def test_a_file_in_the_place_of_the_folder_is_named(recurrio: Recurrio, text_file: Path) -> None:
     done = recurrio("train", text_file, "--out", text_file)
     assert (done.returncode, done.stderr) == (1, f"recurrio: --out {text_file}: is there, and no folder\n")
+
+
+def test_of_two_runs_into_one_folder_the_second_is_refused(recurrio: Recurrio, text_file: Path) -> None:
+    words = ["-c", "from recurrio.pipeline.command.cli import main; main()", "train", str(text_file), *SMALL]
+    words += ["--steps", "1000000", "--out", "mine", "--json"]
+    with subprocess.Popen([sys.executable, *words], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as first:
+        assert first.stdout is not None
+        first.stdout.readline()
+        for more in ([], ["--overwrite"]):
+            done = recurrio("train", text_file, *SMALL, "--steps", 2, "--out", "mine", *more)
+            assert (done.returncode, done.stderr) == (
+                1,
+                "recurrio: --out mine: another run is writing its model there\n",
+            )
+        first.kill()
+    assert recurrio("train", text_file, *SMALL, "--steps", 2, "--out", "mine").returncode == 0
+
+
+def test_a_folder_in_the_place_of_the_model_is_refused_at_the_start(recurrio: Recurrio, text_file: Path) -> None:
+    Path("mine/model.safetensors").mkdir(parents=True)
+    done = recurrio("train", text_file, "--out", "mine", "--overwrite")
+    assert (done.returncode, done.stderr) == (1, "recurrio: --out mine: has a folder where the model goes\n")
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--trace", "text.txt"], "--trace text.txt: is SOURCE already"),
+        (["--trace", "x", "--timeline", "./x"], "--timeline ./x: is --trace already"),
+        (["--trace", "mine/model.safetensors"], "--trace: expected another file than that of the model"),
+        (["--trace", ""], "--trace '': No such file or directory"),
+    ],
+)
+def test_no_file_is_written_over_by_another(
+    words: list[str], message: str, recurrio: Recurrio, text_file: Path
+) -> None:
+    content = text_file.read_bytes()
+    Path("text.txt").write_bytes(content)
+    Path("mine").mkdir()
+    done = recurrio("train", "text.txt", *SMALL, "--steps", 2, "--out", "mine", *words)
+    assert done.returncode in (1, 2)
+    assert message in done.stderr
+    assert Path("text.txt").read_bytes() == content
+    assert os.listdir("mine") == []

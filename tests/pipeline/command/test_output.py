@@ -185,7 +185,20 @@ os.fsync = full
     _, errors = process.communicate(timeout=30)
     assert process.returncode == 1
     assert errors.decode() == f"recurrio: {tmp_path}/out/model.safetensors: No space left on device\n"
-    assert os.listdir(tmp_path / "out") == []
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_closed_standard_output_is_no_place_for_a_text(start: Start, text_file: Path, tmp_path: Path) -> None:
+    start("train", text_file, *SMALL, "--steps", 1, "--out", tmp_path / "out").wait(timeout=30)
+    command = [
+        sys.executable,
+        "-c",
+        "from recurrio.pipeline.command.cli import main; main()",
+        "generate",
+        tmp_path / "out",
+    ]
+    done = subprocess.run(["sh", "-c", 'exec "$@" >&-', "sh", *map(str, command)], capture_output=True, check=False)
+    assert (done.returncode, done.stderr.splitlines()[-1]) == (1, b"recurrio: standard output: is closed")
 
 
 def test_a_connection_that_is_reset_is_named(start: Start, tmp_path: Path) -> None:

@@ -90,7 +90,14 @@ def test_a_long_path_is_one_line(text_file: Path, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "environment",
-    [{"TERM": "dumb"}, {"TERM": "unknown"}, {"COLUMNS": "0"}, {"COLUMNS": "40"}],
+    [
+        {"TERM": "dumb"},
+        {"TERM": "unknown"},
+        {"TERM": ""},
+        {"COLUMNS": "0"},
+        {"COLUMNS": "40"},
+        {"PYTHONIOENCODING": "ascii"},
+    ],
     ids=lambda environment: "=".join(*environment.items()),
 )
 def test_where_there_is_no_room_for_tables_there_are_plain_lines(
