@@ -129,7 +129,7 @@ def test_a_run_that_fails_gives_its_memory_back(
 def test_an_interrupt_while_the_workers_are_ended_leaves_nothing_open(at: int, monkeypatch: pytest.MonkeyPatch) -> None:
     model, counts = SequenceModel(9, hidden_size=8, seed=1), {"shards": 2, "ranks": 2, "delay": 0, "seed": 0}
     state = TrainingState(model, Updater(Adam(0.01)), **counts)
-    state.open(4)
+    state.open(6, 4)
     plan = Plan(model=model, **counts, blas_threads=1, executor="process", capacity=1, watchdog=None)
     executor = ProcessExecutor(Work(plan, state, 6))
     assert len(children()) == 4
