@@ -72,10 +72,13 @@ class TrainingState:
             self.steps, self.lanes = 0, lanes
         self.steps = max(self.steps, steps)
 
+    def counts(self, workspaces: int) -> dict[str, int]:
+        """What a `RunMemory` has room for: the versions in use and the next one, and so many workspaces."""
+        return {"ranks": self.ranks, "rows": self.delay + 2, "workspaces": workspaces}
+
     def memory(self, workspaces: int, arena: Arena | None = None) -> RunMemory:
-        """Memory for a run, with room for the versions in use and the next one; in `arena`, or of its own."""
-        counts = {"ranks": self.ranks, "rows": self.delay + 2, "workspaces": workspaces}
-        return RunMemory(self.model, self.widths, **counts, arena=arena or Arena())
+        """Memory for a run, with room for its `counts`; in `arena`, or of its own."""
+        return RunMemory(self.model, self.widths, **self.counts(workspaces), arena=arena or Arena())
 
     def enter(self, memory: RunMemory) -> None:
         """Copy this state into `memory`; the latest version is the model's parameters as they are now."""

@@ -13,7 +13,7 @@ from .run_memory import RunMemory
 from .sequence_model import SequenceModel
 from .workspace import shared_bytes
 
-__all__ = ["Shard", "ShardRank", "arena_bytes"]
+__all__ = ["Shard", "ShardRank"]
 
 
 class ShardRank:
@@ -89,7 +89,7 @@ class Shard:
     def __init__(self, model: SequenceModel, steps: int, lanes: int, memory: RunMemory, index: int, seed: int) -> None:
         gradients, states = memory.gradients[index], memory.states[index]
         count, workspaces, _ = gradients.shape
-        shared = Arena().block(arena_bytes(model, steps, lanes, count, workspaces)) if count > 1 else None
+        shared = Arena().block(shared_bytes(model.network, steps, lanes, count, workspaces)) if count > 1 else None
         self._ranks = [
             ShardRank(
                 model,
@@ -116,8 +116,3 @@ class Shard:
     def weight_gradient(self, workspace: int) -> None:
         """See `ShardRank.weight_gradient`."""
         lockstep([rank.weight_gradient(workspace) for rank in self._ranks])
-
-
-def arena_bytes(model: SequenceModel, steps: int, lanes: int, ranks: int, workspaces: int) -> int:
-    """How much memory the ranks of a shard share."""
-    return shared_bytes(model.network, steps, lanes, ranks, workspaces)

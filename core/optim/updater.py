@@ -50,7 +50,7 @@ class Updater:
         if clip is not None:
             clip = check_number("clip", clip, 0, open_low=True)
         self._optimizer, self._clip, self._schedule = optimizer, clip, schedule
-        self._keeps = isinstance(optimizer, Optimizer)
+        self._can_undo = isinstance(optimizer, Optimizer)
         self.loss: float | None = None
         self._sum: Array | None = None
 
@@ -78,10 +78,10 @@ class Updater:
                 optimizer.lr = schedule.lr(batch_number, self.loss)
             optimizer.step(parameters, gradient, out)
             stepped = True
-            if not (optimizer.is_finite(out) if self._keeps else is_finite(out)):
+            if not (optimizer.is_finite(out) if self._can_undo else is_finite(out)):
                 raise NonFiniteError("the update made a parameter infinite; a smaller learning rate may help")
         except BaseException:
-            if stepped and self._keeps:
+            if stepped and self._can_undo:
                 optimizer.undo()
             if schedule is not None:
                 optimizer.lr = lr

@@ -18,7 +18,8 @@ from ...core.base.ranks import Pass, Rank
 from ...core.model.batch import BatchBuffer, SequenceBatch
 from ...core.model.run_memory import RunMemory
 from ...core.model.sequence_model import SequenceModel
-from ...core.model.shard import ShardRank, arena_bytes
+from ...core.model.shard import ShardRank
+from ...core.model.workspace import shared_bytes
 from ..plan.messages import Ticket
 from ..plan.plan import Plan
 from .executor import Work
@@ -111,7 +112,7 @@ class _Layout:
                 starts.append(arena.size)
                 lay_out_counters(arena, ranks)
                 batches.append(BatchBuffer(model.network.spec(work.steps, width), arena))
-                arena.skip(arena_bytes(model, work.steps, width, ranks, 1))
+                arena.skip(shared_bytes(model.network, work.steps, width, ranks, 1))
             self.starts.append(starts)
             self.batches.append(batches)
 
@@ -137,13 +138,12 @@ class ProcessExecutor:
         plan, state = work.plan, work.state
         dry = DryArena()
         _Layout(work, dry)
-        counts = {"ranks": plan.ranks, "rows": plan.delay + 2, "workspaces": plan.workspaces()}
         arguments = {
             "model": state.model.config,
             "steps": work.steps,
             "widths": state.widths,
             "seed": state.seed,
-            "counts": counts,
+            "counts": state.counts(plan.workspaces()),
         }
         with ExitStack() as stack:
             self._shared = shared = SharedMemory(dry.size)

@@ -6,7 +6,6 @@ the peak depth; and each end tells the meter of its stage when it waits.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from types import TracebackType
 from typing import Generic, NamedTuple, TypeVar
@@ -59,7 +58,7 @@ class Channel(Generic[T]):
     """A bounded channel named `name` with room for `capacity` items, and its two ends."""
 
     def __init__(self, name: str, capacity: int) -> None:
-        if type(capacity) is not int or not 0 <= capacity < math.inf:
+        if type(capacity) is not int or capacity < 0:
             raise ValueError(f"capacity of channel {name}: expected a whole number of at least 0, got {capacity!r}")
         self.name, self.capacity = name, capacity
         self.items = 0
