@@ -120,8 +120,11 @@ def test_a_python_of_another_name_is_python_by_what_it_links_to(linux: pytest.Mo
     assert obstacle() is None
 
 
-# An application is a program that counts its starts, whatever words it is started with.
-APPLICATION = """#!{python}
+# An application is a program that counts its starts, whatever words it is started with. Its first lines are for a
+# shell, and a string for Python: a first line with the interpreter's path alone could not have a space in it.
+APPLICATION = """#!/bin/sh
+'''exec' "{python}" "$0" "$@"
+' '''
 import sys
 with open({starts!r}, "a") as file:
     file.write("started\\n")
