@@ -1,0 +1,77 @@
+"""The file of rejects: what could not be used and why, within bounds."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from types import TracebackType
+
+from .block import Reject
+
+__all__ = ["Quarantine", "kind_of_reason"]
+
+MOST_REJECTS = 10_000
+MOST_BYTES = 10 << 20
+MOST_DATA = 500  # bytes of a record
+MOST_KINDS = 100
+BEHIND = (", got ", "; it has: ", ": byte ", " (")  # where what differs from one record to the next begins
+
+
+def kind_of_reason(reason: str) -> str:
+    """What `reason` has in common with others: that without the value that came."""
+    return reason[: min([reason.find(mark) for mark in BEHIND if mark in reason], default=None)]
+
+
+class Quarantine:
+    """Writes each reject to the file at `path`, as a line of JSON: source, line, reason, data.
+
+    The file is written anew. Behind `most` rejects, or ten mebibytes, one more line says so, and the others are only
+    counted: in `count`, and in `kinds` by the kind of reason. Raises OSError, as do its methods. Without a `path` it
+    counts alone.
+    """
+
+    def __init__(self, path: str | Path | None = None, *, most: int = MOST_REJECTS) -> None:
+        self.count, self.kinds = 0, dict[str, int]()
+        self._most, self._bytes, self._full = most, 0, False
+        self._file = None if path is None else open(path, "w", encoding="utf-8", newline="\n")  # noqa: SIM115
+
+    def add(self, rejects: Iterable[Reject]) -> None:
+        """Write and count `rejects`."""
+        for reject in rejects:
+            self.count += 1
+            kind = kind_of_reason(reject.reason)
+            if kind not in self.kinds and len(self.kinds) >= MOST_KINDS:
+                kind = "other reasons"
+            self.kinds[kind] = self.kinds.get(kind, 0) + 1
+            self._write(reject)
+        if self._file is not None:
+            self._file.flush()
+
+    def close(self) -> None:
+        """Close the file."""
+        if self._file is not None:
+            self._file.close()
+
+    def __enter__(self) -> Quarantine:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _write(self, reject: Reject) -> None:
+        if self._file is None or self._full:
+            return
+        data = reject.data[:MOST_DATA].decode("utf-8", "backslashreplace")
+        line = _json({"source": reject.origin, "line": reject.line, "reason": reject.reason, "data": data})
+        self._bytes += len(line.encode())
+        self._full = self.count > self._most or self._bytes > MOST_BYTES
+        if self._full:
+            line = _json({"reason": f"no more rejects are written behind the first {self.count - 1:,}"})
+        self._file.write(line)
+
+
+def _json(value: dict[str, object]) -> str:
+    return json.dumps(value, ensure_ascii=False).encode("utf-8", "backslashreplace").decode() + "\n"
