@@ -5,6 +5,8 @@ from pathlib import Path
 from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
 
+NAMES = ["adam", "forecast", "losses", "lstm", "module", "product", "rows", "scale", "transpose"]
+
 
 class BuildIfPossible(build_ext):
     """An optional extension that could not be built is no output. Without this an editable install looks for it."""
@@ -23,7 +25,7 @@ setup(
     ext_modules=[
         Extension(
             "recurrio.core._kernels",
-            [f"core/kernels/{name}.c" for name in ("adam", "lstm", "module", "product", "transpose")],
+            [f"core/kernels/{name}.c" for name in NAMES],
             depends=["core/kernels/kernels.h"],
             extra_compile_args=["-O3", "-ffp-contract=fast", "-fno-math-errno", "-fno-trapping-math"],
             optional=True,

@@ -14,7 +14,8 @@ from typing import NamedTuple
 import numpy as np
 
 from ..base.arena import Arenas
-from ..base.columns import copy_matrix
+from ..base.columns import bind_copy
+from ..base.compiled import Call
 from ..base.parameters import Array
 from ..base.ranks import Rank
 from .masks import Masks
@@ -183,6 +184,11 @@ class Buffers:
         if by_lane:
             self.d_rows = self.d_rows.T
 
+    @property
+    def hidden_rows(self) -> Array:
+        """The columns of ``rows`` that meet the hidden state, ``(rows·U, P)``."""
+        return self.rows[:, self.size.input_size + 2 :]
+
     # What follows has an array for each step; it is made when a loop first runs.
 
     @cached_property
@@ -218,15 +224,13 @@ class Buffers:
         """The rows of a parameter matrix ``(rows·H, …)`` that are this rank's, ``(rows, U, …)``: a view."""
         return matrix.reshape(-1, self.size.hidden_size, matrix.shape[1])[:, self.units]
 
-    def load_rows(self, matrix: Array) -> None:
-        """Copy this rank's rows of `matrix` into ``rows``."""
-        for ours, theirs in self._blocks(self.rows, matrix):
-            np.copyto(ours, theirs)
+    def loads(self, matrix: Array) -> list[Call]:
+        """Calls that copy this rank's rows of `matrix` into ``rows``."""
+        return [bind_copy(theirs, ours) for ours, theirs in self._blocks(self.rows, matrix)]
 
-    def store_rows(self, d_matrix: Array) -> None:
-        """Copy ``d_rows`` into this rank's rows of `d_matrix`."""
-        for ours, theirs in self._blocks(self.d_rows, d_matrix):
-            copy_matrix(ours, theirs)
+    def stores(self, d_matrix: Array) -> list[Call]:
+        """Calls that copy ``d_rows`` into this rank's rows of `d_matrix`."""
+        return [bind_copy(ours, theirs) for ours, theirs in self._blocks(self.d_rows, d_matrix)]
 
     def _blocks(self, rows: Array, matrix: Array) -> Iterator[tuple[Array, Array]]:
         """What belongs together in this rank's `rows` and the `matrix` of a layer, which has no columns for no bias."""

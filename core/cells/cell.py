@@ -3,22 +3,17 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
 from typing import ClassVar, NamedTuple, Protocol
 
 import numpy as np
 
 from ..base.arena import Arena
+from ..base.compiled import Call
 from ..base.parameters import Array
+from ..base.product import Product
 from .buffers import Buffers, LayerSize, State, Weights, from_torch, matrix_columns, to_torch
 
-__all__ = ["BackwardStep", "Call", "Cell", "CellKernel", "ForwardStep", "Sweep", "nothing"]
-
-Call = Callable[[], object]
-
-
-def nothing() -> None:
-    """There is nothing to do before or after a sweep."""
+__all__ = ["BackwardStep", "Call", "Cell", "CellKernel", "ForwardStep", "Sweep"]
 
 
 class ForwardStep(NamedTuple):
@@ -67,8 +62,16 @@ class CellKernel(Protocol):
         """The state before each step, and after the last; the hidden state is that of the buffers."""
         ...
 
+    def loads(self) -> list[Call]:
+        """Before the forward pass: what puts the rows of the buffers in the order of the products."""
+        ...
+
     def forward_steps(self) -> list[ForwardStep]:
         """The steps, from the first."""
+        ...
+
+    def backward_loads(self, hidden_weights: Array) -> list[Call]:
+        """Before the backward pass: the same for those of the hidden state ``(P, rows·U)``, in that of ``d_sums``."""
         ...
 
     def sweeps(self) -> list[Sweep]:
@@ -76,15 +79,15 @@ class CellKernel(Protocol):
         ...
 
     def load(self, weights: Weights, table: Array | None) -> Array | None:
-        """Before the forward pass: put the weights in the order of the products. `table` as its columns are added."""
+        """Before the forward pass: take the weights that are not in the matrix. `table` as its columns are added."""
         ...
 
-    def load_backward(self, hidden_weights: Array) -> None:
-        """Before the backward pass: put those of the hidden state ``(P, rows·U)`` in the order of ``d_sums``."""
+    def products(self) -> list[Call]:
+        """After the backward pass: what writes ``d_rows`` of the buffers."""
         ...
 
     def weight_gradient(self, d_weights: Weights) -> None:
-        """After the backward pass: write ``d_rows`` of the buffers, and the parameters that are not in the matrix."""
+        """After the backward pass: write the gradient of the parameters that are not in the matrix."""
         ...
 
 
@@ -131,7 +134,7 @@ class Cell(ABC):
         return False
 
     @abstractmethod
-    def step(self, weights: Weights, size: LayerSize, x: Array, state: State) -> State:
+    def step(self, weights: Weights, size: LayerSize, x: Array, state: State, product: Product = np.matmul) -> State:
         """One step for `x` ``(I, B)`` from `state`: the next state. The caller silences overflow."""
 
     @abstractmethod

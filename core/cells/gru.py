@@ -22,10 +22,11 @@ from functools import partial
 import numpy as np
 
 from ..base.arena import Arena
+from ..base.compiled import Call, in_turn
 from ..base.parameters import Array
-from ..base.product import bind_product, empty_weights
+from ..base.product import Product, bind_product, bind_scaled, empty_weights
 from .buffers import Buffers, LayerSize, State, Weights, row_items, sweep_room, sweeps
-from .cell import BackwardStep, Call, Cell, ForwardStep, Sweep
+from .cell import BackwardStep, Cell, ForwardStep, Sweep
 
 __all__ = ["GRUCell"]
 
@@ -36,12 +37,12 @@ class GRUCell(Cell):
     name, kind = "gru", "GRU"
     rows, gates = 3, 4
 
-    def step(self, weights: Weights, size: LayerSize, x: Array, state: State) -> State:
+    def step(self, weights: Weights, size: LayerSize, x: Array, state: State, product: Product = np.matmul) -> State:
         """See `Cell`."""
         (hidden,) = state
         H, split, ones = size.hidden_size, size.input_size + size.bias, np.ones((int(size.bias), x.shape[1]), x.dtype)
-        from_x = weights[0][:, :split] @ np.concatenate((x, ones))
-        from_h = weights[0][:, split:] @ np.concatenate((ones, hidden))
+        from_x = product(weights[0][:, :split], np.concatenate((x, ones)))
+        from_h = product(weights[0][:, split:], np.concatenate((ones, hidden)))
         rz = 1 / (1 + np.exp(-from_x[H:] - from_h[H:]))
         r, z = rz[:H], rz[H:]
         n = np.tanh(from_x[:H] + r * from_h[:H])
@@ -74,6 +75,7 @@ class GRUKernel:
         self._one, self._scratch = np.array(1, dtype), arena.empty((U, B), dtype)
         # σ(z) = 1 / (1 + exp(−z)): the minus is folded into the packed rows of r and z.
         self._signs = np.repeat(np.array([1, -1], dtype), (U, 2 * U))[:, None]
+        self._ones = np.ones_like(self._signs)
         self._for_n = empty_weights(U, split, B, dtype, arena)
         self._for_s = empty_weights(U, 1 + H, B, dtype, arena)
         self._for_rz = empty_weights(2 * U, split + 1 + H, B, dtype, arena)
@@ -88,19 +90,28 @@ class GRUKernel:
         """See `CellKernel`."""
         return [(hidden,) for hidden in self._buffers.hidden]
 
+    def loads(self) -> list[Call]:
+        """See `CellKernel`."""
+        rows, signs, split, U = self._buffers.rows, self._signs, self._split, len(self._for_n)
+        return [
+            bind_scaled(rows[:U, :split], signs[:U], self._for_n),
+            bind_scaled(rows[:U, split:], signs[:U], self._for_s),
+            bind_scaled(rows[U:], signs[U:], self._for_rz),
+        ]
+
     def forward_steps(self) -> list[ForwardStep]:
         """See `CellKernel`."""
         U, hidden = self._buffers.shape[1], self._buffers.hidden
         steps = []
         for t, x in enumerate(self._buffers.by_step):
             gates = self._gates[t]
-            products = (
+            products = [
                 bind_product(self._for_n, x[: self._split], gates[:U]),
                 bind_product(self._for_rz, x, gates[U : 3 * U]),
                 bind_product(self._for_s, x[self._split :], gates[3 * U :]),
-            )
+            ]
             activate = bind_activation(gates, hidden[t], hidden[t + 1], self._scratch, self._one)
-            steps.append(ForwardStep(in_turn(*products), gates[: 3 * U], activate))
+            steps.append(ForwardStep(in_turn(products), gates[: 3 * U], activate))
         return steps
 
     def sweeps(self) -> list[Sweep]:
@@ -128,36 +139,25 @@ class GRUKernel:
 
     def load(self, weights: Weights, table: Array | None) -> Array | None:
         """See `CellKernel`."""
-        rows, signs, U = self._buffers.rows, self._signs, len(self._for_n)
-        np.copyto(self._for_n, rows[:U, : self._split])
-        np.copyto(self._for_s, rows[:U, self._split :])
-        np.multiply(rows[U:], signs[U:], out=self._for_rz)
-        return None if table is None else table * signs
+        return None if table is None else table * self._signs
 
-    def load_backward(self, hidden_weights: Array) -> None:
+    def backward_loads(self, hidden_weights: Array) -> list[Call]:
         """See `CellKernel`."""
-        U, rows = len(self._for_n), self._buffers.rows[:, self._split + 1 :]
-        np.copyto(hidden_weights[:, : 2 * U], rows[U:].T)
-        np.copyto(hidden_weights[:, 2 * U :], rows[:U].T)
+        U, rows, to = len(self._for_n), self._buffers.hidden_rows, hidden_weights.T
+        return [bind_scaled(rows[U:], self._ones[U:], to[: 2 * U]), bind_scaled(rows[:U], self._ones[:U], to[2 * U :])]
 
-    def weight_gradient(self, d_weights: Weights) -> None:
+    def products(self) -> list[Call]:
         """See `CellKernel`."""
         buffers, U, split = self._buffers, len(self._for_n), self._split
         d_gates, stacked, d_rows = buffers.d_gates, buffers.stacked, buffers.d_rows
-        np.matmul(d_gates[U : 3 * U], stacked.T, d_rows[U:])
-        np.matmul(d_gates[:U], stacked[:split].T, d_rows[:U, :split])
-        np.matmul(d_gates[3 * U :], stacked[split:].T, d_rows[:U, split:])
+        return [
+            partial(np.matmul, d_gates[U : 3 * U], stacked.T, d_rows[U:]),
+            partial(np.matmul, d_gates[:U], stacked[:split].T, d_rows[:U, :split]),
+            partial(np.matmul, d_gates[3 * U :], stacked[split:].T, d_rows[:U, split:]),
+        ]
 
-
-def in_turn(first: Call, second: Call, third: Call) -> Call:
-    """A call that makes three."""
-
-    def run() -> None:
-        first()
-        second()
-        third()
-
-    return run
+    def weight_gradient(self, d_weights: Weights) -> None:
+        """See `CellKernel`. There are none."""
 
 
 def bind_activation(gates: Array, hidden: Array, output: Array, scratch: Array, one: Array) -> Call:

@@ -6,16 +6,17 @@ lengths and resets, and the meetings of the ranks.
 
 from __future__ import annotations
 
-from functools import cached_property
+from functools import cached_property, partial
 
 import numpy as np
 
 from ..base.arena import Arenas
+from ..base.compiled import ByArray, Call, in_turn
 from ..base.parameters import Array
 from ..base.product import bind_product, empty_weights
 from ..base.ranks import Pass, Rank
 from .buffers import Buffers, LayerSize, State, Weights, add_parts
-from .cell import Call, Cell
+from .cell import Cell
 from .masks import Masks
 
 __all__ = ["Loop"]
@@ -62,9 +63,42 @@ class Loop:
         return self._kernel.states()
 
     @cached_property
+    def _load(self) -> ByArray:
+        return after_loads(self.buffers, in_turn(self._kernel.loads()))
+
+    @cached_property
     def _forward_steps(self) -> list[tuple[Call, Array, Call]]:
         # Plain tuples: a named one takes twice as long to take apart.
         return [(multiply, sums, activate) for multiply, sums, activate in self._kernel.forward_steps()]
+
+    @cached_property
+    def _forward_at_once(self) -> ByArray:
+        """All that a forward pass is, where nothing comes between its steps."""
+        steps = [call for multiply, _, activate in self._forward_steps for call in (multiply, activate)]
+        return after_loads(self.buffers, in_turn([*self._kernel.loads(), *steps]))
+
+    @cached_property
+    def _load_backward(self) -> Call:
+        return in_turn(self._kernel.backward_loads(self._hidden_weights))
+
+    @cached_property
+    def _backward_at_once(self) -> Call:
+        """The same for a backward pass."""
+        calls, d_hidden = self._kernel.backward_loads(self._hidden_weights), self.d_state[0]
+        for before, turns, after in self._sweeps:
+            calls.append(before)
+            for _, _, d_output, differentiate, multiply, finish in turns:
+                if d_output is not None:
+                    calls.append(partial(np.add, d_output, d_hidden, d_hidden))
+                calls += [differentiate, multiply]
+                if finish is not None:
+                    calls.append(finish)
+            calls.append(after)
+        return in_turn(calls)
+
+    @cached_property
+    def _products(self) -> ByArray:
+        return before_stores(self.buffers, self._kernel.products())
 
     @cached_property
     def _sweeps(self) -> list[tuple[Call, list[Turn], Call]]:
@@ -97,10 +131,14 @@ class Loop:
         for `indices` ``(T, B)``.
         """
         buffers, states, columns, aside, add = self.buffers, self._states, self._columns, self._aside, np.add
-        buffers.load_rows(weights[0])
         table = self._kernel.load(weights, table)
-        together, shown = buffers.ranks > 1, buffers.shown
         buffers.start(masks, states[0], aside)
+        together = buffers.ranks > 1
+        if masks is None and table is None and not together:
+            self._forward_at_once(weights[0])
+            return
+        self._load(weights[0])
+        shown = buffers.shown
         yield
         for t, (multiply, sums, activate) in enumerate(self._forward_steps):
             multiply()
@@ -117,7 +155,10 @@ class Loop:
         """After `forward`: turn the gradient of the outputs into those of this rank's gates and of the state."""
         buffers, masks, aside, d_state, add = self.buffers, self.buffers.masks, self._aside, self.d_state, np.add
         d_hidden, together, parts = d_state[0], buffers.ranks > 1, buffers.parts
-        self._kernel.load_backward(self._hidden_weights)
+        if masks is None and not together:
+            self._backward_at_once()
+            return
+        self._load_backward()
         buffers.start_backward()
         for before, turns, after in self._sweeps:
             before()
@@ -139,5 +180,18 @@ class Loop:
 
     def weight_gradient(self, d_weights: Weights) -> None:
         """After `backward`: write the gradient of this rank's rows of the parameters, products over all steps."""
+        self._products(d_weights[0])
         self._kernel.weight_gradient(d_weights)
-        self.buffers.store_rows(d_weights[0])
+
+
+# What is kept for an array must not refer to the loop, which keeps it.
+
+
+def after_loads(buffers: Buffers, rest: Call) -> ByArray:
+    """For a matrix of parameters: put this rank's rows into `buffers`, and then do the `rest`."""
+    return ByArray(lambda matrix: in_turn([*buffers.loads(matrix), rest]))
+
+
+def before_stores(buffers: Buffers, first: list[Call]) -> ByArray:
+    """For a matrix of gradients: do what comes `first`, and then write this rank's rows of it."""
+    return ByArray(lambda d_matrix: in_turn([*first, *buffers.stores(d_matrix)]))

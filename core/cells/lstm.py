@@ -19,14 +19,17 @@ al. (2000) and the projection of Sak et al. (2014), as in ``torch.nn.LSTM``.
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 
 from ..base import compiled
 from ..base.arena import Arena
+from ..base.compiled import Call
 from ..base.parameters import Array
-from ..base.product import bind_product, empty_weights, multiply
+from ..base.product import Product, bind_product, bind_scaled, empty_weights
 from .buffers import Buffers, LayerSize, State, Weights
-from .cell import Call, Cell, ForwardStep, Sweep
+from .cell import Cell, ForwardStep, Sweep
 from .lstm_compiled import Compiled
 from .lstm_numpy import Plain, Surroundings
 
@@ -68,16 +71,16 @@ class LSTMCell(Cell):
         """As the compiled kernels want it."""
         return compiled.has("lstm_forward", dtype) and not size.proj_size
 
-    def step(self, weights: Weights, size: LayerSize, x: Array, state: State) -> State:
+    def step(self, weights: Weights, size: LayerSize, x: Array, state: State, product: Product = np.matmul) -> State:
         """See `Cell`."""
         hidden, cell = state
         ones = np.ones((2 * size.bias, x.shape[1]), x.dtype)
-        z = weights[0] @ np.concatenate((x, ones, hidden))
+        z = product(weights[0], np.concatenate((x, ones, hidden)))
         H = size.hidden_size
         oif, g = 1 / (1 + np.exp(-z[: 3 * H])), np.tanh(z[3 * H :])
         next_cell = oif[H : 2 * H] * g + oif[2 * H :] * cell
         output = oif[:H] * np.tanh(next_cell)
-        return (weights[1] @ output if size.proj_size else output), next_cell
+        return (product(weights[1], output) if size.proj_size else output), next_cell
 
     def kernel(self, buffers: Buffers, d_state: State, arena: Arena) -> LSTMKernel:
         """See `Cell`."""
@@ -100,6 +103,7 @@ class LSTMKernel:
         self.d_inputs_from = buffers.d_gates
         # σ(z) = 1 / (1 + exp(−z)): the minus is folded into the packed rows of o, i and f.
         self._signs = np.repeat(np.array([-1, 1], dtype), (3 * U, U))[:, None]
+        self._ones = np.ones_like(self._signs)
         self._packed = empty_weights(4 * U, buffers.rows.shape[1], B, dtype, arena)
         d_hidden, d_cell = d_state
         # With a projection: o ⊙ tanh(c') and dh' of every step, for the gradient of W_hr.
@@ -119,6 +123,10 @@ class LSTMKernel:
         """See `CellKernel`."""
         return list(zip(self._buffers.hidden, self._elements.cells, strict=True))
 
+    def loads(self) -> list[Call]:
+        """See `CellKernel`."""
+        return [bind_scaled(self._buffers.rows, self._signs, self._packed)]
+
     def forward_steps(self) -> list[ForwardStep]:
         """See `CellKernel`."""
         buffers, elements = self._buffers, self._elements
@@ -137,23 +145,24 @@ class LSTMKernel:
 
     def load(self, weights: Weights, table: Array | None) -> Array | None:
         """See `CellKernel`."""
-        np.multiply(self._buffers.rows, self._signs, out=self._packed)
         if self._buffers.size.proj_size:
             np.copyto(self._projection, weights[1])
         return None if table is None else table * self._signs
 
-    def load_backward(self, hidden_weights: Array) -> None:
+    def backward_loads(self, hidden_weights: Array) -> list[Call]:
         """See `CellKernel`."""
-        np.copyto(hidden_weights, self._buffers.rows[:, self._buffers.size.input_size + 2 :].T)
+        return [bind_scaled(self._buffers.hidden_rows, self._ones, hidden_weights.T)]
 
-    def weight_gradient(self, d_weights: Weights) -> None:
+    def products(self) -> list[Call]:
         """See `CellKernel`."""
         buffers = self._buffers
         if self._is_compiled:
-            multiply(buffers.stacked, buffers.d_gates.T, buffers.d_rows.T)
-        else:
-            np.matmul(buffers.d_gates, buffers.stacked.T, buffers.d_rows)
-        if buffers.size.proj_size:
+            return [bind_product(buffers.stacked, buffers.d_gates.T, buffers.d_rows.T)]
+        return [partial(np.matmul, buffers.d_gates, buffers.stacked.T, buffers.d_rows)]
+
+    def weight_gradient(self, d_weights: Weights) -> None:
+        """See `CellKernel`."""
+        if self._buffers.size.proj_size:
             np.matmul(self._d_projected, self._raw.T, d_weights[1])
 
 

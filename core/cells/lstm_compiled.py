@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from ..base import compiled
 from ..base.arena import Arena
-from .cell import BackwardStep, Call, Sweep, nothing
+from ..base.compiled import Call, nothing
+from .cell import BackwardStep, Sweep
 from .lstm_numpy import Surroundings
 
 __all__ = ["Compiled"]

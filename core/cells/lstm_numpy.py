@@ -17,9 +17,10 @@ from typing import NamedTuple
 import numpy as np
 
 from ..base.arena import Arena
+from ..base.compiled import Call
 from ..base.parameters import Array
 from .buffers import Buffers, row_items, sweep_room, sweeps
-from .cell import BackwardStep, Call, Sweep
+from .cell import BackwardStep, Sweep
 
 __all__ = ["Plain", "Surroundings"]
 

@@ -19,10 +19,11 @@ from typing import NamedTuple
 import numpy as np
 
 from ..base.arena import Arena
+from ..base.compiled import Call
 from ..base.parameters import Array
-from ..base.product import bind_product, empty_weights
+from ..base.product import Product, bind_product, bind_scaled, empty_weights
 from .buffers import Buffers, LayerSize, State, Weights, row_items, sweep_room, sweeps
-from .cell import BackwardStep, Call, Cell, ForwardStep, Sweep
+from .cell import BackwardStep, Cell, ForwardStep, Sweep
 
 __all__ = ["NONLINEARITIES", "RNNCell"]
 
@@ -94,10 +95,10 @@ class RNNCell(Cell):
         """The nonlinearity."""
         return {"nonlinearity": self._nonlinearity}
 
-    def step(self, weights: Weights, size: LayerSize, x: Array, state: State) -> State:
+    def step(self, weights: Weights, size: LayerSize, x: Array, state: State, product: Product = np.matmul) -> State:
         """See `Cell`."""
         ones = np.ones((2 * size.bias, x.shape[1]), x.dtype)
-        return (FUNCTIONS[self._nonlinearity].apply(weights[0] @ np.concatenate((x, ones, state[0]))),)
+        return (FUNCTIONS[self._nonlinearity].apply(product(weights[0], np.concatenate((x, ones, state[0])))),)
 
     def kernel(self, buffers: Buffers, d_state: State, arena: Arena) -> RNNKernel:
         """See `Cell`."""
@@ -116,6 +117,7 @@ class RNNKernel:
         self._function, self._buffers, self._d_state = function, buffers, d_state
         self.d_inputs_from = buffers.d_gates
         self._z = arena.empty((U, B), dtype)
+        self._ones = np.ones((U, 1), dtype)
         self._packed = empty_weights(U, buffers.rows.shape[1], B, dtype, arena)
         step = U * B * dtype.itemsize
         self._cuts = sweeps(T, 4 * step)
@@ -125,6 +127,11 @@ class RNNKernel:
     def states(self) -> list[State]:
         """See `CellKernel`."""
         return [(hidden,) for hidden in self._buffers.hidden]
+
+    def loads(self) -> list[Call]:
+        """See `CellKernel`."""
+        signs = -self._ones if self._function.minus else self._ones
+        return [bind_scaled(self._buffers.rows, signs, self._packed)]
 
     def forward_steps(self) -> list[ForwardStep]:
         """See `CellKernel`."""
@@ -162,13 +169,15 @@ class RNNKernel:
 
     def load(self, weights: Weights, table: Array | None) -> Array | None:
         """See `CellKernel`."""
-        np.multiply(self._buffers.rows, -1 if self._function.minus else 1, out=self._packed)
         return -table if self._function.minus and table is not None else table
 
-    def load_backward(self, hidden_weights: Array) -> None:
+    def backward_loads(self, hidden_weights: Array) -> list[Call]:
         """See `CellKernel`."""
-        np.copyto(hidden_weights, self._buffers.rows[:, self._buffers.size.input_size + 2 :].T)
+        return [bind_scaled(self._buffers.hidden_rows, self._ones, hidden_weights.T)]
+
+    def products(self) -> list[Call]:
+        """See `CellKernel`."""
+        return [partial(np.matmul, self._buffers.d_gates, self._buffers.stacked.T, self._buffers.d_rows)]
 
     def weight_gradient(self, d_weights: Weights) -> None:
-        """See `CellKernel`."""
-        np.matmul(self._buffers.d_gates, self._buffers.stacked.T, self._buffers.d_rows)
+        """See `CellKernel`. There are none."""

@@ -2,6 +2,8 @@
 
 #include "kernels.h"
 
+#include <math.h>
+
 static int is_dense_of(const Array a, Py_ssize_t U, Py_ssize_t B) { return has_shape(a, U, B) && is_dense(a); }
 
 int lstm_forward_fits(const Array *a) {
@@ -30,11 +32,9 @@ INLINE float tanh_of(float x) {
     q = q * s + 2.5876910685735856e-02f;
     q = q * s + 4.6714325862606540e-01f;
     q = q * s + 1;
-    float t = x * p / q; /* one choice a line: so compilers turn them into vectors */
-    t = t > 1 ? 1 : t;
-    t = t < -1 ? -1 : t;
-    t = x > 9 ? 1 : t;
-    return x < -9 ? -1 : t;
+    float t = x * p / q, one = copysignf(1, x);
+    t = fabsf(t) > 1 ? one : t; /* one choice a line: so compilers turn them into vectors */
+    return fabsf(x) > 9 ? one : t;
 }
 
 /* σ(−x), for the gates whose weights carry the minus */

@@ -21,133 +21,203 @@ int product_fits(const Array *a) {
 
 #define DEPTH 512
 #define CHUNK 128 /* of more columns, so many are copied to one place, where they fit in the cache, and meet all rows */
+#define FEW 8     /* with fewer columns, the vectors are of rows, where these are side by side in the weights */
 
 /* Compute out[row…][column…], or with `add` add to it. */
 typedef void Block(const Array weights, const Array x, const Array out, Py_ssize_t row, Py_ssize_t column, int add);
 
+/* Of blocks whose vectors are of columns: the most columns, and the blocks of as many rows as the level has, of four,
+   and of one. */
 typedef struct {
-    Py_ssize_t columns; /* of the blocks, for as many rows as the level has, for four, and for one */
+    Py_ssize_t columns;
     Block *tall, *four, *one;
-} Width;
+} Wide;
+
+/* Of those whose vectors are of rows: the rows and the columns. */
+typedef struct {
+    Py_ssize_t rows, columns;
+    Block *block;
+} Tall;
 
 typedef struct {
     Py_ssize_t rows;
-    const Width *widths; /* the widest first, and the last of 8 columns */
+    const Wide *wide; /* the widest first; after them nothing */
+    const Tall *tall; /* of the most columns first, then of the most rows; the last are 8 by 1 */
 } Level;
 
 #define EACH(index, count) _Pragma("GCC unroll 8") for (int index = 0; index < (count); index++)
 
-/* `height` rows by `count` vectors. */
-#define BLOCK(name, target, height, vector, count)                                                                     \
-    target static void name(const Array weights, const Array x, const Array out, Py_ssize_t row, Py_ssize_t column,    \
-                            int add) {                                                                                 \
-        enum { LANES = sizeof(vector) / sizeof(float) };                                                               \
-        const float *w = weights.data + row * weights.stride, *from = x.data + column;                                 \
-        float *to = out.data + row * out.stride + column;                                                              \
-        vector sums[height][count];                                                                                    \
-        memset(sums, 0, sizeof sums);                                                                                  \
-        for (Py_ssize_t k = 0; k < x.rows; k++)                                                                        \
-            EACH(r, height)                                                                                            \
-                EACH(c, count) sums[r][c] += w[r * weights.stride + k * weights.across] *                              \
-                                             *(const vector *)(from + k * x.stride + c * LANES);                       \
-        if (add)                                                                                                       \
-            EACH(r, height) EACH(c, count) sums[r][c] += *(vector *)(to + r * out.stride + c * LANES);                 \
-        EACH(r, height) EACH(c, count) *(vector *)(to + r * out.stride + c * LANES) = sums[r][c];                      \
+/* The masks of the first `count` lanes. */
+AVX512 static inline __mmask16 first_of_sixteen(Py_ssize_t count) { return count < 16 ? (1 << count) - 1 : 0xffff; }
+AVX2 static inline __m256i first_of_eight(Py_ssize_t count) {
+    const __m256i lanes = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
+    return _mm256_cmpgt_epi32(_mm256_set1_epi32((int)Py_MIN(count, 8)), lanes);
+}
+
+#define SIXTEEN(...) Sixteen, 16, first_of_sixteen, __mmask16, _mm512_maskz_loadu_ps, _mm512_mask_storeu_ps
+#define EIGHT(...) Eight, 8, first_of_eight, __m256i, load_eight, _mm256_maskstore_ps
+AVX2 static inline Eight load_eight(__m256i mask, const float *from) { return _mm256_maskload_ps(from, mask); }
+
+#define SUMS(height, count, vector, lanes, last_value)                                                                 \
+    for (Py_ssize_t k = 0; k < x.rows; k++) {                                                                          \
+        const float *at = from + k * x.stride, *end = at + (count - 1) * lanes;                                        \
+        const vector end_value = last_value;                                                                           \
+        EACH(r, height)                                                                                                \
+            EACH(c, count) sums[r][c] += w[r * weights.stride + k * weights.across] *                                  \
+                                         (c == count - 1 ? end_value : *(const vector *)(at + c * lanes));             \
     }
 
-BLOCK(block_8x32, AVX512, 8, Sixteen, 2)
-BLOCK(block_4x32, AVX512, 4, Sixteen, 2)
-BLOCK(block_1x32, AVX512, 1, Sixteen, 2)
-BLOCK(block_8x16, AVX512, 8, Sixteen, 1)
-BLOCK(block_6x16, AVX2, 6, Eight, 2)
-BLOCK(block_4x16, AVX2, 4, Eight, 2)
-BLOCK(block_1x16, AVX2, 1, Eight, 2)
-BLOCK(block_8x8, AVX2, 8, Eight, 1)
-BLOCK(block_6x8, AVX2, 6, Eight, 1)
-BLOCK(block_4x8, AVX2, 4, Eight, 1)
-BLOCK(block_1x8, AVX2, 1, Eight, 1)
-
-static const Width widths_avx512[] = {{32, block_8x32, block_4x32, block_1x32},
-                                      {16, block_8x16, block_4x16, block_1x16},
-                                      {8, block_8x8, block_4x8, block_1x8}};
-static const Width widths_avx2[] = {{16, block_6x16, block_4x16, block_1x16}, {8, block_6x8, block_4x8, block_1x8}};
-static const Level avx512 = {8, widths_avx512}, avx2 = {6, widths_avx2};
-
-/* One column by `count` vectors of rows, which are side by side in the weights. */
-#define COLUMN(name, count)                                                                                            \
-    AVX2 static void name(const Array weights, const Array x, const Array out, Py_ssize_t row, Py_ssize_t column,      \
-                          int add) {                                                                                   \
-        Eight sums[count];                                                                                             \
-        memset(sums, 0, sizeof sums);                                                                                  \
-        for (Py_ssize_t k = 0; k < x.rows; k++)                                                                        \
-            EACH(c, count) sums[c] += *(const Eight *)(weights.data + row + k * weights.across + 8 * c) *              \
-                                      x.data[k * x.stride + column];                                                   \
-        for (int r = 0; r < 8 * count; r++) {                                                                          \
-            float *to = out.data + (row + r) * out.stride + column;                                                    \
-            *to = add ? sums[r / 8][r % 8] + *to : sums[r / 8][r % 8];                                                 \
+/* `height` rows by `count` vectors of columns; what the last vector has too many of is neither read nor written. */
+#define BLOCK(name, target, height, count, kind) BLOCK_OF(name, target, height, count, kind())
+#define BLOCK_OF(...) BLOCK_OF_VECTORS(__VA_ARGS__)
+#define BLOCK_OF_VECTORS(name, target, height, count, vector, lanes, first, mask, load, store)                         \
+    target static void name(const Array weights, const Array x, const Array out, Py_ssize_t row, Py_ssize_t column,    \
+                            int add) {                                                                                 \
+        const float *w = weights.data + row * weights.stride, *from = x.data + column;                                 \
+        float *to = out.data + row * out.stride + column;                                                              \
+        const Py_ssize_t left = x.columns - column;                                                                    \
+        const mask last = first(left - (count - 1) * lanes);                                                           \
+        const int whole = left >= count * lanes;                                                                       \
+        vector sums[height][count];                                                                                    \
+        EACH(r, height) EACH(c, count) sums[r][c] = (vector){0};                                                       \
+        if (whole)                                                                                                     \
+            SUMS(height, count, vector, lanes, *(const vector *)end)                                                   \
+        else                                                                                                           \
+            SUMS(height, count, vector, lanes, (vector)load(last, end))                                                \
+        EACH(r, height) {                                                                                              \
+            float *into = to + r * out.stride, *end = into + (count - 1) * lanes;                                      \
+            if (add) {                                                                                                 \
+                EACH(c, count - 1) sums[r][c] += *(vector *)(into + c * lanes);                                        \
+                sums[r][count - 1] += load(last, end);                                                                 \
+            }                                                                                                          \
+            EACH(c, count - 1) *(vector *)(into + c * lanes) = sums[r][c];                                             \
+            if (whole)                                                                                                 \
+                *(vector *)end = sums[r][count - 1];                                                                   \
+            else                                                                                                       \
+                store(end, last, sums[r][count - 1]);                                                                  \
         }                                                                                                              \
     }
 
-COLUMN(column_32, 4)
-COLUMN(column_8, 1)
+BLOCK(block_8x32, AVX512, 8, 2, SIXTEEN)
+BLOCK(block_4x32, AVX512, 4, 2, SIXTEEN)
+BLOCK(block_1x32, AVX512, 1, 2, SIXTEEN)
+BLOCK(block_8x16, AVX512, 8, 1, SIXTEEN)
+BLOCK(block_4x16, AVX512, 4, 1, SIXTEEN)
+BLOCK(block_1x16, AVX512, 1, 1, SIXTEEN)
+BLOCK(block_6x16, AVX2, 6, 2, EIGHT)
+BLOCK(block_4x2x8, AVX2, 4, 2, EIGHT)
+BLOCK(block_1x2x8, AVX2, 1, 2, EIGHT)
+BLOCK(block_6x8, AVX2, 6, 1, EIGHT)
+BLOCK(block_4x8, AVX2, 4, 1, EIGHT)
+BLOCK(block_1x8, AVX2, 1, 1, EIGHT)
 
-AVX2 static void element(const Array weights, const Array x, const Array out, Py_ssize_t row, Py_ssize_t column,
-                         int add) {
-    float sum = 0, *to = out.data + row * out.stride + column;
-    for (Py_ssize_t k = 0; k < x.rows; k++)
-        sum += weights.data[row * weights.stride + k * weights.across] * x.data[k * x.stride + column];
-    *to = add ? sum + *to : sum;
-}
-
-/* The columns from `first` on, one by one. */
-static void product_of_columns(const Array weights, const Array x, const Array out, Py_ssize_t first, int add) {
-    for (Py_ssize_t column = first; column < x.columns; column++) {
-        Py_ssize_t row = 0;
-        for (; weights.stride == 1 && row + 32 <= out.rows; row += 32)
-            column_32(weights, x, out, row, column, add);
-        for (; weights.stride == 1 && row + 8 <= out.rows; row += 8)
-            column_8(weights, x, out, row, column, add);
-        for (; row < out.rows; row++)
-            element(weights, x, out, row, column, add);
+/* `count` vectors of rows by `width` columns. */
+#define COLUMNS(name, target, vector, count, width)                                                                    \
+    target static void name(const Array weights, const Array x, const Array out, Py_ssize_t row, Py_ssize_t column,    \
+                            int add) {                                                                                 \
+        enum { LANES = sizeof(vector) / sizeof(float) };                                                               \
+        union {                                                                                                        \
+            vector vectors[width][count];                                                                              \
+            float each[width][count * LANES];                                                                          \
+        } sums;                                                                                                        \
+        memset(&sums, 0, sizeof sums);                                                                                 \
+        for (Py_ssize_t k = 0; k < x.rows; k++)                                                                        \
+            EACH(c, count)                                                                                             \
+                EACH(n, width) sums.vectors[n][c] +=                                                                   \
+                    *(const vector *)(weights.data + row + k * weights.across + LANES * c) *                           \
+                    x.data[k * x.stride + column + n];                                                                 \
+        float *to = out.data + row * out.stride + column;                                                              \
+        if (width == 1 && out.stride == 1) {                                                                           \
+            if (add)                                                                                                   \
+                EACH(c, count) sums.vectors[0][c] += *(vector *)(to + LANES * c);                                      \
+            EACH(c, count) *(vector *)(to + LANES * c) = sums.vectors[0][c];                                           \
+        } else {                                                                                                       \
+            for (int r = 0; r < count * LANES; r++)                                                                    \
+                EACH(n, width) {                                                                                       \
+                    float *into = to + r * out.stride + n;                                                             \
+                    *into = add ? sums.each[n][r] + *into : sums.each[n][r];                                           \
+                }                                                                                                      \
+        }                                                                                                              \
     }
-}
 
-/* The columns of x, a multiple of 8 of them, in blocks. */
-static void product_of_blocks(const Array weights, const Array x, const Array out, const Level *level, int add) {
+COLUMNS(columns_32x4, AVX512, Sixteen, 2, 4)
+COLUMNS(columns_16x4, AVX2, Eight, 2, 4)
+COLUMNS(columns_8x4, AVX2, Eight, 1, 4)
+COLUMNS(columns_64x2, AVX512, Sixteen, 4, 2)
+COLUMNS(columns_32x2, AVX2, Eight, 4, 2)
+COLUMNS(columns_8x2, AVX2, Eight, 1, 2)
+COLUMNS(columns_128x1, AVX512, Sixteen, 8, 1)
+COLUMNS(columns_64x1, AVX2, Eight, 8, 1)
+COLUMNS(columns_32x1, AVX2, Eight, 4, 1)
+COLUMNS(columns_8x1, AVX2, Eight, 1, 1)
+
+static const Wide wide_avx512[] = {
+    {32, block_8x32, block_4x32, block_1x32}, {16, block_8x16, block_4x16, block_1x16}, {0}};
+static const Wide wide_avx2[] = {
+    {16, block_6x16, block_4x2x8, block_1x2x8}, {8, block_6x8, block_4x8, block_1x8}, {0}};
+static const Tall tall_avx512[] = {{32, 4, columns_32x4},   {8, 4, columns_8x4},   {64, 2, columns_64x2},
+                                   {32, 2, columns_32x2},   {8, 2, columns_8x2},   {128, 1, columns_128x1},
+                                   {32, 1, columns_32x1},   {8, 1, columns_8x1}};
+static const Tall tall_avx2[] = {{16, 4, columns_16x4}, {8, 4, columns_8x4},   {32, 2, columns_32x2},
+                                 {8, 2, columns_8x2},   {64, 1, columns_64x1}, {32, 1, columns_32x1},
+                                 {8, 1, columns_8x1}};
+static const Level avx512 = {8, wide_avx512, tall_avx512}, avx2 = {6, wide_avx2, tall_avx2};
+
+/* The rows from `first` on, with vectors of columns. */
+static void product_by_columns(const Array weights, const Array x, const Array out, Py_ssize_t first,
+                               const Level *level, int add) {
     Py_ssize_t rows;
-    for (Py_ssize_t row = 0; row < out.rows; row += rows) {
+    for (Py_ssize_t row = first; row < out.rows; row += rows) {
         const Py_ssize_t left = out.rows - row;
         rows = left >= level->rows && left != level->rows + 2 ? level->rows : left >= 4 ? 4 : 1; /* not 2 at the end */
-        const Width *width = level->widths;
-        for (Py_ssize_t column = 0; column < x.columns; column += width->columns) {
-            while (width->columns > x.columns - column)
-                width++;
-            (rows == 1 ? width->one : rows == 4 ? width->four : width->tall)(weights, x, out, row, column, add);
+        const Wide *wide = level->wide;
+        for (Py_ssize_t column = 0; column < x.columns; column += wide->columns) {
+            while (wide[1].columns >= x.columns - column)
+                wide++;
+            (rows == 1 ? wide->one : rows == 4 ? wide->four : wide->tall)(weights, x, out, row, column, add);
         }
     }
 }
 
+/* With vectors of rows, as many as are a multiple of 8; the number of these. */
+static Py_ssize_t product_by_rows(const Array weights, const Array x, const Array out, const Level *level, int add) {
+    const Py_ssize_t rows = out.rows - out.rows % 8;
+    const Tall *first = level->tall;
+    for (Py_ssize_t column = 0; rows && column < x.columns; column += first->columns) {
+        while (first->columns > x.columns - column)
+            first++;
+        const Tall *tall = first;
+        for (Py_ssize_t row = 0; row < rows; row += tall->rows) {
+            while (tall->rows > rows - row)
+                tall++;
+            tall->block(weights, x, out, row, column, add);
+        }
+    }
+    return rows;
+}
+
 static Array part(const Array a, Py_ssize_t row, Py_ssize_t rows, Py_ssize_t column, Py_ssize_t columns) {
-    return (Array){a.data + row * a.stride + column * a.across, rows, columns, a.stride, a.across};
+    return array_of(a.data + row * a.stride + column * a.across, rows, columns, a.stride, a.across);
 }
 
 static void product(const Array *arrays, const Level *level) {
     const Array weights = arrays[0], x = arrays[1], out = arrays[2];
-    const Py_ssize_t in_blocks = x.columns - x.columns % 8;
-    float *near = in_blocks > CHUNK ? malloc(DEPTH * CHUNK * sizeof(float)) : NULL; /* without it, it takes longer */
+    const int few = x.columns < FEW && weights.stride == 1;
+    float *near = x.columns > CHUNK ? malloc(DEPTH * CHUNK * sizeof(float)) : NULL; /* without it, it takes longer */
+    const Py_ssize_t chunk = near ? CHUNK : x.columns;
     for (Py_ssize_t k = 0; k < x.rows; k += DEPTH) {
-        const Py_ssize_t depth = Py_MIN(DEPTH, x.rows - k), chunk = near ? CHUNK : in_blocks;
+        const Py_ssize_t depth = Py_MIN(DEPTH, x.rows - k);
         const Array w = part(weights, 0, weights.rows, k, depth);
-        for (Py_ssize_t n = 0; n < in_blocks; n += chunk) {
-            Array some = part(x, k, depth, n, Py_MIN(chunk, in_blocks - n));
+        for (Py_ssize_t n = 0; n < x.columns; n += chunk) {
+            Array some = part(x, k, depth, n, Py_MIN(chunk, x.columns - n));
             if (near) {
                 for (Py_ssize_t row = 0; row < depth; row++)
                     memcpy(near + row * CHUNK, some.data + row * some.stride, some.columns * sizeof(float));
-                some = (Array){near, depth, some.columns, CHUNK, 1};
+                some = array_of(near, depth, some.columns, CHUNK, 1);
             }
-            product_of_blocks(w, some, part(out, 0, out.rows, n, some.columns), level, k > 0);
+            const Array to = part(out, 0, out.rows, n, some.columns);
+            product_by_columns(w, some, to, few ? product_by_rows(w, some, to, level, k > 0) : 0, level, k > 0);
         }
-        product_of_columns(w, part(x, k, depth, 0, x.columns), out, in_blocks, k > 0);
     }
     free(near);
 }

@@ -38,14 +38,16 @@ AVX2 static void transpose_square(const float *from, Py_ssize_t stride, float *t
 
 #endif
 
-/* By squares, so that their rows and columns both stay in the cache. */
+/* By squares, so that their rows and columns both stay in the cache. The last ones begin where they still fit in. */
 INLINE void transpose_rows(const Array from, const Array to, int avx2) {
     (void)avx2;
     for (Py_ssize_t i = 0; i < from.rows; i += 8)
         for (Py_ssize_t j = 0; j < from.columns; j += 8) {
 #ifdef X86
-            if (avx2 && i + 8 <= from.rows && j + 8 <= from.columns) {
-                transpose_square(from.data + i * from.stride + j, from.stride, to.data + j * to.stride + i, to.stride);
+            if (avx2 && from.rows >= 8 && from.columns >= 8) {
+                const Py_ssize_t row = Py_MIN(i, from.rows - 8), column = Py_MIN(j, from.columns - 8);
+                transpose_square(from.data + row * from.stride + column, from.stride,
+                                 to.data + column * to.stride + row, to.stride);
                 continue;
             }
 #endif

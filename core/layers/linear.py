@@ -14,12 +14,13 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from ..base.checks import ArgumentError, check_array, check_count, check_dtype, check_flag, check_tape
+from ..base.compiled import Call
 from ..base.initializers import TorchRandom
 from ..base.module import Module
 from ..base.parameters import Array, Layout
-from ..base.product import multiply
+from ..base.product import bind_product, multiply
 
-__all__ = ["Linear", "LinearTape", "backward", "forward", "weight_gradient"]
+__all__ = ["Linear", "LinearTape", "bind_backward", "forward", "weight_gradient"]
 
 
 def forward(matrix: Array, one_and_inputs: Array, out: Array) -> None:
@@ -27,9 +28,9 @@ def forward(matrix: Array, one_and_inputs: Array, out: Array) -> None:
     multiply(matrix, one_and_inputs, out)
 
 
-def backward(matrix: Array, d_out: Array, d_inputs: Array) -> None:
-    """`d_inputs` ``(I, N)`` from `d_out` ``(O, N)``."""
-    multiply(matrix[:, 1:].T, d_out, d_inputs)
+def bind_backward(matrix: Array, d_out: Array, d_inputs: Array) -> Call:
+    """A call that makes `d_inputs` ``(I, N)`` of `d_out` ``(O, N)``."""
+    return bind_product(matrix[:, 1:].T, d_out, d_inputs)
 
 
 def weight_gradient(d_out: Array, one_and_inputs: Array, d_matrix: Array) -> None:

@@ -14,7 +14,7 @@ from ..base.arena import Arena, Arenas
 from ..base.checks import ArgumentError, check_count, check_dtype, check_flag, check_number
 from ..base.columns import copy_columns
 from ..base.parameters import Array, Layout
-from ..base.product import multiply
+from ..base.product import Product, multiply
 from ..base.ranks import Pass, Rank
 from ..cells.buffers import LayerSize, State, Weights
 from ..cells.loop import Loop
@@ -108,13 +108,13 @@ class Stack:
             arrays = {key.removesuffix(ending): array for key, array in named.items() if key.endswith(ending)}
             self.cell.from_torch(blocks, size, arrays)
 
-    def step(self, weights: list[Weights], columns: Array, state: list[State]) -> Array:
+    def step(self, weights: list[Weights], columns: Array, state: list[State], product: Product = np.matmul) -> Array:
         """One step of all layers, of one direction, for `columns` ``(I, B)``: the output ``(P, B)``.
 
         The states in the list `state` are replaced by those after the step.
         """
         for index, size in enumerate(self.sizes):
-            state[index] = self.cell.step(weights[index], size, columns, state[index])
+            state[index] = self.cell.step(weights[index], size, columns, state[index], product)
             columns = state[index][0]
         return columns
 
@@ -239,10 +239,10 @@ class StackWorkspace:
             for direction, kernel in enumerate(layer):
                 carried = state[index * D + direction]
                 for first, before in zip(kernel.first, carried, strict=True):
-                    np.copyto(first, before)
+                    first[...] = before
                 yield from kernel.forward(weights[index * D + direction], both[direction], table, indices)
                 for after, last in zip(carried, kernel.last, strict=True):
-                    np.copyto(after, last)
+                    after[...] = last
         if D == 2:
             for direction in range(D):
                 rows, values = self.outputs(-1, direction)

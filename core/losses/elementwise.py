@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from ..base import compiled
 from ..base.arena import Arena
 from ..base.parameters import Array
 
@@ -16,7 +17,9 @@ class ElementKernel:
     """The kernel of a loss that is a sum over elements.
 
     `rule(outputs, targets, losses, *scratch)` writes the loss of each element into ``losses`` and its derivative
-    into ``outputs``; all are ``(F, N)``, and `buffers` is how many there are from ``losses`` on.
+    into ``outputs``; all are ``(F, N)``, and `buffers` is how many there are from ``losses`` on. The `kernel`,
+    where there is one, does the same, with the numbers that follow its name. With `ignore_nan`
+    an element whose target is NaN is hidden, as a mask hides a column.
     """
 
     def __init__(
@@ -27,20 +30,30 @@ class ElementKernel:
         columns: int,
         dtype: np.dtype,
         arena: Arena | None = None,
+        *,
+        ignore_nan: bool = False,
+        kernel: tuple[str, *tuple[float, ...]] | None = None,
     ) -> None:
         arena = arena or Arena()
-        self.outputs = arena.empty((features, columns), dtype)
+        self.outputs, self._ignore_nan = arena.empty((features, columns), dtype), ignore_nan
+        self._kernel = kernel[0] if kernel is not None and compiled.has(kernel[0], dtype) else None
+        self._numbers = [np.array([number], dtype) for number in kernel[1:]] if kernel is not None else []
         self._rule, self._buffers = rule, arena.empty((buffers, features, columns), dtype)
 
     def forward(self, targets: Array, mask: Array | None = None) -> float:
         """See `recurrio.core.losses.loss.LossKernel`."""
-        self._rule(self.outputs, targets, *self._buffers)
         losses = self._buffers[0]
-        if mask is not None:
-            hidden = ~mask
-            np.copyto(losses, 0, where=hidden)
-            np.copyto(self.outputs, 0, where=hidden)
-        return float(losses.sum(dtype=np.float64))
+        if self._kernel is not None and targets.flags.aligned:
+            compiled.bind(self._kernel, self.outputs, targets, losses, *self._numbers)()
+        else:
+            self._rule(self.outputs, targets, *self._buffers)
+        hidden = [] if mask is None else [~mask]
+        if self._ignore_nan:
+            hidden.append(np.isnan(targets))
+        for where in hidden:
+            np.copyto(losses, 0, where=where)
+            np.copyto(self.outputs, 0, where=where)
+        return float(np.add.reduce(losses, None, np.float64))
 
     def backward(self, scale: float) -> Array:
         """See `recurrio.core.losses.loss.LossKernel`."""

@@ -20,7 +20,16 @@ from typing import Any, ClassVar, Protocol
 import numpy as np
 
 from ..base.arena import Arena
-from ..base.checks import ArgumentError, check_array, check_count, check_number, check_tape, check_unmasked, kind_of
+from ..base.checks import (
+    ArgumentError,
+    check_array,
+    check_count,
+    check_flag,
+    check_number,
+    check_tape,
+    check_unmasked,
+    kind_of,
+)
 from ..base.parameters import Array
 from .cross_entropy import CrossEntropy
 from .elementwise import ElementKernel, binary, huber, squared
@@ -210,31 +219,54 @@ class CrossEntropyLoss(Loss):
 
 @dataclass(frozen=True)
 class _ElementLoss(Loss):
-    """A loss whose targets are ``(…, F)``, like the outputs; the mean divides by the elements that count."""
+    """A loss whose targets are ``(…, F)``, like the outputs; the mean divides by the elements that count.
+
+    With `ignore_nan` a target that is NaN is a gap, which does not count.
+    """
+
+    ignore_nan: bool = field(default=False, kw_only=True)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        object.__setattr__(self, "ignore_nan", check_flag("ignore_nan", self.ignore_nan))
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """See `Loss`. Without gaps it is that of before there were any."""
+        config = super().config
+        return config if config.pop("ignore_nan") is False else {**config, "ignore_nan": True}
 
     def _check_targets(self, shape: tuple[int, ...], dtype: np.dtype, targets: Array, mask: Array | None) -> None:
         check_array("targets", targets, shape, dtype)
 
     def _count(self, targets: Array, mask: Array | None, features: int | None) -> float:
+        if self.ignore_nan:
+            known = ~np.isnan(targets)
+            return float(np.count_nonzero(known if mask is None else known[mask]))
         return float(targets.size if mask is None else mask.sum() * (features or targets.shape[-1]))
 
 
 @dataclass(frozen=True)
 class MSELoss(_ElementLoss):
-    """Squared error: ``(z − y)²``. Outputs and targets ``(…, F)``. Source: ``torch.nn.MSELoss``."""
+    """Squared error: ``(z − y)²``.
+
+    Outputs and targets ``(…, F)``; `ignore_nan`: a target that is NaN does not count. Source: ``torch.nn.MSELoss``.
+    """
 
     name = "mse"
 
     def kernel(self, features: int, columns: int, dtype: np.dtype, arena: Arena | None = None) -> ElementKernel:
         """See `Loss`."""
-        return ElementKernel(squared, 1, features, columns, dtype, arena)
+        kernel = ("squared",)
+        return ElementKernel(squared, 1, features, columns, dtype, arena, ignore_nan=self.ignore_nan, kernel=kernel)
 
 
 @dataclass(frozen=True)
 class HuberLoss(_ElementLoss):
     """Squared error near 0, absolute error far off: with ``d = z − y``, ``d²/2`` or ``δ·(|d| − δ/2)`` from ``δ`` on.
 
-    Outputs and targets ``(…, F)``; `delta` is above 0. Source: ``torch.nn.HuberLoss``.
+    Outputs and targets ``(…, F)``; `delta` is above 0; `ignore_nan`: a target that is NaN does not count.
+    Source: ``torch.nn.HuberLoss``.
     """
 
     delta: float = 1.0
@@ -246,7 +278,8 @@ class HuberLoss(_ElementLoss):
 
     def kernel(self, features: int, columns: int, dtype: np.dtype, arena: Arena | None = None) -> ElementKernel:
         """See `Loss`."""
-        return ElementKernel(partial(huber, self.delta), 1, features, columns, dtype, arena)
+        rule, kernel = partial(huber, self.delta), ("huber", self.delta)
+        return ElementKernel(rule, 1, features, columns, dtype, arena, ignore_nan=self.ignore_nan, kernel=kernel)
 
 
 @dataclass(frozen=True)
@@ -254,7 +287,8 @@ class BCEWithLogitsLoss(_ElementLoss):
     """Binary cross-entropy of logits: ``−p·y·log σ(z) − (1−y)·log(1 − σ(z))``, for targets from 0 to 1.
 
     Outputs and targets ``(…, F)``. `pos_weight`: ``p`` for each of the `F` features, a finite number of at least 0;
-    with None it is 1. The mean does not divide by it. Source: ``torch.nn.BCEWithLogitsLoss``.
+    with None it is 1. The mean does not divide by it. `ignore_nan`: a target that is NaN does not count.
+    Source: ``torch.nn.BCEWithLogitsLoss``.
     """
 
     pos_weight: Numbers | None = None
@@ -268,7 +302,8 @@ class BCEWithLogitsLoss(_ElementLoss):
         """See `Loss`."""
         _check_length("pos_weight", self.pos_weight, features)
         positive = 1.0 if self.pos_weight is None else np.array(self.pos_weight, dtype)[:, None]
-        return ElementKernel(partial(binary, positive), 4, features, columns, dtype, arena)
+        rule = partial(binary, positive)
+        return ElementKernel(rule, 4, features, columns, dtype, arena, ignore_nan=self.ignore_nan)
 
 
 LOSSES: dict[str, type[Loss]] = {loss.name: loss for loss in (CrossEntropyLoss, MSELoss, HuberLoss, BCEWithLogitsLoss)}

@@ -60,7 +60,7 @@ class Passes:
         if self.embedding is not None:
             yield from self.embedding.forward(views["embedding.weight"], weights, batch.inputs, state, masks, rng)
         else:
-            inputs = batch.inputs[:, :, self._inputs]
+            inputs = batch.inputs if self._rank.count == 1 else batch.inputs[:, :, self._inputs]
             if masks is not None:
                 inputs = np.where(masks.padding[:, :, None], 0, inputs)
             self._stack.write(self._inputs, inputs.transpose(2, 0, 1))
@@ -74,7 +74,7 @@ class Passes:
         yield from self.outputs(blocks, batch, state, rng)
         self._losses[self._rank.index] = self._head.loss(batch.targets, self._network.counted(batch))
         yield
-        return float(sum(self._losses))
+        return float(sum(self._losses.tolist()))
 
     def backward(self, scale: float) -> Pass[None]:
         """See `recurrio.core.model.workspace.Workspace`."""

@@ -13,9 +13,18 @@ from .batch import SequenceBatch
 from .network import Blocks, Network
 from .passes import Passes
 
-__all__ = ["SHAPES", "Workspace", "shared_bytes"]
+__all__ = ["Workspace", "kept_shapes", "shared_bytes"]
 
-SHAPES = 8  # whose views are kept; a shape that is not among them is laid out again, in the same memory
+KEPT_STEPS, KEPT_SHAPES = 512, 8
+
+
+def kept_shapes(steps: int) -> int:
+    """How many shapes of batches of up to `T` steps are kept laid out: so many as have `KEPT_STEPS`, or `KEPT_SHAPES`.
+
+    A shape that is not among them is laid out again, in the same memory. That takes as long as many short batches do,
+    and these may have any number of lanes.
+    """
+    return max(KEPT_SHAPES, KEPT_STEPS // steps)
 
 
 class Workspace:
@@ -35,6 +44,7 @@ class Workspace:
         self.gradient = gradient
         self._kept: dict[tuple[int, int], Passes] = {}  # the one used last at the end
         self._now: Passes | None = None
+        self._most_kept = kept_shapes(steps)
         self.passes(steps, lanes)
 
     def passes(self, steps: int, lanes: int) -> Passes:
@@ -44,7 +54,7 @@ class Workspace:
             return self._now
         found = self._kept.pop(shape, None)
         if found is None:
-            if len(self._kept) == SHAPES:
+            if len(self._kept) == self._most_kept:
                 del self._kept[next(iter(self._kept))]
             arenas = Arenas(Arena(self._shared), Arena(self._own))
             network, folded = self._network, self._network.folds(steps, lanes)

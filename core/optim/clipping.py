@@ -44,7 +44,7 @@ def clip(gradient: Array, max_norm: float | None) -> float:
 
 def _norm(gradient: Array) -> float:
     """The 2-norm, by way of the largest element where the squares are too large or too small for the dtype."""
-    (least, most), square = SQUARES[gradient.dtype], float(np.dot(gradient, gradient))
+    (least, most), square = SQUARES[gradient.dtype], float(gradient.dot(gradient))
     if least <= square <= most:
         return math.sqrt(square)
     return _scaled_norm(gradient, square)

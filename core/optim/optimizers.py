@@ -31,6 +31,11 @@ def _add_decay(parameters: Array, gradient: Array, weight_decay: float, out: Arr
     return np.add(gradient, out, out=out)
 
 
+def _is_dense(vector: Array) -> bool:
+    flags = vector.flags
+    return bool(flags.c_contiguous and flags.aligned)
+
+
 class SGD(Optimizer):
     """Gradient descent, with momentum where it is asked for::
 
@@ -242,18 +247,16 @@ class Adam(Optimizer):
 
     def _descend(self, parameters: Array, gradient: Array, out: Array, before: Slots, after: Slots) -> None:
         """The step without weight decay."""
-        mean, square, scratch = after["mean"], after["square"], self.scratch
+        mean, square = after["mean"], after["square"]
         beta_1, beta_2 = self.betas
         rate, scale = self.lr / (1 - beta_1**self.steps), 1 / math.sqrt(1 - beta_2**self.steps)
-        vectors = (parameters, gradient, before["mean"], before["square"], mean, square, out)
-        if compiled.has("adam", out.dtype) and all(
-            vector.flags.c_contiguous and vector.flags.aligned for vector in vectors
-        ):
-            constants = np.array([[beta_1, 1 - beta_1, beta_2, 1 - beta_2, scale, self.eps, rate, 0]], out.dtype)
-            compiled.bind("adam", *(vector[None] for vector in vectors), constants)()
-            self._finite = not constants[0, 7]
+        if compiled.has("adam", out.dtype) and all(map(_is_dense, (parameters, gradient, out))):
+            constants = np.array((beta_1, 1 - beta_1, beta_2, 1 - beta_2, scale, self.eps, rate, 0), out.dtype)
+            vectors = (parameters, gradient, before["mean"], before["square"], mean, square, out)
+            compiled.bind("adam", *vectors, constants)()
+            self._finite = not constants[7]
             return
-        self._finite = None
+        self._finite, scratch = None, self.scratch
         np.multiply(gradient, 1 - beta_1, scratch)
         np.multiply(before["mean"], beta_1, mean)
         np.add(mean, scratch, mean)

@@ -36,7 +36,7 @@ def read_only(array: Array) -> Array:
         (LookupError, lambda: ("nothing", zeros(2, 2))),
         (TypeError, lambda: ("transpose", zeros(2, 2))),
         (TypeError, lambda: ("transpose", [[1.0]], zeros(1, 1))),
-        (ValueError, lambda: ("transpose", zeros(2), zeros(2, 1))),
+        (ValueError, lambda: ("transpose", zeros(1, 2, 1), zeros(2, 1))),
         (ValueError, lambda: ("transpose", zeros(2, 3), zeros(2, 3))),
         (ValueError, lambda: ("transpose", zeros(2, 3).astype(float), zeros(3, 2))),
         (ValueError, lambda: ("transpose", zeros(2, 3).astype(">f4"), zeros(3, 2))),

@@ -92,9 +92,10 @@ def test_the_bits_of_a_column_do_not_depend_on_the_others_nor_on_the_instruction
     for level in WITH_PRODUCT:
         for order in (weights, np.asfortranarray(weights)):
             for lanes in (1, 3, 8, 16, 32, 40, 61, 128, 300):
-                out = np.empty((43, lanes), np.float32)
-                with_level(level, "product", order, x[:, :lanes], out)
-                np.testing.assert_array_equal(out, whole[:, :lanes])
+                for columns in (x[:, :lanes], x[:, :lanes].copy()):  # one in one piece was once rounded otherwise
+                    out = np.empty((43, lanes), np.float32)
+                    with_level(level, "product", order, columns, out)
+                    np.testing.assert_array_equal(out, whole[:, :lanes])
 
 
 @pytest.mark.parametrize(("rows", "columns"), [(1, 1), (7, 9), (8, 8), (16, 40), (33, 65), (128, 50)])

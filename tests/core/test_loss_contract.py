@@ -42,6 +42,9 @@ ALL = [
     HuberLoss(delta=0.3),
     BCEWithLogitsLoss(),
     BCEWithLogitsLoss(pos_weight=WEIGHT),
+    MSELoss(ignore_nan=True),
+    HuberLoss(delta=0.3, ignore_nan=True),
+    BCEWithLogitsLoss(pos_weight=WEIGHT, ignore_nan=True),
 ]
 TOLERANCES = [("float32", 1e-5), ("float64", 1e-10)]
 

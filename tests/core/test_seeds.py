@@ -46,8 +46,8 @@ MAKERS: dict[str, Callable[..., Any]] = {
     "SequenceModel(input_size=3, hidden_size=8, output_size=2)": lambda **seed: SequenceModel(
         input_size=3, hidden_size=8, output_size=2, loss=MSELoss(), **seed
     ),
-    "SequenceModel(input_size=3, output_size=2, loss=HuberLoss(reduction='sum', delta=2.0))": lambda **seed: (
-        SequenceModel(input_size=3, output_size=2, loss=HuberLoss(2, reduction="sum"), **seed)
+    "SequenceModel(input_size=3, output_size=2, loss=HuberLoss(reduction='sum', ignore_nan=False, delta=2.0))": (
+        lambda **seed: SequenceModel(input_size=3, output_size=2, loss=HuberLoss(2, reduction="sum"), **seed)
     ),
 }
 every_maker = pytest.mark.parametrize(("shown", "make"), MAKERS.items(), ids=MAKERS)

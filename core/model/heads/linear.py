@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Protocol
 
 from ...base.arena import Arenas
+from ...base.compiled import ByArray
 from ...base.parameters import Array
 from ...base.ranks import Pass
 from ...cells.masks import Masks
@@ -53,7 +54,9 @@ class LinearHead:
     ) -> None:
         self._features = features
         self._columns = own = stack.rank.share(columns)
-        self._kernel = loss.kernel(output_size, own.stop - own.start, stack.stack.dtype, arenas.own)
+        self._kernel = kernel = loss.kernel(output_size, own.stop - own.start, stack.stack.dtype, arenas.own)
+        d_values = features.d_values[:, own]
+        self._backward = ByArray(lambda matrix: linear.bind_backward(matrix, kernel.outputs, d_values))
 
     def outputs(self, views: dict[str, Array], masks: Masks | None) -> Pass[Array]:
         """See `HeadPasses`."""
@@ -70,7 +73,8 @@ class LinearHead:
 
     def backward(self, views: dict[str, Array], scale: float) -> Pass[None]:
         """See `HeadPasses`."""
-        linear.backward(views[BLOCK], self._kernel.backward(scale), self._features.d_values[:, self._columns])
+        self._kernel.backward(scale)
+        self._backward(views[BLOCK])
         yield
         if self._features.pools:
             self._features.spread()
