@@ -56,26 +56,38 @@ def train(
     yield from run(state, batches, blas_threads=blas_threads)
 
 
-def run(state: TrainingState, batches: Iterable[SequenceBatch], *, blas_threads: int = 1) -> Iterator[Step]:
-    """Train on, from `state`; see `train`. The state is that after each batch when its `Step` is yielded."""
+def run(
+    state: TrainingState,
+    batches: Iterable[SequenceBatch],
+    *,
+    largest: tuple[int, int] | None = None,
+    keys: int = 0,
+    blas_threads: int = 1,
+) -> Iterator[Step]:
+    """Train on, from `state`; see `train`. The state is that after each batch when its `Step` is yielded.
+
+    `largest` are the most steps and lanes of a batch, where the first is not that one; for batches of keys, `keys` is
+    how many the table of states has room for.
+    """
     blas_threads, model = check_count("blas_threads", blas_threads), state.model
     first, shards = True, list[Shard]()
     for batch in batches:
         model.network.check(batch)
         if first:
             first = False
-            state.open(*batch.inputs.shape[:2])
+            steps, lanes = largest or batch.inputs.shape[:2]
+            state.open(steps, lanes, keys)
             steps = state.steps
             memory = state.memory(workspaces=1)
-            rows, parts = memory.parameters, state.parts
+            rows = memory.parameters
             shards = [Shard(model, steps, width, memory, m, state.seed) for m, width in enumerate(state.widths)]
             gradients = [rank[0] for ranks in memory.gradients for rank in ranks]
-        batch.check_size(steps, state.lanes)
+        parts = state.divide(batch)
         state.enter(memory)  # somebody may have changed the model in between
         number = state.applied
         version, total, loss = planned_version(number, state.delay), model.network.total(batch), 0.0
         with blas_limit(blas_threads), np.errstate(over="ignore", invalid="ignore"):
-            for part, shard in zip(batch.shards(parts), shards, strict=True):
+            for part, shard in zip(parts, shards, strict=True):
                 loss += shard.forward(0, version % len(rows), number, part)
                 shard.backward(0, 1 / total)
             before, after = rows[number % len(rows)], rows[(number + 1) % len(rows)]

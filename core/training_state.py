@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -12,8 +13,10 @@ from .base.checks import ArgumentError, check_array, check_count
 from .base.parameters import Array
 from .base.ranks import Rank
 from .base.state import Part
+from .base.table import rows_of
 from .cells.buffers import State
-from .model.batch import shard_lanes
+from .model.batch import SequenceBatch, shard_lanes
+from .model.key_states import state_units
 from .model.run_memory import RunMemory
 from .model.sequence_model import SequenceModel
 from .optim.updater import Updater
@@ -47,8 +50,11 @@ class TrainingState:
         self.shards, self.ranks, self.delay, self.seed = shards, ranks, delay, seed
         self.applied = 0
         self.steps = self.lanes = 0  # of the largest batch; 0: no batch has come yet
+        self.keys = 0  # rows of the table of states; 0: batches are of lanes
         self._older: list[Array] = []  # the versions before the latest one that are still needed, the oldest first
         self._states: list[list[list[State]]] | None = None  # of each shard and rank; None: zeros
+        self._tables: list[Array] | None = None  # of each rank the states of keys; None: zeros
+        self._used = 0  # rows of them, from the first
         self._entered: int | None = None  # how many were applied when a run took the state; None: none has it
 
     @property
@@ -58,27 +64,57 @@ class TrainingState:
 
     @property
     def widths(self) -> list[int]:
-        """How many lanes each shard has."""
-        return [part.stop - part.start for part in self.parts]
+        """How many lanes each shard has room for. Keys can all be of one."""
+        return [self.lanes] * self.shards if self.keys else [part.stop - part.start for part in self.parts]
 
-    def open(self, steps: int, lanes: int) -> None:
-        """Say that batches have up to `steps` T of `lanes` B. Raises ArgumentError where there were fewer lanes."""
-        if self._states is not None and lanes > self.lanes:
-            expected = f"at most {self.lanes} lanes, as in the batches before (reset_lanes() starts anew)"
-            raise ArgumentError("inputs", expected, lanes)
-        shard_lanes(lanes, self.shards)  # or an error
+    def divide(self, batch: SequenceBatch) -> list[SequenceBatch]:
+        """The part of each shard of `batch`, in arrays of their own. Raises ArgumentError where it does not fit."""
+        batch.check_size(self.steps, self.lanes)
+        if (batch.rows is None) == bool(self.keys):
+            raise ArgumentError("rows", "a row of each key" if self.keys else "none", "the other")
+        if batch.rows is None:
+            return batch.shards(self.parts)
+        rows = rows_of(batch.rows)
+        if len(rows):
+            self._used = max(self._used, int(rows.max()) + 1)
+        if self._used > self.keys:
+            raise ArgumentError("rows", f"rows of a table of {self.keys}", self._used - 1)
+        if self.shards == 1:
+            return [batch]
+        bounds = np.searchsorted(rows % self.shards, np.arange(self.shards + 1)).tolist()
+        return batch.shards([slice(start, stop) for start, stop in pairwise(bounds)])
+
+    def open(self, steps: int, lanes: int, keys: int = 0) -> None:
+        """Say that batches have up to `steps` T of `lanes` B, and for how many `keys` there is to be a table.
+
+        Raises ArgumentError where there were fewer lanes, or another number of keys.
+        """
+        begun = self._states is not None or self._tables is not None
+        if begun and (lanes > self.lanes or keys != self.keys):
+            before = f"a table of {self.keys} keys" if self.keys else f"at most {self.lanes} lanes"
+            expected = f"{before}, as in the batches before (reset_lanes() starts anew)"
+            raise ArgumentError("inputs", expected, f"{lanes} lanes" + f" and {keys} keys" * bool(keys))
+        if not keys:
+            shard_lanes(lanes, self.shards)  # or an error
         self.updater.claim(self.model)
-        if self._states is None:
-            self.steps, self.lanes = 0, lanes
+        if not begun:
+            self.steps, self.lanes, self.keys = 0, lanes, keys
         self.steps = max(self.steps, steps)
 
     def counts(self, workspaces: int) -> dict[str, int]:
-        """What a `RunMemory` has room for: the versions in use and the next one, and so many workspaces."""
-        return {"ranks": self.ranks, "rows": self.delay + 2, "workspaces": workspaces}
+        """What a `RunMemory` has room for: the versions in use and the next one, so many workspaces, the keys."""
+        return {"ranks": self.ranks, "rows": self.delay + 2, "workspaces": workspaces, "keys": self.keys}
 
     def memory(self, workspaces: int, arena: Arena | None = None) -> RunMemory:
-        """Memory for a run, with room for its `counts`; in `arena`, or of its own."""
-        return RunMemory(self.model, self.widths, **self.counts(workspaces), arena=arena or Arena())
+        """Memory for a run, with room for its `counts`; in `arena`, or of its own.
+
+        The table of keys is not copied where it need not be: without an arena it is that of this state.
+        """
+        if self.keys and arena is None:
+            self._tables = self._tables or self._empty_tables(self.keys)
+        tables = self._tables if arena is None else None
+        counts = self.counts(workspaces)
+        return RunMemory(self.model, self.widths, **counts, arena=arena or Arena(), tables=tables)
 
     def enter(self, memory: RunMemory) -> None:
         """Copy this state into `memory`; the latest version is the model's parameters as they are now."""
@@ -87,13 +123,20 @@ class TrainingState:
             np.copyto(rows[(self.applied - age) % len(rows)], version)
         if self._states is not None:
             _copy(self._states, memory.state_before(self.applied))
+        if memory.keys is not None and self._tables is not None and memory.keys.tables is not self._tables:
+            self._copy_tables(self._tables, memory.keys.tables)
         self._entered = self.applied
 
     def leave(self, memory: RunMemory, applied: int) -> None:
         """Copy what `memory` is at after `applied` batches into this state, and into the model."""
         rows, states = memory.parameters, self._states
         older = [rows[(applied - age) % len(rows)].copy() for age in range(min(self.delay, applied), 0, -1)]
-        if states is not None or applied != self._entered:  # else no batch has fixed the lanes
+        if memory.keys is not None:
+            memory.keys.undo(applied)
+            if memory.keys.tables is not self._tables:
+                self._tables = self._tables or self._empty_tables(self.keys)
+                self._copy_tables(memory.keys.tables, self._tables)
+        elif states is not None or applied != self._entered:  # else no batch has fixed the lanes
             states = self._zeros(self.lanes)
             _copy(memory.state_before(applied), states)
         np.copyto(self.model.parameters, rows[applied % len(rows)])
@@ -108,6 +151,15 @@ class TrainingState:
         if self.entered:
             raise RuntimeError("this state is in a run, which gives it back at its end")
 
+    def _empty_tables(self, keys: int) -> list[Array]:
+        units = [state_units(self.model, Rank(index, self.ranks)) for index in range(self.ranks)]
+        return [np.zeros((keys, count), self.model.dtype) for count in units]
+
+    def _copy_tables(self, tables: list[Array], into: list[Array]) -> None:
+        """Only the rows that are in use: the others stay memory that nobody has touched."""
+        for table, other in zip(tables, into, strict=True):
+            np.copyto(other[: self._used], table[: self._used])
+
     def _zeros(self, lanes: int) -> list[list[list[State]]]:
         ranks, parts = [Rank(index, self.ranks) for index in range(self.ranks)], shard_lanes(lanes, self.shards)
         return [[self.model.initial_state(part.stop - part.start, rank) for rank in ranks] for part in parts]
@@ -115,7 +167,8 @@ class TrainingState:
     def reset_lanes(self) -> None:
         """The next batch starts from hidden states of zero, and may have another number of lanes."""
         self._check_left()
-        self.steps, self.lanes, self._states = 0, 0, None
+        self.steps = self.lanes = self.keys = self._used = 0
+        self._states = self._tables = None
 
     def reset(self) -> None:
         """Start anew from the model as it is: batch number 0, no hidden state, nothing in optimizer and schedule."""
@@ -132,16 +185,22 @@ class TrainingState:
         arrays = {"versions": np.array([*self._older, self.model.parameters])}
         for name, array in self._named(self._states or []).items():
             arrays[name] = array.copy()
+        # Rows of zeros at the end say nothing: they are of keys with no batch that was applied.
+        tables = [table[: self._used] for table in self._tables or []]
+        used = max((int(np.flatnonzero(table.any(axis=1)).max(initial=-1)) + 1 for table in tables), default=0)
+        arrays |= {f"keys.{rank}": table[:used].copy() for rank, table in enumerate(tables)}
         updater = self.updater.dump()
         arrays |= {f"updater.{name}": array for name, array in updater.arrays.items()}
-        about = {"applied": self.applied, "steps": self.steps, "lanes": self.lanes, "hidden": self._states is not None}
+        sizes = {"applied": self.applied, "steps": self.steps, "lanes": self.lanes, "keys": self.keys}
+        about = {**sizes, "used": used, "hidden": self._states is not None or self._tables is not None}
         return Part(arrays, {**self._settings(), **about, "updater": updater.about})
 
     def load(self, part: Part) -> None:
         """Take up what `dump` gave. Raises ArgumentError, and changes nothing, where it is of another training."""
         self._check_left()
         arrays, about = dict(part.arrays), part.about
-        if missing := {"applied", "steps", "lanes", "hidden", "updater", *self._settings()} - about.keys():
+        sizes = {"applied", "steps", "lanes", "keys", "used", "hidden"}
+        if missing := {*sizes, "updater", *self._settings()} - about.keys():
             raise ArgumentError("state", "what dump gave", f"none of {', '.join(sorted(missing))}")
         for name, value in self._settings().items():
             if about[name] != value:
@@ -155,8 +214,13 @@ class TrainingState:
         for name, slot in updater.items():
             if name.startswith("optimizer."):
                 check_array(name, slot, (size,), self.model.dtype)
-        states = self._zeros(check_count("lanes", about["lanes"])) if about["hidden"] else None
-        named = self._named(states or [])
+        keys, states, tables = check_count("keys", about["keys"], 0), None, None
+        used = check_count("used", about["used"], 0, keys)
+        if about["hidden"] and keys:
+            tables = self._empty_tables(keys)
+        elif about["hidden"]:
+            states = self._zeros(check_count("lanes", about["lanes"]))
+        named = self._named(states or []) | {f"keys.{rank}": table[:used] for rank, table in enumerate(tables or [])}
         if named.keys() != arrays.keys():
             raise ArgumentError("state", f"the arrays {', '.join(named)}", ", ".join(arrays))
         for name, array in named.items():
@@ -165,6 +229,7 @@ class TrainingState:
         steps = check_count("steps", about["steps"], 0)
         self.updater.load(Part(updater, about["updater"]))
         self.applied, self.steps, self.lanes, self._states = applied, steps, about["lanes"], states
+        self.keys, self._used, self._tables = keys, used, tables
         self._older = [version.copy() for version in versions[:-1]]
         np.copyto(self.model.parameters, versions[-1])
 

@@ -21,6 +21,7 @@ class _Fields(NamedTuple):
     targets: Array
     reset: bool | Array = False
     lengths: Array | None = None
+    rows: Array | None = None
 
 
 class SequenceBatch(_Fields):
@@ -30,16 +31,24 @@ class SequenceBatch(_Fields):
     ``(S, B)`` or numbers ``(S, B, F)``, with S = T for one output a step, and S = 1 for one output a sequence.
     ``reset`` says where the hidden state starts from zero: with True all of it does, for both directions, or
     ``(T, B)`` bool says it for each lane before each step that exists. ``lengths`` ``(B,)`` are the steps of each lane
-    that exist; None is all of them.
+    that exist; None is all of them. ``rows`` ``(B,)`` int64 is for lanes that carry no state to the next batch: each is
+    the row of its key in the table of states, or ``~row`` where the key begins from zeros. A row is in a batch at most
+    once; with M shards it is of shard ``row % M``, and the lanes are in the order of their shards.
     """
 
     __slots__ = ()
 
     def __new__(
-        cls, inputs: Array, targets: Array, reset: bool | Array = False, lengths: Array | None = None
+        cls,
+        inputs: Array,
+        targets: Array,
+        reset: bool | Array = False,
+        lengths: Array | None = None,
+        rows: Array | None = None,
     ) -> SequenceBatch:
         """A NumPy bool, as a comparison of NumPy numbers gives, is a `reset` too."""
-        return super().__new__(cls, inputs, targets, bool(reset) if isinstance(reset, np.bool_) else reset, lengths)
+        reset = bool(reset) if isinstance(reset, np.bool_) else reset
+        return super().__new__(cls, inputs, targets, reset, lengths, rows)
 
     @classmethod
     def _make(cls, iterable: Iterable[Any]) -> SequenceBatch:  # type: ignore[override]  # which `_replace` calls
@@ -91,10 +100,13 @@ class BatchBuffer:
 
     def __init__(self, spec: BatchSpec, arena: Arena) -> None:
         self._spec = spec
-        largest = spec.arrays(spec.steps, spec.lanes)
+        largest = self._shapes(spec.steps, spec.lanes)
         self._room = {name: arena.empty((math.prod(shape),), dtype) for name, (shape, dtype) in largest.items()}
         self._shape = (-1, -1)
         self._views: dict[str, Array] = {}
+
+    def _shapes(self, steps: int, lanes: int) -> dict[str, tuple[tuple[int, ...], np.dtype]]:
+        return {**self._spec.arrays(steps, lanes), "rows": ((lanes,), np.dtype(np.int64))}
 
     def write(self, batch: SequenceBatch) -> tuple[int, int, int]:
         """Copy `batch` in; its steps, its lanes, and what there is of it, for `read`."""
@@ -121,7 +133,7 @@ class BatchBuffer:
     def _arrays(self, steps: int, lanes: int) -> dict[str, Array]:
         if self._shape != (steps, lanes):
             self._shape = (steps, lanes)
-            shapes = self._spec.arrays(steps, lanes)
+            shapes = self._shapes(steps, lanes)
             self._views = {
                 name: self._room[name][: math.prod(shape)].reshape(shape) for name, (shape, _) in shapes.items()
             }

@@ -9,6 +9,7 @@ from ..base.parameters import Array
 from ..base.ranks import Pass, Rank, lockstep
 from ..cells.buffers import State
 from .batch import SequenceBatch
+from .key_states import RankKeys
 from .run_memory import RunMemory
 from .sequence_model import SequenceModel
 from .workspace import shared_bytes
@@ -21,8 +22,9 @@ class ShardRank:
 
     Batches have up to `steps` × `lanes`. `parameters` ``(rows, size)`` holds the parameter versions in use; `arena`
     gives what the ranks share. `states` are those of the lanes, for the units of this rank, one behind the other as in
-    `RunMemory`: batch k finds its own at ``k % len(states)`` and leaves the next one behind it, so make the forward
-    passes in batch order. Dropout is drawn from `seed`, the rank and the number of the batch, so it needs no state.
+    `RunMemory`: batch k finds its own at ``k % len(states)`` and leaves the next one behind it; or, where batches are
+    of keys, they are in the table of `keys`. So make the forward passes in batch order. Dropout is drawn from `seed`,
+    the rank and the number of the batch, so it needs no state.
     """
 
     def __init__(
@@ -36,11 +38,13 @@ class ShardRank:
         rank: Rank,
         arena: Arena,
         seed: tuple[int, ...] = (),
+        keys: RankKeys | None = None,
     ) -> None:
         self._states, self._lanes, self._seed = states, lanes, (*seed, rank.index)
+        self._keys = keys
         self._versions = [model.network.blocks(row) for row in parameters]
         # For each of the states, its arrays with those of the next one.
-        following = [*states[1:], states[0]]
+        following = [*states[1:], *states[:1]]
         self._carries = [
             [(old, new) for parts in zip(*pair, strict=True) for old, new in zip(*parts, strict=True)]
             for pair in zip(states, following, strict=True)
@@ -53,20 +57,40 @@ class ShardRank:
 
         A batch can have fewer steps, and fewer lanes, which are the first of the shard; the others keep their state.
         """
-        before, lanes = batch_number % len(self._states), batch.inputs.shape[1]
+        rng, lanes = None, batch.inputs.shape[1]
+        if self._drops:
+            rng = np.random.Generator(np.random.Philox(np.random.SeedSequence((*self._seed, batch_number))))
+        if self._keys is not None:
+            return self._forward_keys(self._keys, workspace, version_row, batch_number, batch, rng)
+        before = batch_number % len(self._states)
         for old, new in self._carries[before]:
             if batch.reset is not True:
                 np.copyto(new, old)
             else:
                 new[:, :lanes].fill(0)
                 np.copyto(new[:, lanes:], old[:, lanes:])
-        rng = None
-        if self._drops:
-            rng = np.random.Generator(np.random.Philox(np.random.SeedSequence((*self._seed, batch_number))))
         after = self._states[(before + 1) % len(self._states)]
         if lanes < self._lanes:
             after = [tuple(array[:, :lanes] for array in part) for part in after]
         return self._workspaces[workspace].forward(self._versions[version_row], batch, after, rng)
+
+    def _forward_keys(
+        self,
+        keys: RankKeys,
+        workspace: int,
+        version_row: int,
+        batch_number: int,
+        batch: SequenceBatch,
+        rng: np.random.Generator | None,
+    ) -> Pass[float]:
+        """The same for a batch of keys."""
+        rows = batch.rows
+        if rows is None or not len(rows):
+            return (yield from self._workspaces[workspace].forward(self._versions[version_row], batch, [], rng))
+        state = keys.gather(batch_number, rows)
+        loss = yield from self._workspaces[workspace].forward(self._versions[version_row], batch, state, rng)
+        keys.scatter(batch_number)
+        return loss
 
     def backward(self, workspace: int, scale: float, whole: bool = True) -> Pass[None]:
         """Carry the gradient of `scale` times the summed loss of `workspace` back; if `whole`, all of the gradient."""
@@ -87,7 +111,7 @@ class Shard:
     """
 
     def __init__(self, model: SequenceModel, steps: int, lanes: int, memory: RunMemory, index: int, seed: int) -> None:
-        gradients, states = memory.gradients[index], memory.states[index]
+        gradients, states = memory.gradients[index], memory.states[index] if memory.states else []
         count, workspaces, _ = gradients.shape
         shared = Arena().block(shared_bytes(model.network, steps, lanes, count, workspaces)) if count > 1 else None
         self._ranks = [
@@ -101,6 +125,7 @@ class Shard:
                 Rank(rank, count),
                 Arena(shared),
                 (seed, index),
+                None if memory.keys is None else memory.keys.of_rank(index, Rank(rank, count)),
             )
             for rank in range(count)
         ]

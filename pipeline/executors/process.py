@@ -20,11 +20,12 @@ from ...core.model.run_memory import RunMemory
 from ...core.model.sequence_model import SequenceModel
 from ...core.model.shard import ShardRank
 from ...core.model.workspace import shared_bytes
+from ..flow.worker_process import obstacle
 from ..plan.messages import Ticket
 from ..plan.plan import Plan
 from .executor import Work
 from .place import Place
-from .rank_group import RankGroup, lay_out_counters, obstacle
+from .rank_group import RankGroup, lay_out_counters
 from .shared_memory import SharedMemory
 
 __all__ = ["ProcessExecutor", "ProcessPlace", "RemoteRank"]
@@ -46,10 +47,11 @@ class RemoteRank:
             widths[shard],
             shared.parameters,
             shared.gradients[shard][rank.index, workspace : workspace + 1],
-            [before[rank.index] for before in shared.states[shard]],
+            [before[rank.index] for before in shared.states[shard]] if shared.states else [],
             rank,
             arena,
             (arguments["seed"], shard),
+            None if shared.keys is None else shared.keys.of_rank(shard, rank),
         )
 
     def forward(self, version_row: float, batch_number: float, *flags: float) -> Pass[float]:

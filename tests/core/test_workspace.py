@@ -21,7 +21,7 @@ from recurrio.core.model.batch import BatchBuffer, shard_lanes
 from recurrio.core.model.heads.table import HEADS
 from recurrio.core.model.run_memory import RunMemory
 from recurrio.core.model.shard import Shard
-from recurrio.core.model.workspace import SHAPES, Workspace, _bytes, _needs, shared_bytes
+from recurrio.core.model.workspace import Workspace, _bytes, _needs, kept_shapes, shared_bytes
 from recurrio.core.serial import train
 
 T, B = 9, 6
@@ -164,7 +164,7 @@ def test_memory_is_flat_whatever_shapes_come() -> None:
             run([space], model, batches[shape], 0)
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
-        assert len(space._kept) == SHAPES
+        assert len(space._kept) == kept_shapes(20) == 25
     assert abs(peaks[1] - peaks[0]) < 0.2 * peaks[0]
     tracemalloc.start()
     held = []
@@ -238,12 +238,13 @@ def test_the_shards_of_a_smaller_batch_are_the_first_lanes_of_each() -> None:
 def test_a_batch_goes_through_a_buffer_field_by_field(kind: str) -> None:
     model, rng = SequenceModel(**KINDS[kind], output="steps"), np.random.default_rng(0)
     spec = model.network.spec(T, B)
-    assert set(spec.arrays(T, B)) == set(SequenceBatch._fields)
+    assert {*spec.arrays(T, B), "rows"} == set(SequenceBatch._fields)
     memory = Arena().block(1 << 16)
     trainer, worker = (BatchBuffer(spec, Arena(memory)) for _ in range(2))
     for steps, lanes in ((9, 6), (4, 5), (9, 6), (2, 0), (1, 1)):
         full = make_batch(model, steps, lanes, rng, masked=True)
-        for batch in (full, full._replace(reset=True), full._replace(reset=False), full._replace(lengths=None)):
+        others = ({"reset": True}, {"reset": False}, {"lengths": None}, {"rows": ~np.arange(lanes)})
+        for batch in (full, *(full._replace(**other) for other in others)):
             read = worker.read(*map(float, trainer.write(batch)))
             for one, other in zip(read, batch, strict=True):
                 assert type(one) is type(other)
