@@ -1,0 +1,129 @@
+"""The encoder: from the fields of records to what a model reads, and from its outputs to the units of the targets."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from ..base.checks import ArgumentError
+from ..base.parameters import Array
+from ..base.state import Part
+from .categories import Categories
+from .schema import Schema
+from .standardise import KeyedStandardiser, Standardiser, scaled
+
+__all__ = ["CALENDAR", "DAY", "WEEK", "Encoder"]
+
+DAY, WEEK = 86_400.0, 604_800.0  # seconds
+MONDAY = 4 * DAY  # 1970 began on a Thursday
+CALENDAR = 4  # columns: sine and cosine of the time of day and of the time of the week
+
+
+class Encoder:
+    """How the records of `schema` are read: the scales of their numbers, and the tables of categories and classes.
+
+    What it learns it learns as records come, each being scaled by what came before it; where not `learns`, nothing
+    changes any more. With `keys` rows of a table the scales are those of each key. A record is kept *compact*
+    ``(C,)`` float32: its scaled numbers (NaN where missing), with a time also the scaled logarithm of the seconds since
+    the last record of its key, and the calendar; then the number of each category. `expand` makes the ``input_size``
+    inputs of it: each scaled number, 0 where it is missing, and whether it is; the calendar; and for each category
+    one input a value, which is 1 for its own.
+
+    The *columns* that are scaled ``(n, columns)`` float64 are ``schema.numbers``, the logarithm of the step if there is
+    a time, and for each target ahead how far it was from the last value that was known before.
+    """
+
+    def __init__(self, schema: Schema, keys: int = 0, *, clip: float = 5.0) -> None:
+        self.schema, self.keys, self.learns = schema, keys, True
+        timed, numbers = schema.time is not None, list(schema.numbers)
+        self._inputs = [numbers.index(feature.name) for feature in schema.features if not feature.category]
+        self.fields = len(numbers)
+        self.ahead = [index for index, target in enumerate(schema.targets) if target.horizon]
+        self.columns = len(numbers) + timed + len(self.ahead)
+        self._inputs += range(len(numbers), self.columns)
+        self.places = [numbers.index(target.name) for target in schema.targets]  # of the targets among the numbers
+        self.scaler: Standardiser | KeyedStandardiser = (
+            KeyedStandardiser(self.columns, keys, clip=clip) if keys else Standardiser(self.columns, clip=clip)
+        )
+        self.categories = [Categories(schema.max_categories) for _ in schema.categories]
+        self.classes = Categories(schema.max_classes - 1)
+        self._calendar = CALENDAR * timed
+        self.compact_size = len(self._inputs) + self._calendar + len(self.categories)
+        self.input_size = 2 * len(self._inputs) + self._calendar + (schema.max_categories + 1) * len(self.categories)
+        self.output_size = len(schema.targets) or schema.max_classes
+
+    @property
+    def clip(self) -> float:
+        """How many deviations a scaled number has at most."""
+        return self.scaler.clip
+
+    def scale(self, values: Array, rows: Array) -> tuple[Array, Array]:
+        """The mean and the deviation ``(n, columns)`` for the `values` of the records, in the `rows` of their keys."""
+        if isinstance(self.scaler, KeyedStandardiser):
+            return self.scaler.scale(values, rows)
+        if self.learns:
+            return self.scaler.scale(values)
+        mean, deviation = self.scaler.latest
+        return np.broadcast_to(mean, values.shape), np.broadcast_to(deviation, values.shape)
+
+    def compact(
+        self, values: Array, mean: Array, deviation: Array, times: Array | None, categories: list[list[str | None]]
+    ) -> Array:
+        """What is kept of the records, see the class."""
+        n, used = len(values), self._inputs
+        found = np.empty((n, self.compact_size), np.float32)
+        found[:, : len(used)] = scaled(values[:, used], mean[:, used], deviation[:, used], self.clip)
+        at = len(used)
+        if times is not None:
+            for period, start in ((DAY, 0.0), (WEEK, MONDAY)):
+                angle = (times - start) % period * (2 * np.pi / period)
+                found[:, at] = np.sin(angle)
+                found[:, at + 1] = np.cos(angle)
+                at += 2
+        for table, texts in zip(self.categories, categories, strict=True):
+            found[:, at] = table.encode(texts, learns=self.learns)
+            at += 1
+        return found
+
+    def expand(self, compact: Array, dtype: np.dtype) -> Array:
+        """The inputs ``(…, I)`` of compact records ``(…, C)``."""
+        numbers, calendar = len(self._inputs), self._calendar
+        found = np.zeros((*compact.shape[:-1], self.input_size), dtype)
+        given = compact[..., :numbers]
+        missing = np.isnan(given)
+        np.copyto(found[..., :numbers], given, where=~missing)
+        found[..., numbers : 2 * numbers] = missing
+        if calendar:
+            found[..., 2 * numbers : 2 * numbers + calendar] = compact[..., numbers : numbers + calendar]
+        at, width = 2 * numbers + calendar, self.schema.max_categories + 1
+        for index in range(len(self.categories)):
+            number = compact[..., numbers + calendar + index, None]
+            found[..., at : at + width] = number == np.arange(width)
+            at += width
+        return found
+
+    def dump(self) -> Part:
+        """What has been learned."""
+        scaler = self.scaler.dump()
+        arrays = {f"scaler.{name}": array for name, array in scaler.arrays.items()}
+        return Part(arrays, {"scaler": scaler.about, **self.tables()})
+
+    def load(self, part: Part) -> None:
+        """Take up what `dump` gave. Raises ArgumentError where it does not fit."""
+        scaler = {name.removeprefix("scaler."): array for name, array in part.arrays.items()}
+        self.load_tables(part.about)
+        self.scaler.load(Part(scaler, part.about["scaler"]))
+
+    def tables(self) -> dict[str, Any]:
+        """The tables of categories and classes, as JSON."""
+        return {"categories": [table.dump() for table in self.categories], "classes": self.classes.dump()}
+
+    def load_tables(self, about: Mapping[str, Any]) -> None:
+        """Take up what `tables` gave. Raises ArgumentError where it does not fit."""
+        if len(about["categories"]) != len(self.categories):
+            raise ArgumentError("categories", f"{len(self.categories)} tables", len(about["categories"]))
+        for table, state in zip(self.categories, about["categories"], strict=True):
+            table.load(state)
+        self.classes.load(about["classes"])

@@ -1,0 +1,76 @@
+"""A sequence model together with what the records taught it to read: what the file of a model for records holds."""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import Any
+
+from ..base.checks import ArgumentError
+from ..base.safetensors import WeightsError, load_weights, save_weights
+from ..base.state import Part
+from ..model.sequence_model import SequenceModel
+from .encoder import Encoder
+from .schema import Schema
+
+__all__ = ["RecordModel"]
+
+FORMAT = "recurrio-records-1"
+LEARNED = "encoder."
+
+
+class RecordModel:
+    """`model` with the `encoder` that gives its inputs and outputs their meaning. Their sizes must agree."""
+
+    def __init__(self, model: SequenceModel, encoder: Encoder) -> None:
+        sizes = model.network.stack.sizes[0].input_size, model.network.output_size
+        if model.vocabulary_size is not None or sizes != (encoder.input_size, encoder.output_size):
+            expected = f"{encoder.input_size} inputs and {encoder.output_size} outputs"
+            raise ArgumentError("model", expected, f"{sizes[0]} and {sizes[1]}")
+        self.model, self.encoder = model, encoder
+
+    def __repr__(self) -> str:
+        return f"RecordModel({self.model!r}, {self.encoder.schema})"
+
+    def save(self, path: str | os.PathLike[str], training: dict[str, object] | None = None) -> None:
+        """Write a safetensors file: weights under torch's names, and scales; schema and tables as metadata.
+
+        The scales of single keys are not written: they are learned anew. `training` is recorded beside, as JSON.
+        Raises OSError.
+        """
+        learned = self.encoder.dump() if not self.encoder.keys else Part({}, self.encoder.tables())
+        arrays = {LEARNED + name: array for name, array in learned.arrays.items()}
+        about: dict[str, Any] = {
+            "model": {**self.model.config, "seed": self.model.seed},
+            "schema": self.encoder.schema.config,
+            "encoder": {**learned.about, "per_key": bool(self.encoder.keys), "clip": self.encoder.clip},
+            "training": training or {},
+        }
+        metadata = {name: json.dumps(value) for name, value in about.items()}
+        save_weights(path, {**self.model.state_dict(), **arrays}, {"format": FORMAT, **metadata})
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str], keys: int = 1 << 17) -> RecordModel:
+        """Read what `save` wrote; `keys` is how many keys can have scales of their own, where that is how it learned.
+
+        Raises OSError, or WeightsError where the file is something else.
+        """
+        arrays, metadata = load_weights(path)
+        name = os.fspath(path)
+        if metadata.get("format") != FORMAT:
+            raise WeightsError(f"{name}: a safetensors file, but no model for records of recurrio")
+        try:
+            about = json.loads(metadata["encoder"])
+            per_key, clip = about.pop("per_key"), about.pop("clip")
+            encoder = Encoder(Schema.of(**json.loads(metadata["schema"])), keys if per_key else 0, clip=clip)
+            weights = {name: array for name, array in arrays.items() if not name.startswith(LEARNED)}
+            learned = {name.removeprefix(LEARNED): array for name, array in arrays.items() if name.startswith(LEARNED)}
+            if per_key:
+                encoder.load_tables(about)
+            else:
+                encoder.load(Part(learned, about))
+            model = SequenceModel.from_config(json.loads(metadata["model"]))
+            model.load_state_dict(weights)
+            return cls(model, encoder)
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise WeightsError(f"{name}: a damaged model for records: {error}") from error
