@@ -11,7 +11,8 @@ from itertools import pairwise
 from statistics import median
 
 from ...core.base.checks import ArgumentError
-from ..plan.plan import Plan, processors
+from ..flow.worker_process import processors
+from ..plan.plan import Plan
 from .table import EXECUTORS
 
 __all__ = ["AUTO", "Chooser", "candidates", "check_executor", "trial_steps"]

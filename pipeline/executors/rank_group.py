@@ -12,12 +12,9 @@ class, in the same memory, and whose methods are passes (see `recurrio.core.base
 
 from __future__ import annotations
 
-import ctypes
 import importlib
 import json
 import os
-import platform
-import signal
 import struct
 import subprocess
 import sys
@@ -35,16 +32,15 @@ import trio
 from ...core.base.arena import Arena
 from ...core.base.parameters import Array
 from ...core.base.ranks import Pass, Rank
+from ..flow.worker_process import WorkerError, end_with, start_worker
 from .shared_memory import SharedMemory, attach, nameless_file
 
-__all__ = ["GroupMember", "RankGroup", "WorkerError", "lay_out_counters", "obstacle", "worker"]
+__all__ = ["GroupMember", "RankGroup", "lay_out_counters", "worker"]
 
-PR_SET_PDEATHSIG = 1  # of Linux
 PATIENCE = 0.002  # seconds
 SUSPENDED = 20_000  # looks, some ten milliseconds: the other rank is not computing at all
 LOOKS = 200  # at the counters, before the processor is offered to somebody else
 START = "from recurrio.pipeline.executors.rank_group import worker; worker()"
-WORKER = "RECURRIO_WORKER"  # in the environment of a worker
 JOB = struct.Struct("8d")  # the number of the pass among the member's, and its arguments
 RESULT = struct.Struct("d")
 
@@ -58,31 +54,6 @@ class GroupMember(Protocol):
     passes: ClassVar[tuple[str, ...]]
 
     def __init__(self, arguments: dict[str, Any], rank: Rank, arena: Arena, memory: Array) -> None: ...
-
-
-def obstacle() -> str | None:
-    """Why worker processes cannot compute here; None where they can.
-
-    Ranks take anonymous shared memory to meet in, a processor that keeps stores in order, and an interpreter to run.
-    """
-    system, machine = platform.system(), platform.machine()
-    if system != "Linux" or machine != "x86_64":
-        return f"worker processes take Linux on x86-64, and this is {system} on {machine}"
-    if not hasattr(os, "memfd_create"):
-        return "this Python was built without memfd_create"
-    if WORKER in os.environ:  # whatever a program makes of the words of a worker, it starts no more of them
-        return "this program has been started as a worker process"
-    if getattr(sys, "frozen", False):
-        return "this is a frozen application, which is not Python and would start itself"
-    executable = sys.executable or ""  # None, or empty, where Python cannot say
-    names = [os.path.basename(path).lower() for path in (executable, os.path.realpath(executable))]
-    if not any(name.startswith(("python", "pypy")) for name in names) or not os.access(executable, os.X_OK):
-        return f"sys.executable is {executable!r}, which is no Python that can be run"
-    return None
-
-
-class WorkerError(RuntimeError):
-    """A worker process has ended while it was needed."""
 
 
 def lay_out_counters(arena: Arena, ranks: int) -> Array:
@@ -160,20 +131,10 @@ class RankGroup:
         self.fd = self._replies[0]
 
     def _start(self, index: int, plan: int, memory: int, blas_threads: int) -> None:
-        threads = dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"), str(blas_threads))
-        path = os.pathsep.join(entry or os.getcwd() for entry in sys.path if isinstance(entry, str))
         reply, send_reply = os.pipe()
         self._replies.append(reply)
         try:
-            worker = subprocess.Popen(
-                [sys.executable, "-P", "-c", START, *map(str, (index, plan, send_reply, os.getpid()))],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.DEVNULL,
-                bufsize=0,
-                pass_fds=[memory, plan, send_reply],
-                env={**os.environ, **threads, "PYTHONPATH": path, WORKER: "1"},
-                start_new_session=True,  # Ctrl-C is for the trainer, which then closes the pipe
-            )
+            worker = start_worker(START, [index, plan, send_reply], [memory, plan, send_reply], blas_threads)
         finally:
             os.close(send_reply)
         self._workers.append(worker)
@@ -248,23 +209,10 @@ class RankGroup:
         return WorkerError(f"a worker process has ended (exit code {worker.wait()})")
 
 
-def _end_with(parent: int) -> None:
-    """Let the kernel end this process when its `parent` ends, also while it is stopped; end it now, if that has been.
-
-    In particular it ends with the thread of the parent that has started it. Raises OSError.
-    """
-    libc = ctypes.CDLL(None, use_errno=True)
-    if libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0) != 0:
-        number = ctypes.get_errno()
-        raise OSError(number, os.strerror(number))
-    if os.getppid() != parent:
-        os._exit(1)
-
-
 def worker() -> None:
     """The main function of a worker process: do the jobs that come until the pipe ends."""
     index, plan, replies, parent = map(int, sys.argv[1:])
-    _end_with(parent)
+    end_with(parent)
     with open(f"/proc/self/fd/{plan}", "rb") as file:
         module, name, arguments, fd, size, start, ranks, blas_threads = json.load(file)
     threadpoolctl.threadpool_limits(blas_threads, user_api="blas")  # the environment's number has a limit

@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 
 from ...core.base.checks import ArgumentError, check_count, check_number
-from ...core.model.batch import SequenceBatch
 from ...core.model.sequence_model import SequenceModel
+from ..flow.worker_process import processors
 
-__all__ = ["Plan", "default_ranks", "processors"]
+__all__ = ["Plan", "default_ranks"]
 
 LONG = 100e6  # operations of a forward pass, some two milliseconds
 SPLIT = 20e6  # the same, from which on two stages are better than one
-
-
-def processors() -> int:
-    """How many processors this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def default_ranks(model: SequenceModel, shards: int, delay: int) -> int:
@@ -66,18 +60,18 @@ class Plan:
         """How many passes can go on at the same time."""
         return self.shards * self.workspaces()
 
-    def long(self, first: SequenceBatch) -> bool:
-        """Whether a pass of a shard takes so long that it should not hold up the event loop."""
-        return self._operations(first) >= LONG
+    def long(self, size: int) -> bool:
+        """Whether a pass of a shard, of a batch of `size` T·B, is too long to hold up the event loop."""
+        return self._operations(size) >= LONG
 
-    def split(self, first: SequenceBatch) -> bool:
+    def split(self, size: int) -> bool:
         """Whether the backward pass is two stages, so that two batches can be in it at the same time.
 
         It takes twice as long as the forward pass. With a delay it would be what all the others wait for; and one
         more hop is nothing to a long pass.
         """
-        return self.delay > 0 and self._operations(first) >= SPLIT
+        return self.delay > 0 and self._operations(size) >= SPLIT
 
-    def _operations(self, first: SequenceBatch) -> float:
-        """Of a forward pass of a shard: about two for each parameter and time step of a lane."""
-        return 2 * self.model.layout.size * first.size / self.shards
+    def _operations(self, size: int) -> float:
+        """Of a forward pass of a shard, of a batch of `size` T·B: about two for each parameter and step of a lane."""
+        return 2 * self.model.layout.size * size / self.shards

@@ -7,11 +7,12 @@ import stat
 
 import trio
 
+from ..flow.pipes import widen
 from .source import Chunk, Position, SourceError
 
 __all__ = ["PipeTransport"]
 
-CHUNK = 1 << 16  # bytes of a chunk at most
+CHUNK = 1 << 17  # bytes of a chunk at most
 
 
 class PipeTransport(trio.abc.ReceiveChannel[Chunk]):
@@ -22,6 +23,7 @@ class PipeTransport(trio.abc.ReceiveChannel[Chunk]):
     def __init__(self, fd: int, name: str) -> None:
         if stat.S_ISDIR(os.fstat(fd).st_mode):
             raise SourceError(f"{name}: Is a directory")
+        widen(fd)
         self.name, self._fd, self._came = name, fd, 0
 
     @property

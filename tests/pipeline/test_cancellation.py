@@ -8,7 +8,7 @@ import pytest
 import trio
 from support.cancellation import BATCHES, PASSES, Bench, Case, before_step, cancel, cancel_in_pass, fail, point
 
-from recurrio.pipeline.executors.rank_group import obstacle
+from recurrio.pipeline.flow.worker_process import obstacle
 from recurrio.pipeline.training.wiring import LINKS
 
 

@@ -17,7 +17,7 @@ from recurrio.core.cells.table import CELLS
 from recurrio.core.optim.schedules import Schedule
 from recurrio.core.serial import Step, train
 from recurrio.pipeline import Trainer
-from recurrio.pipeline.executors.rank_group import obstacle
+from recurrio.pipeline.flow.worker_process import obstacle
 
 T, B, I, H, V, COUNT = 6, 5, 4, 8, 7, 9
 

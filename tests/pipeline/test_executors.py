@@ -14,7 +14,7 @@ from recurrio.pipeline.executors import chooser as executors
 from recurrio.pipeline.executors import rank_group
 from recurrio.pipeline.executors.chooser import TRIAL, Chooser, candidates
 from recurrio.pipeline.executors.process import ProcessExecutor
-from recurrio.pipeline.executors.rank_group import obstacle
+from recurrio.pipeline.flow.worker_process import obstacle
 from recurrio.pipeline.plan import plan
 from recurrio.pipeline.training import run
 

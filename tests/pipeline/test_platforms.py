@@ -15,7 +15,7 @@ import pytest
 
 from recurrio.core import Adam, SequenceModel
 from recurrio.pipeline import Trainer
-from recurrio.pipeline.executors.rank_group import WORKER, obstacle
+from recurrio.pipeline.flow.worker_process import WORKER, obstacle
 
 # What follows a prologue that turns this system into another.
 PROGRAM = """

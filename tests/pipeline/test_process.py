@@ -23,10 +23,10 @@ from recurrio.pipeline import Report, Trainer
 from recurrio.pipeline.executors import rank_group
 from recurrio.pipeline.executors.executor import Work
 from recurrio.pipeline.executors.process import ProcessExecutor
-from recurrio.pipeline.executors.rank_group import WorkerError
+from recurrio.pipeline.flow.worker_process import WorkerError, obstacle
 from recurrio.pipeline.plan.plan import Plan
 
-pytestmark = pytest.mark.skipif(rank_group.obstacle() is not None, reason=str(rank_group.obstacle()))
+pytestmark = pytest.mark.skipif(obstacle() is not None, reason=str(obstacle()))
 
 
 def workers_of(parent: int) -> list[int]:

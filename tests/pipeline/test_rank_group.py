@@ -13,8 +13,9 @@ import trio
 from recurrio.core.base.arena import Arena
 from recurrio.core.base.parameters import Array
 from recurrio.core.base.ranks import Pass, Rank
-from recurrio.pipeline.executors.rank_group import RankGroup, WorkerError, obstacle
+from recurrio.pipeline.executors.rank_group import RankGroup
 from recurrio.pipeline.executors.shared_memory import SharedMemory
+from recurrio.pipeline.flow.worker_process import WorkerError, obstacle
 
 pytestmark = pytest.mark.skipif(obstacle() is not None, reason=str(obstacle()))
 

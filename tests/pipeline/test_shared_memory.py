@@ -20,8 +20,9 @@ from recurrio.core.training_state import TrainingState
 from recurrio.pipeline import Report, Trainer
 from recurrio.pipeline.executors.executor import Work
 from recurrio.pipeline.executors.process import ProcessExecutor, RemoteRank
-from recurrio.pipeline.executors.rank_group import RankGroup, obstacle
+from recurrio.pipeline.executors.rank_group import RankGroup
 from recurrio.pipeline.executors.shared_memory import SharedMemory, attach
+from recurrio.pipeline.flow.worker_process import obstacle
 from recurrio.pipeline.plan.plan import Plan
 
 pytestmark = pytest.mark.skipif(obstacle() is not None, reason=str(obstacle()))

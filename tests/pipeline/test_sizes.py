@@ -11,7 +11,7 @@ from recurrio.core.serial import run
 from recurrio.core.training_state import TrainingState
 from recurrio.pipeline import Trainer
 from recurrio.pipeline.executors import EXECUTORS
-from recurrio.pipeline.executors.rank_group import obstacle
+from recurrio.pipeline.flow.worker_process import obstacle
 from recurrio.pipeline.testing import random_batches
 
 SIZES = [(7, 6), (5, 6), (7, 1), (1, 2), (7, 6), (3, 5), (2, 3), (7, 6), (7, 4)]  # T, B

@@ -1,0 +1,176 @@
+"""Records that are decoded in a process of their own, once they come so fast that it is worth it."""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import subprocess
+from contextlib import suppress
+from dataclasses import asdict
+
+import trio
+
+from ...core.online.schema import Schema
+from ..decoding.block import Block
+from ..decoding.formats import open_decoder
+from ..decoding.options import RecordOptions
+from ..flow.group import Group
+from ..flow.pipes import widen
+from ..flow.worker_process import WorkerError, obstacle, processors, start_worker
+from ..sources import SourceError, Transport
+from .decoding_worker import LENGTH, START, LocatedBlock, decode_answer
+from .key_table import KeyTable
+
+__all__ = ["ApartBlocks"]
+
+MANY, SOON = 1 << 15, 10.0  # records, and seconds: where as many come in as little time, a process is started
+
+
+class ApartBlocks:
+    """The records in the bytes that `transport` brings; `group` is for the task that hands them on. A `BlockSource`.
+
+    At first they are decoded here. Where many come, a process is started, and when it is ready it takes over from the
+    decoder, and from the table of keys that has been shared. What comes out is the same. A wait that is cancelled loses
+    nothing.
+    """
+
+    def __init__(
+        self, transport: Transport, form: str, schema: Schema, options: RecordOptions | None, group: Group
+    ) -> None:
+        self.name, self._transport, self._schema, self._group = transport.name, transport, schema, group
+        self._form, self._options = form, options or RecordOptions()
+        self._decoder = open_decoder(form, schema, self._options)
+        self._table: KeyTable | None = None
+        self._begin, self._count = trio.current_time(), 0
+        self._ended = False
+        self._process: subprocess.Popen[bytes] | None = None
+        self._answers, self._buffer, self._apart = -1, bytearray(), False
+        self._failure: BaseException | None = None
+        self.seen: list[str] = []
+
+    def share(self, table: KeyTable) -> None:
+        """The process may take over `table`, which nobody else will then use."""
+        if processors() > 1 and obstacle() is None:
+            self._table = table
+
+    async def receive(self) -> Block | LocatedBlock:
+        """See `BlockSource`."""
+        if self._apart:
+            return await self._answer()
+        if self._ended:
+            raise trio.EndOfChannel
+        if self._process is not None and select.select([self._answers], [], [], 0)[0]:
+            self._hand_over()
+            return await self._answer()
+        try:
+            chunk = await self._transport.receive()
+        except trio.EndOfChannel:
+            self._ended = True
+            block = self._decoder.finish()
+        else:
+            block = self._decoder.feed(chunk)
+        self.seen = self._decoder.seen
+        self._count += block.size
+        if self._count >= MANY and self._process is None:
+            now = trio.current_time()
+            if self._table is not None and now - self._begin < SOON and not self._decoder.begins_again:
+                self._start()
+            self._begin, self._count = now, 0
+        return block
+
+    @trio.lowlevel.enable_ki_protection
+    def _start(self) -> None:
+        self._answers, answer = os.pipe()
+        try:
+            self._process = start_worker(START, [answer], [answer])
+        except OSError:  # no more processes: it goes on here
+            self._table = None
+            os.close(self._answers)
+        finally:
+            os.close(answer)
+
+    def _hand_over(self) -> None:
+        """The process is ready, or has ended."""
+        assert self._process is not None
+        assert self._process.stdin is not None
+        assert self._table is not None
+        if os.read(self._answers, 1) != b"r":
+            raise WorkerError(f"the process that decodes could not start (exit code {self._process.wait()})")
+        setup = {
+            "schema": self._schema.config,
+            "format": self._form,
+            "options": asdict(self._options),
+            "origin": self.name,
+            "decoder": dict(self._decoder.dump()),
+            "keys": self._table.capacity,
+            "shards": self._table.shards,
+            "table": self._table.dump(),
+        }
+        os.set_blocking(self._process.stdin.fileno(), False)
+        widen(self._process.stdin.fileno())
+        widen(self._answers)
+        self._apart = True
+        self._group.start_background(self._pump, json.dumps(setup).encode())
+
+    async def _pump(self, setup: bytes) -> None:
+        """Hand on what the transport brings. What goes wrong is for whoever receives."""
+        assert self._process is not None
+        assert self._process.stdin is not None
+        with self._process.stdin as pipe:
+            try:
+                await _send(pipe.fileno(), setup)
+                with suppress(trio.EndOfChannel):
+                    while True:
+                        chunk = await self._transport.receive()
+                        await _send(pipe.fileno(), chunk.data)
+                await _send(pipe.fileno(), b"")
+            except (OSError, SourceError) as error:  # that the process has gone, whoever receives sees
+                self._failure = error
+
+    async def _answer(self) -> LocatedBlock:
+        if self._ended:
+            raise trio.EndOfChannel
+        while (end := self._end()) > len(self._buffer):
+            await trio.lowlevel.wait_readable(self._answers)
+            part = os.read(self._answers, 1 << 20)
+            if not part:
+                raise self._broken()
+            self._buffer += part
+        answer, self._ended = decode_answer(memoryview(self._buffer)[LENGTH.size : end], len(self._schema.numbers))
+        self._buffer = self._buffer[end:]
+        self.seen = answer.seen
+        return answer
+
+    def _end(self) -> int:
+        """How much has to be in the buffer for the next answer to be complete."""
+        if len(self._buffer) < LENGTH.size:
+            return LENGTH.size
+        size: int = LENGTH.unpack_from(self._buffer)[0]
+        return LENGTH.size + size
+
+    def _broken(self) -> BaseException:
+        assert self._process is not None
+        if isinstance(self._failure, SourceError):
+            return self._failure
+        return WorkerError(f"the process that decodes has ended (exit code {self._process.wait()})")
+
+    @trio.lowlevel.enable_ki_protection
+    def close(self) -> None:
+        """End the process; it holds nothing that is wanted."""
+        process, self._process = self._process, None
+        if process is not None:
+            os.close(self._answers)
+            process.kill()
+            assert process.stdin is not None
+            process.stdin.close()
+            process.wait()
+
+
+async def _send(pipe: int, message: bytes) -> None:
+    rest = memoryview(LENGTH.pack(len(message)) + message)
+    while rest:
+        try:
+            rest = rest[os.write(pipe, rest) :]
+        except BlockingIOError:
+            await trio.lowlevel.wait_writable(pipe)

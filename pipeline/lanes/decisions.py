@@ -1,0 +1,65 @@
+"""What the clock has decided of a run over records, so that another run can decide the same."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from ...core.base.checks import ArgumentError
+
+__all__ = ["CUT", "EXPIRE", "Decision", "DecisionLog"]
+
+CUT, EXPIRE = "cut", "expire"
+KINDS = (CUT, EXPIRE)
+
+
+class Decision(NamedTuple):
+    """Before the record `number` came, what had begun, or was last used, before the record `before` was cut off.
+
+    `kind` is CUT, of open chunks, or EXPIRE, of keys.
+    """
+
+    number: int
+    kind: str
+    before: int
+
+
+class DecisionLog:
+    """The decisions of a run in their order. Those of another, `given`, are taken in the place of the clock's.
+
+    ``kept`` are the newest of them, `limit` at most; ``count`` is how many there were.
+    """
+
+    def __init__(self, given: Iterable[Decision] | None = None, limit: int = 1 << 16) -> None:
+        self._given = None if given is None else sorted(Decision(*each) for each in given)
+        for decision in self._given or ():
+            if decision.kind not in KINDS:
+                raise ArgumentError("decisions", f"one of {', '.join(KINDS)}", repr(decision.kind))
+        self._limit, self._taken = limit, 0
+        self.kept: list[Decision] = []
+        self.count = 0
+
+    @property
+    def replays(self) -> bool:
+        """Whether the clock decides nothing."""
+        return self._given is not None
+
+    def note(self, decision: Decision) -> None:
+        """Keep a decision that has been carried out."""
+        self.count += 1
+        self.kept.append(decision)
+        if len(self.kept) > self._limit:
+            del self.kept[: self._limit // 2]
+
+    def due(self, number: int) -> list[Decision]:
+        """Those given for the record `number` and before, which were not taken yet."""
+        start = self._taken
+        given = self._given or []
+        while self._taken < len(given) and given[self._taken].number <= number:
+            self._taken += 1
+        return given[start : self._taken]
+
+    def next(self) -> int | None:
+        """The record that the next given one is for; None where there is none."""
+        given = self._given or []
+        return given[self._taken].number if self._taken < len(given) else None

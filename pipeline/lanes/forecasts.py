@@ -1,0 +1,123 @@
+"""Forecasts of records as they arrive, before anything behind them is known, and their scores as the truth comes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ...core.base.parameters import Array
+from ...core.base.table import rows_of
+from ...core.model.forecaster import Forecaster
+from ...core.model.sequence_model import SequenceModel
+from ...core.online.categories import OTHER
+from ...core.online.encoder import Encoder
+from ...core.online.scores import ClassScores, NumberScores
+from .record_lanes import Arrivals, Arrived
+
+__all__ = ["Forecast", "ForecastMaker"]
+
+
+class Forecast(NamedTuple):
+    """`n` records in the order of arrival, from the record `number` on, and what was forecast of each by `version`.
+
+    `values` ``(n, F)`` are in the units of the targets, NaN where nothing could be forecast; of a label its class.
+    """
+
+    number: int
+    version: int
+    keys: Sequence[str] | None
+    times: Array | None
+    values: Array
+
+
+class ForecastMaker:
+    """Forecasts with `model`, each key from a state of its own, which every record of it moves on.
+
+    `keys` is how many keys there can be, `names` are those there are, by their rows in the table. `listener` is told of
+    every forecast. ``scores`` are those of forecasts whose truth has come.
+    """
+
+    def __init__(
+        self,
+        model: SequenceModel,
+        encoder: Encoder,
+        keys: int,
+        names: Sequence[str],
+        listener: Callable[[Forecast], None] | None = None,
+    ) -> None:
+        schema = encoder.schema
+        self._names = names
+        self._encoder, self._dtype, self.listener = encoder, model.dtype, listener
+        self.forecaster = Forecaster(model, keys)
+        self._horizons = [target.horizon for target in schema.targets] or [0]
+        self._depth, count = max(1, schema.horizon), len(self._horizons)
+        self._past = np.zeros((keys, self._depth, 2, count))  # forecast and naive forecast of the last records
+        self._arrived: Arrived | None = None  # the records that are coming,
+        self._inputs = self._now = np.empty((0, count))  # their inputs and forecasts,
+        self._made = self._scored = 0  # and how many of them have been forecast, and scored
+        names = [str(target) for target in schema.targets]
+        self.scores: NumberScores | ClassScores = (
+            ClassScores(schema.max_classes, keys) if schema.label is not None else NumberScores(names, keys)
+        )
+
+    def forecast(self, arrivals: Arrivals, version: int, parameters: Array) -> None:
+        """Forecast these records with the `parameters` of `version`."""
+        arrived, start, stop = arrivals
+        if self._arrived is not arrived:
+            self._arrived, self._now, self._scored = arrived, np.empty_like(arrived.centre), 0
+            self._inputs = self._encoder.expand(arrived.compact, self._dtype)
+        part = slice(start, stop)
+        outputs = self.forecaster.forecast(parameters, self._inputs[part], arrived.rows[part])
+        if arrived.classes is None:
+            now = arrived.centre[part] + arrived.scale[part] * outputs
+            now[~np.isfinite(now)] = np.nan
+        else:
+            now = self._classes(outputs, arrived.classes[part])
+        self._now[part] = now
+        self._made = stop
+        if self.listener is not None:
+            rows = rows_of(arrived.rows[part]).tolist()
+            keys = [self._names[row] for row in rows] if self._encoder.schema.key is not None else None
+            times = None if arrived.times is None else arrived.times[part]
+            self.listener(Forecast(arrived.number + start, version, keys, times, now))
+        if stop == len(arrived.rows):
+            self._score()
+
+    def _classes(self, outputs: Array, known: Array) -> Array:
+        """The likeliest of the classes that were known when each record came."""
+        numbers = np.arange(outputs.shape[1])
+        seen = (numbers <= known[:, :1]) & ((numbers != OTHER) | (known[:, 1:] > 0))
+        best: Array = np.where(seen, outputs, -np.inf).argmax(axis=1).astype(np.float64)
+        best[~seen.any(axis=1) | ~np.isfinite(outputs).all(axis=1)] = np.nan
+        return best[:, None]
+
+    def _score(self) -> None:
+        """Score what the records so far say of earlier ones; once all are there, keep the last forecasts of each key."""
+        arrived, part = self._arrived, slice(self._scored, self._made)
+        if arrived is None or self._scored == self._made:
+            return
+        truth, rows, pos = arrived.truth[part], rows_of(arrived.rows[part]), arrived.pos[part]
+        made, naive = np.empty_like(truth), np.empty_like(truth)
+        for j, h in enumerate(self._horizons):
+            origin = arrived.origin[part, j]
+            inside = origin >= 0
+            past = self._past[rows, (pos - h) % self._depth, :, j]
+            made[:, j] = np.where(inside, self._now[origin, j], past[:, 0])
+            naive[:, j] = np.where(inside, arrived.naive[origin, j], past[:, 1])
+        self.scores.add(rows, made, naive, truth)
+        self._scored = self._made
+        if self._made == len(arrived.rows):
+            rows, place = rows_of(arrived.rows), arrived.pos % self._depth
+            self._past[rows, place] = np.stack((self._now, arrived.naive), axis=1)
+
+    def forget(self, rows: Array) -> None:
+        """The keys in `rows` have gone."""
+        self._score()
+        self.scores.forget(rows)
+
+    def metrics(self) -> dict[str, Any]:
+        """See the scores."""
+        self._score()
+        return self.scores.metrics()

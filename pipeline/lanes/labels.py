@@ -1,0 +1,173 @@
+"""Labels: from the records of each key in their order to what is to be forecast at each, and to what came true."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from ...core.base.parameters import Array
+from ...core.online.encoder import Encoder
+from ...core.online.standardise import scaled
+from ..decoding.block import Block
+from .rings import KeyOrder, Ring, filled
+
+__all__ = ["IGNORED", "Labelled", "Labeller"]
+
+IGNORED = -100  # a class that is not known, as in `CrossEntropyLoss`
+LONGEST = 30 * 86_400.0  # seconds; a longer step counts as this
+
+
+class Labelled(NamedTuple):
+    """`n` records with their labels, in the order of their keys. `F` are the targets; one label is one too, a class.
+
+    - ``steps`` ``(n, C + F)`` float32: what a model reads, see `Encoder.compact`; and what it learns to say, scaled:
+      NaN, of a class IGNORED, where that is not known yet.
+    - ``centre``, ``scale`` ``(n, F)``: a forecast is centre + scale · output.
+    - ``naive`` ``(n, F)``: the last value of the key that was known; NaN where there is none.
+    - ``truth`` ``(n, F)``: what came true with this record, of the one `horizon` records before it; NaN: nothing.
+    - ``late``: how many had a time before that of the last record of their key.
+    """
+
+    steps: Array
+    centre: Array
+    scale: Array
+    naive: Array
+    truth: Array
+    late: int
+
+
+class Labeller:
+    """What is to be remembered of each of `keys` keys until the labels of its last records come.
+
+    A target ahead is learned as its distance from the last value that is known when the record comes, over the running
+    deviation of such distances. Where no value is known, and for a target of the same record, it is the number itself,
+    scaled. Where two records of a key are more than `max_gap` seconds apart, none before them has a label behind them.
+    """
+
+    def __init__(self, encoder: Encoder, keys: int, max_gap: float | None = None) -> None:
+        schema = encoder.schema
+        self._encoder, self._gap = encoder, max_gap
+        self._horizons = [target.horizon for target in schema.targets] or [0]
+        self._width, depth = len(self._horizons), max(1, schema.horizon)
+        self._past = Ring(keys, depth, (3 * self._width,), "float64")  # the last known values, centre and scale
+        self._time = Ring(keys if schema.time is not None else 0, 1, (), "float64")
+        self._gaps = Ring(keys if max_gap is not None else 0, depth, (), "int64")
+
+    def label(self, block: Block, rows: Array, order: KeyOrder, steps: Ring) -> Labelled:
+        """The records of `block`, whose keys are in `rows` (``~row``: a new one), with their labels.
+
+        What is known now of earlier ones goes into `steps`, the ring of what is in the open chunks.
+        """
+        encoder, width, now = self._encoder, self._width, self._numbers(block, order)
+        values, late, gaps = self._values(block, order)
+        lags = {h: self._past.before(order, max(1, h)) for h in {*self._horizons}}
+        known = self._fill(order, now)
+        for h, (past, inside) in lags.items():
+            filled(past[:, :width], inside, known, max(1, h))
+        truth, naive = now.copy(), known
+        for j, h in enumerate(self._horizons):
+            before = lags[h][0][:, j]
+            if not h:
+                naive = naive.copy()
+                naive[:, j] = _where(order.pos >= 1, before)
+                continue
+            valid = order.pos >= h
+            if gaps is not None:
+                earlier, inside = self._gaps.before(order, h)
+                valid &= filled(earlier, inside, gaps, h) == gaps
+            truth[:, j] = _where(valid, now[:, j])
+            values[:, encoder.columns - len(encoder.ahead) + encoder.ahead.index(j)] = truth[:, j] - before
+        arrived = order.by_arrival(values)
+        mean, deviation = encoder.scale(arrived, rows)
+        compact = encoder.compact(arrived, mean, deviation, block.times, block.categories)
+        forecasts = self._forecasts(known, mean[order.index], deviation[order.index])
+        for h, (past, inside) in lags.items():
+            filled(past[:, width:], inside, forecasts, max(1, h))
+        found = np.empty((len(order), compact.shape[1] + width), np.float32)
+        found[:, :-width] = compact[order.index]
+        found[:, -width:] = self._targets(order, truth, forecasts, lags, steps)
+        self._past.push(order, np.concatenate((known, forecasts), axis=1))
+        if gaps is not None:
+            self._gaps.push(order, gaps)
+        return Labelled(found, forecasts[:, :width], forecasts[:, width:], naive, truth, late)
+
+    def _values(self, block: Block, order: KeyOrder) -> tuple[Array, int, Array | None]:
+        """The columns to be scaled, but for the distances; how many are late; the gaps of each key up to each."""
+        encoder = self._encoder
+        values = np.empty((len(order), encoder.columns))
+        values[:, : encoder.fields] = block.numbers[order.index]
+        values[:, encoder.fields :] = np.nan
+        if block.times is None:
+            return values, 0, None
+        times = block.times[order.index]
+        earlier, inside = self._time.before(order, 1)
+        step = _where(order.pos >= 1, times - filled(earlier, inside, times, 1))
+        self._time.push(order, times)
+        values[:, encoder.fields] = np.log1p(np.clip(step, 0, LONGEST))
+        late = int(np.count_nonzero(step < 0))
+        if self._gap is None:
+            return values, late, None
+        total = np.concatenate(([0], np.cumsum(step > self._gap)))
+        carried, first = self._gaps.before(order, 1)[0][order.start], order.start
+        carried = np.where(order.pos[first] > 0, carried, 0)
+        return values, late, total[1:] - total[first] + carried
+
+    def _numbers(self, block: Block, order: KeyOrder) -> Array:
+        """What each record says of the targets ``(n, F)``; NaN where it is missing."""
+        if block.labels is None:
+            found: Array = block.numbers[order.index][:, self._encoder.places]
+            return found
+        classes = self._encoder.classes.encode(block.labels, learns=self._encoder.learns)[order.index]
+        return np.where(classes < 0, np.nan, classes)[:, None]
+
+    def _fill(self, order: KeyOrder, now: Array) -> Array:
+        """The same, with the last number of the key that was known where one is missing."""
+        gone = np.isnan(now)
+        if not gone.any():
+            return now
+        places = np.where(gone, -1, np.arange(len(now))[:, None])
+        np.maximum.accumulate(places, axis=0, out=places)
+        inside, first = places >= order.start[:, None], order.start
+        earlier = self._past.before(order, 1)[0][first][:, : self._width]
+        before = _where((order.pos[first] >= 1)[:, None], earlier)
+        return np.where(inside, np.take_along_axis(now, np.maximum(places, 0), 0), before)
+
+    def _forecasts(self, known: Array, mean: Array, deviation: Array) -> Array:
+        """Centre and scale ``(n, 2F)`` of the forecast at each record."""
+        encoder, width = self._encoder, self._width
+        found = np.empty((len(known), 2 * width))
+        if encoder.schema.label is not None:
+            found[...] = 0.0, 1.0
+            return found
+        for j, place in enumerate(encoder.places):
+            found[:, j], found[:, width + j] = mean[:, place], deviation[:, place]
+        for at, j in enumerate(encoder.ahead, encoder.columns - len(encoder.ahead)):
+            some = ~np.isnan(known[:, j])
+            np.copyto(found[:, j], known[:, j] + mean[:, at], where=some)
+            np.copyto(found[:, width + j], deviation[:, at], where=some)
+        return found
+
+    def _targets(
+        self, order: KeyOrder, truth: Array, forecasts: Array, lags: dict[int, tuple[Array, Array]], steps: Ring
+    ) -> Array:
+        """What is known of the targets of these records; what is known now of earlier ones goes into `steps`."""
+        if self._encoder.schema.label is not None:
+            return np.where(np.isnan(truth), IGNORED, truth)
+        width, found = self._width, np.full(truth.shape, np.nan)
+        for j, h in enumerate(self._horizons):
+            past, inside = lags[h]
+            of = past[:, width:] if h else forecasts
+            label = scaled(truth[:, j], of[:, j], of[:, width + j], self._encoder.clip)
+            if h == 0:
+                found[:, j] = label
+                continue
+            found[inside - h, j] = label[inside]
+            at = np.flatnonzero((order.rank < h) & (order.pos >= h))
+            place = (order.pos[at] - h) % steps.depth
+            steps.values[order.rows[at], place, steps.values.shape[2] - width + j] = label[at]
+        return found
+
+
+def _where(condition: Array, values: Array) -> Array:
+    return np.where(condition, values, np.nan)

@@ -1,0 +1,231 @@
+"""The packer: chunks of T steps of each key, and batches of up to B of them, by the order of the records alone.
+
+**Chunks.** The records of a key, in their order, are cut into chunks of T. A chunk is closed when the labels of its
+last step are there, `horizon` records of the key later.
+
+**Batches.** Closed chunks wait in the order in which they were closed. A batch is made of them
+
+- at B chunks, or at as many as there were keys when its first was closed, where these are fewer;
+- when a key closes a chunk that has one in the batch already: that one begins the next batch;
+- when B·T records have come since its first chunk was closed;
+- at a *cut*, which closes the open chunks of some keys short. The end of the records is one, so is the departure of a
+  key, and from time to time those that have waited for too long are cut, see `recurrio.pipeline.lanes.record_lanes`.
+  What a clock decides is a cut too, see `recurrio.pipeline.lanes.decisions`.
+
+Here all that is done with arrays, for many records at once.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+
+from ...core.base.parameters import Array
+from ...core.model.batch import SequenceBatch
+from ...core.online.encoder import Encoder
+from .labels import IGNORED
+from .rings import KeyOrder, Ring
+
+__all__ = ["Packed", "Packer"]
+
+NEVER = 1 << 62
+
+
+class Packed(NamedTuple):
+    """A batch, made when the record `number` had come; how many of its steps have a label, and how many have none."""
+
+    number: int
+    batch: SequenceBatch
+    labelled: int
+    unlabelled: int
+
+
+class _Chunks(NamedTuple):
+    """Closed chunks: the number of the record that closed each, the row of its key, and the keys there were."""
+
+    numbers: Array
+    rows: Array
+    keys: Array
+    steps: Array  # (n, T, C + F)
+    lengths: Array
+    before: Array  # which chunk of the same key was the last one before, counted from the first of all; −1: none
+
+
+class Packer:
+    """See above. `keys` is the capacity of the table of keys; the state of a key begins from zeros with `begin`."""
+
+    def __init__(
+        self,
+        encoder: Encoder,
+        *,
+        seq_len: int,
+        batch_size: int,
+        keys: int,
+        dtype: np.dtype,
+        shards: int = 1,
+    ) -> None:
+        self._encoder, self._dtype, self._shards = encoder, dtype, shards
+        self._is_class = encoder.schema.label is not None
+        self.seq_len, self.batch_size, self.horizon = seq_len, batch_size, encoder.schema.horizon
+        self.bound = batch_size * seq_len
+        self._width = len(encoder.schema.targets) or 1
+        self.count = np.zeros(keys, np.int64)  # records of each key
+        self._begin = np.zeros(keys, np.int64)  # of them, those in closed chunks
+        self._fresh = np.zeros(keys, bool)  # whether its first chunk is still to be closed
+        self._since = np.zeros(keys, np.int64)  # the number of the record with which the open chunk began to wait
+        self._last = np.full(keys, -1)  # the last chunk of each key
+        self.steps = Ring(keys, seq_len + self.horizon, (encoder.compact_size + self._width,), "float32")
+        self._waiting = self._none()
+        self._made = 0  # chunks in batches
+
+    def begin(self, rows: Array, numbers: Array) -> None:
+        """New keys are in `rows`, with the records of these `numbers`."""
+        self.count[rows] = self._begin[rows] = 0
+        self._since[rows] = numbers
+        self._fresh[rows] = True
+        self._last[rows] = -1
+
+    def add(self, order: KeyOrder, first: int, steps: Array, keys: Array) -> Iterator[Packed]:
+        """The batches that these records make, which came from the record `first` on.
+
+        `steps` are those of `Labelled`, in the order of the keys; `keys` ``(n,)`` is how many keys there were at each
+        record, in the order of arrival.
+        """
+        T, H = self.seq_len, self.horizon
+        done = order.pos - (H - 1) - self._begin[order.rows]
+        last = np.flatnonzero((done > 0) & (done % T == 0))
+        if len(last):
+            self._begin[order.rows[last]] = order.pos[last] - (H - 1)  # of several of a key, the last
+            self._since[order.rows[last]] = first + order.index[last]
+            last = last[np.argsort(order.index[last])]
+            places, rows = order.index[last], order.rows[last]
+            chunks = self.steps.windows(order, steps, last, H, T)
+            self._close(first + places, rows, keys[places], chunks, np.full(len(last), T))
+        self.steps.push(order, steps)
+        self.count[order.keys] += order.sizes
+        return self._batches(first + len(order) - 1)
+
+    def cut(self, rows: Array, number: int) -> Iterator[Packed]:
+        """Close the open chunks of the keys in `rows`, in this order, and make a batch of what waits, after `number`.
+
+        Their last records, whose labels are not there, go on to the next chunk.
+        """
+        lengths = self.count[rows] - self.horizon - self._begin[rows]
+        rows, lengths = rows[lengths > 0], lengths[lengths > 0]
+        if len(rows):
+            places = np.arange(self.seq_len)
+            chunks = self.steps.values[rows[:, None], (self._begin[rows][:, None] + places) % self.steps.depth]
+            gone = places >= lengths[:, None]
+            chunks[gone, : -self._width] = 0
+            chunks[gone, -self._width :] = IGNORED if self._is_class else np.nan
+            self._close(np.full(len(rows), number), rows, np.full(len(rows), NEVER), chunks, lengths)
+            self._begin[rows] += lengths
+            self._since[rows] = number
+        yield from self._batches(number)
+        if len(self._waiting.rows):
+            yield self._make(len(self._waiting.rows), number)
+
+    def waiting(self, before: int) -> Array:
+        """The rows of the keys whose open chunk has labels, and has waited since before this record; the oldest first.
+
+        It waits since the chunk before it was closed, or since the first record of the key.
+        """
+        rows = np.flatnonzero((self.count - self.horizon > self._begin) & (self._since < before))
+        found: Array = rows[np.argsort(self._since[rows], kind="stable")]
+        return found
+
+    def leave(self, rows: Array) -> int:
+        """The keys in `rows` go; how many of their records are in no chunk. Cut them before."""
+        left = int((self.count[rows] - self._begin[rows]).sum())
+        self.count[rows] = self._begin[rows] = 0
+        return left
+
+    @property
+    def open_records(self) -> int:
+        """How many records are in no batch yet."""
+        return int((self.count - self._begin).sum() + self._waiting.lengths.sum())
+
+    def _none(self) -> _Chunks:
+        empty, T = np.zeros(0, np.int64), self.seq_len
+        return _Chunks(empty, empty, empty, np.zeros((0, T, self.steps.values.shape[2]), np.float32), empty, empty)
+
+    def _close(self, numbers: Array, rows: Array, keys: Array, steps: Array, lengths: Array) -> None:
+        """Let these chunks wait, behind those that do."""
+        index = self._made + len(self._waiting.rows) + np.arange(len(rows))
+        by_row = np.argsort(rows, kind="stable")
+        ordered = rows[by_row]
+        same = np.concatenate(([False], ordered[1:] == ordered[:-1]))
+        before = np.empty(len(rows), np.int64)
+        before[by_row] = np.where(same, np.roll(index[by_row], 1), self._last[ordered])
+        self._last[rows] = index
+        fresh = self._fresh[rows]
+        if fresh.any():
+            new = np.empty(len(rows), bool)
+            new[by_row] = ~same & fresh[by_row]
+            self._fresh[rows] = False
+            rows = np.where(new, ~rows, rows)
+        chunks = _Chunks(numbers, rows, keys, steps, lengths, before)
+        if len(self._waiting.rows):
+            chunks = _Chunks(*map(np.concatenate, zip(self._waiting, chunks, strict=True)))
+        self._waiting = chunks
+
+    def _batches(self, number: int) -> Iterator[Packed]:
+        """The batches that are due after the record `number`."""
+        chunks = self._waiting
+        count = len(chunks.rows)
+        if not count:
+            return
+        closed, keys = chunks.numbers.tolist(), chunks.keys.tolist()
+        latest = np.maximum.accumulate(chunks.before).tolist()  # of a chunk before, up to each
+        made, start = self._made, 0
+        packed: list[Packed] = []
+        arrays = self._arrays(chunks)
+        while start < count:
+            due = closed[start] + self.bound
+            full = start + min(self.batch_size, keys[start])  # chunks up to there are as many as there may be
+            again = bisect_left(latest, made + start, start + 1)  # the first of a key that is in already
+            end, decides = (full, full - 1) if full <= again else (again, again)
+            if decides < count and closed[decides] <= due:
+                at = closed[decides]
+            elif number >= due:
+                end, at = bisect_left(closed, due + 1, start), due
+            else:
+                break
+            packed.append(self._slice(chunks, arrays, start, end, at))
+            start = end
+        if start:
+            self._made += start
+            self._waiting = _Chunks(*[array[start:] for array in chunks])
+        yield from packed
+
+    def _make(self, count: int, number: int) -> Packed:
+        chunks = self._waiting
+        packed = self._slice(chunks, self._arrays(chunks), 0, count, number)
+        self._made += count
+        self._waiting = _Chunks(*[array[count:] for array in chunks])
+        return packed
+
+    def _arrays(self, chunks: _Chunks) -> tuple[Array, Array, Array]:
+        """Inputs ``(T, n, I)`` and targets of all `chunks`, and how many steps of each have a label."""
+        steps = chunks.steps.transpose(1, 0, 2)
+        inputs, targets = self._encoder.expand(steps[..., : -self._width], self._dtype), steps[..., -self._width :]
+        if self._is_class:
+            classes = targets[:, :, 0].astype(np.int64)
+            return inputs, classes, np.count_nonzero(classes != IGNORED, axis=0)
+        labelled = ~np.isnan(targets).all(axis=2)
+        return inputs, targets.astype(self._dtype), np.count_nonzero(labelled, axis=0)
+
+    def _slice(self, chunks: _Chunks, arrays: tuple[Array, Array, Array], start: int, end: int, number: int) -> Packed:
+        lanes: slice | Array = slice(start, end)
+        rows, lengths = chunks.rows[lanes], chunks.lengths[lanes]
+        if self._shards > 1:
+            by_shard = np.argsort((rows ^ (rows >> 63)) % self._shards, kind="stable")
+            lanes, rows, lengths = start + by_shard, rows[by_shard], lengths[by_shard]
+        inputs, targets, labels = arrays
+        steps, labelled = int(lengths.sum()), int(labels[lanes].sum())
+        short = steps < self.seq_len * len(rows)
+        batch = SequenceBatch(inputs[:, lanes], targets[:, lanes], False, lengths if short else None, rows)
+        return Packed(number, batch, labelled, steps - labelled)

@@ -1,0 +1,309 @@
+"""Records as a source of a trainer: streams of many keys, one model."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Iterable, Iterator
+from itertools import chain
+from typing import Any
+
+import trio
+
+from ...core.base.checks import ArgumentError, check_count, check_number
+from ...core.base.parameters import Array
+from ...core.losses.loss import CrossEntropyLoss, HuberLoss, Loss
+from ...core.model.batch import SequenceBatch
+from ...core.model.sequence_model import SequenceModel
+from ...core.online.encoder import Encoder
+from ...core.online.record_model import RecordModel
+from ...core.online.schema import Schema
+from ..decoding.block import Block, Reject
+from ..decoding.options import RecordOptions
+from ..sources import SourceError
+from .apart import ApartBlocks
+from .blocks import BlockSource, ItemBlocks
+from .clock import Lag
+from .decisions import Decision, DecisionLog
+from .decoding_worker import LocatedBlock
+from .forecasts import Forecast, ForecastMaker
+from .key_table import KeyTable
+from .labels import IGNORED
+from .ledger import Ledger
+from .packer import Packed, Packer
+from .record_lanes import Arrivals, RecordLanes
+from .watch import RecordWatch
+
+__all__ = ["Records"]
+
+TRIED = 1000  # records, of which one has to fit
+PATIENCE = 1 << 17  # records
+
+
+class Records:
+    """What a `Trainer` learns from record after record, of many keys, each of which is a stream of its own.
+
+    `records` is any iterable, async or not, of dicts, of lists of them, or of frames (dicts of arrays, or those of
+    pandas or polars), or one frame. `features`, `target`, `label`, `key` and `time` name the fields, see
+    `recurrio.core.online.Schema.of`.
+
+    The records of a key are cut into chunks of `seq_len` steps T, and up to `batch_size` B of them, of different keys,
+    make a batch: see `recurrio.pipeline.lanes.packer`. Of up to `max_keys` keys there is a hidden state, then the least
+    recently used go. Numbers are scaled by what came before them, over all keys, or with `per_key` over those of each.
+    With `forecasts`, one is made of each record as it comes, and scored when the truth does; `on_forecasts` is told of
+    them, `on_reject` of records that cannot be used, and `on_warning` of what looks wrong with the others.
+
+    `linger` and `key_ttl` are in seconds: after so long the chunks that wait are closed short, and the keys without a
+    record go. `decisions` are those that the clock took in another run, in its place. `max_gap` seconds between two
+    records of a key are too many for one to be the label of the other. `patience` is after how many records a chunk
+    that does not fill is closed short.
+
+    Iterated over again, it goes on. Raises ArgumentError.
+    """
+
+    def __init__(
+        self,
+        records: object,
+        *,
+        features: str | Iterable[str],
+        target: str | Iterable[str] = (),
+        label: str | None = None,
+        key: str | None = None,
+        time: str | None = None,
+        seq_len: int = 8,
+        batch_size: int = 64,
+        max_keys: int = 1 << 17,
+        max_classes: int = 64,
+        max_categories: int = 32,
+        per_key: bool = False,
+        forecasts: bool = True,
+        on_forecasts: Callable[[Forecast], None] | None = None,
+        on_reject: Callable[[Reject], None] | None = None,
+        on_warning: Callable[[str], None] | None = None,
+        linger: float | None = None,
+        key_ttl: float | None = None,
+        max_gap: float | None = None,
+        patience: int = PATIENCE,
+        decisions: Iterable[Decision] | None = None,
+        options: RecordOptions | None = None,
+        _source: Callable[[Schema], BlockSource] | None = None,
+    ) -> None:
+        bounds = {"max_categories": max_categories, "max_classes": max_classes}
+        self.schema = schema = Schema.of(features, target, label, key, time, **bounds)
+        self.seq_len, self.batch_size = check_count("seq_len", seq_len), check_count("batch_size", batch_size)
+        self.keys = check_count("max_keys", max_keys) if key is not None else 1
+        if max_gap is not None:
+            max_gap = check_number("max_gap", max_gap, 0, open_low=True)
+            if time is None:
+                raise ArgumentError("max_gap", "the time of records beside it", "none")
+        self._max_gap, self._patience = max_gap, check_count("patience", patience)
+        linger, key_ttl = (
+            None if value is None else check_number(name, value, 0, open_low=True)
+            for name, value in (("linger", linger), ("key_ttl", key_ttl))
+        )
+        self._source = ItemBlocks(records, schema, options or RecordOptions()) if _source is None else _source(schema)
+        if linger is not None and key_ttl is not None and not getattr(self._source, "can_wait", True):
+            raise ArgumentError("linger", "none for an async iterable", linger)
+        self.encoder = Encoder(schema, self.keys if per_key else 0)
+        self.forecasts, self.on_forecasts = forecasts, on_forecasts
+        self.on_reject, self.on_warning = on_reject, on_warning
+        self.log, self.ledger = DecisionLog(decisions), Ledger()
+        self._linger, self._ttl = Lag(linger), Lag(key_ttl)
+        self._lanes: RecordLanes | None = None
+        self._maker: ForecastMaker | None = None
+        self._shards = 1
+        self._items: Iterator[Arrivals | Packed] = iter(())
+        self._ended = False
+        self._rejected: Reject | None = None  # the last
+        self._watch = RecordWatch(schema, self._warn)
+
+    @property
+    def largest(self) -> tuple[int, int]:
+        """The steps T and the lanes B of the largest batch."""
+        return self.seq_len, self.batch_size
+
+    @property
+    def loss(self) -> Loss:
+        """What a model for these records is to be trained with."""
+        if self.schema.label is not None:
+            return CrossEntropyLoss(ignore_index=IGNORED)
+        return HuberLoss(ignore_nan=True)
+
+    def model(self, *, hidden_size: int = 32, **options: Any) -> SequenceModel:  # noqa: ANN401 (those of the model)
+        """A new `SequenceModel` for these records; `options` are its arguments."""
+        given = {"loss": self.loss, **options}
+        sizes = self.encoder.input_size, self.encoder.output_size
+        return SequenceModel(input_size=sizes[0], output_size=sizes[1], hidden_size=hidden_size, **given)
+
+    def begin(self, model: SequenceModel, shards: int) -> None:
+        """A run of `model`, with so many `shards`, is to begin; the trainer says so. Raises ArgumentError."""
+        if self._lanes is None:
+            RecordModel(model, self.encoder)  # or an error
+            if not _leaves_out(model.network.loss, is_class=self.schema.label is not None):
+                raise ArgumentError(
+                    "loss", f"one that leaves out what is not known, as {self.loss}", model.network.loss
+                )
+            sizes = {"seq_len": self.seq_len, "batch_size": self.batch_size, "keys": self.keys, "shards": shards}
+            packer = Packer(self.encoder, dtype=model.dtype, **sizes)
+            self._shards = shards
+            self._lanes = RecordLanes(
+                self.encoder,
+                KeyTable(self.keys, shards),
+                packer,
+                patience=self._patience,
+                max_gap=self._max_gap,
+                forecasts=self.forecasts,
+                log=self.log,
+                on_leave=self._leave,
+            )
+            if isinstance(self._source, ApartBlocks) and self._ttl.seconds == math.inf and not self.log.replays:
+                self._source.share(self._lanes.table)
+            if self.forecasts:
+                self._maker = ForecastMaker(model, self.encoder, self.keys, self._lanes.names, self.on_forecasts)
+        elif shards != self._shards:
+            raise ArgumentError("shards", f"{self._shards}, as in the run before", shards)
+
+    def __aiter__(self) -> Records:
+        return self
+
+    async def __anext__(self) -> SequenceBatch | Arrivals:
+        if self._lanes is None:
+            raise RuntimeError("records are for Trainer.run, which says how they are to be divided")
+        while (item := self.ready()) is None:
+            if self._ended:
+                raise StopAsyncIteration
+            self._items = await self._more()
+        return item
+
+    def ready(self) -> SequenceBatch | Arrivals | None:
+        """The next item, where nothing has to be waited for; None where something has, or it is the end."""
+        for item in self._items:
+            return self._sent(item)
+        return None
+
+    async def _more(self) -> Iterator[Arrivals | Packed]:
+        """What the next block brings about, or the clock, or the end."""
+        lanes = self._lanes
+        assert lanes is not None
+        block: Block | LocatedBlock | None = None
+        with trio.move_on_at(min(self._linger.deadline(), self._ttl.deadline())):
+            try:
+                block = await self._source.receive()
+            except trio.EndOfChannel:
+                self._ended = True
+                return chain(lanes.finish(), self._last())
+        if block is not None:
+            if isinstance(block, LocatedBlock):
+                self._count(block.block)
+                return chain(lanes.place(block.block, block.located), self._decided())
+            self._count(block)
+            return chain(lanes.add(block), self._decided())
+        return self._decided()
+
+    def _decided(self) -> Iterator[Packed]:
+        """What the clock brings about."""
+        assert self._lanes is not None
+        now, lanes = trio.current_time(), self._lanes
+        self._linger.note(now, lanes.number)
+        self._ttl.note(now, lanes.number)
+        if self.log.replays:
+            return
+        if now >= self._linger.deadline():
+            yield from lanes.cut(self._linger.before(now))
+        if now >= self._ttl.deadline():
+            yield from lanes.expire(self._ttl.before(now))
+
+    def _last(self) -> Iterator[Packed]:
+        """After the last batch: what is left has no label."""
+        assert self._lanes is not None
+        ledger = self.ledger
+        ledger.unlabelled += self._lanes.packer.open_records
+        self._watch_keys()
+        if not ledger.received:
+            raise SourceError(f"{self._source.name}: there are no records")
+        if ledger.rejected == ledger.received:
+            raise self._none_fits()
+        yield from ()
+
+    def _sent(self, item: Arrivals | Packed) -> SequenceBatch | Arrivals:
+        if isinstance(item, Arrivals):
+            return item
+        self.ledger.pack(item.labelled, item.unlabelled)
+        return item.batch
+
+    def _count(self, block: Block) -> None:
+        ledger = self.ledger
+        ledger.received += block.size + len(block.rejects)
+        ledger.rejected += len(block.rejects)
+        if self.on_reject is not None:
+            for reject in block.rejects:
+                self.on_reject(reject)
+        self._watch.look(block, self._source.seen)
+        if block.rejects:
+            self._rejected = block.rejects[-1]
+            if ledger.rejected >= TRIED and ledger.rejected == ledger.received:
+                raise self._none_fits()
+
+    def _none_fits(self) -> SourceError:
+        seen = ", ".join(json.dumps(name, ensure_ascii=False) for name in self._source.seen) or "none"
+        last, count = self._rejected, self.ledger.received
+        assert last is not None
+        which = f"none of the first {count:,} records fits" if count > 1 else "the record does not fit"
+        return SourceError(
+            f"{self._source.name}: {which}; line {last.line}: {last.reason}; the fields that were seen: {seen}"
+        )
+
+    def forecast(self, arrivals: Arrivals, version: int, parameters: Array) -> None:
+        """Make the forecasts of `arrivals` with the `parameters` of `version`."""
+        assert self._maker is not None
+        self._maker.forecast(arrivals, version, parameters)
+
+    def _warn(self, text: str) -> None:
+        if self.on_warning is not None:
+            self.on_warning(text)
+
+    def _leave(self, rows: Array, unlabelled: int) -> None:
+        self.ledger.unlabelled += unlabelled
+        self._watch_keys()
+        if self._maker is not None:
+            self._maker.forget(rows)
+
+    def _watch_keys(self) -> None:
+        if self._lanes is not None and self.schema.key is not None:
+            self._watch.keys(self._lanes.seen, self._lanes.single)
+
+    def applied(self) -> None:
+        """The next of the batches has been applied; the trainer says so."""
+        self.ledger.apply()
+
+    def end(self) -> None:
+        """The run is at its end; the trainer says so. Batches that it has not applied are dropped."""
+        self.ledger.drop()
+
+    def report(self) -> dict[str, Any]:
+        """What has become of the records so far, and how good the forecasts are.
+
+        ``records`` received, of which so many are ``applied``, ``unlabelled``, ``dropped``, ``rejected``, ``waiting``;
+        ``late``; the ``keys`` there are, and how many were ``evicted`` or ``expired``; ``unknown``, categories and
+        classes beyond the tables; ``missing``, the share of missing of each field that has any; with forecasts,
+        ``metrics``, see `recurrio.core.online.scores`, and the ``worst`` keys.
+        """
+        lanes, tables = self._lanes, [*self.encoder.categories, self.encoder.classes]
+        found: dict[str, Any] = self.ledger.counts()
+        found["unknown"] = sum(table.other for table in tables)
+        found["missing"] = {name: share for name, share in self._watch.missing.items() if share}
+        if lanes is not None:
+            found |= {name: getattr(lanes, name) for name in ("late", "keys", "evicted", "expired")}
+        if lanes is not None and self._maker is not None:
+            found["metrics"] = self._maker.metrics()
+            if self.schema.key is not None:
+                worst = [{**score._asdict(), "key": lanes.names[score.row]} for score in self._maker.scores.worst()]
+                found["worst"] = [{name: value for name, value in each.items() if name != "row"} for each in worst]
+        return found
+
+
+def _leaves_out(loss: Loss, *, is_class: bool) -> bool:
+    """Whether targets that are not known do not count in `loss`."""
+    if is_class:
+        return isinstance(loss, CrossEntropyLoss) and loss.ignore_index == IGNORED
+    return bool(getattr(loss, "ignore_nan", False))

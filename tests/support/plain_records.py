@@ -1,0 +1,220 @@
+"""Keyed records packed by a plain loop, one record after the other: the oracle of the packer, which works in arrays."""
+
+from __future__ import annotations
+
+import math
+import zlib
+from typing import Any
+
+import numpy as np
+
+from recurrio.core import SequenceBatch
+from recurrio.core.base.parameters import Array
+from recurrio.core.online.encoder import Encoder
+from recurrio.core.online.schema import Schema
+
+NAN = math.nan
+IGNORED = -100
+Chunk = dict[str, Any]
+
+
+class PlainKey:
+    """What is known of a key: all its records that are in no chunk yet, and the last known value of each target."""
+
+    def __init__(self, row: int) -> None:
+        self.row, self.fresh, self.count, self.begin = row, True, 0, 0
+        self.records: list[dict[str, Any]] = []  # all of them
+        self.since = 0
+        self.known: list[float] = []
+        self.used = 0
+
+
+class PlainLanes:
+    """See `recurrio.pipeline.lanes.record_lanes.RecordLanes`: the same of one record at a time.
+
+    What comes out is in ``events``: ``("arrive", number, centre, scale, naive, truth, compact)`` and ``("batch",
+    number, SequenceBatch, labelled)``.
+    """
+
+    def __init__(
+        self,
+        schema: Schema,
+        *,
+        seq_len: int,
+        batch_size: int,
+        keys: int,
+        shards: int = 1,
+        patience: int = 1 << 17,
+        max_gap: float | None = None,
+    ) -> None:
+        self.schema, self.encoder = schema, Encoder(schema)
+        self.T, self.B, self.capacity, self.shards, self.patience = seq_len, batch_size, keys, shards, patience
+        self.max_gap = max_gap
+        self.keys: dict[str, PlainKey] = {}
+        self.free: list[list[int]] = [[*range(shard, keys, shards)] for shard in range(shards)]
+        self.number, self.made = 0, 0
+        self.waiting: list[Chunk] = []
+        self.events: list[tuple[Any, ...]] = []
+        self.unlabelled = self.evicted = 0
+
+    # A record
+
+    def feed(self, key: str, numbers: list[float], time: float | None = None, label: str | None = None) -> None:
+        self._make_room(key)
+        known = self.keys.get(key)
+        if known is None:
+            row = self.free[zlib.crc32(key.encode()) % self.shards if self.shards > 1 else 0].pop(0)
+            known = self.keys[key] = PlainKey(row)
+            known.since = self.number
+        known.used = self.number
+        record = self._record(known, numbers, time, label)
+        known.records.append(record)
+        known.count += 1
+        arrive = [record[name] for name in ("centre", "scale", "naive", "truth", "compact")]
+        self.events.append(("arrive", self.number, *arrive))
+        self.number += 1
+        self._close(known)
+        self._compose()
+        if self.number % self.patience == 0:
+            self.cut(self.number - max(self.patience, 4 * self.T * len(self.keys)))
+
+    def _record(self, key: PlainKey, numbers: list[float], time: float | None, label: str | None) -> dict[str, Any]:
+        schema, encoder = self.schema, self.encoder
+        before = key.records[-1] if key.records else None
+        values = [*numbers]
+        if schema.time is not None:
+            step = NAN if before is None else min(max(time - before["time"], 0.0), 30 * 86400.0)  # type: ignore[operator]
+            values.append(math.log1p(step) if step == step else NAN)
+            values[-1] = float(np.log1p(step))
+        gaps = 0 if before is None else before["gaps"]
+        if before is not None and self.max_gap is not None and time - before["time"] > self.max_gap:  # type: ignore[operator]
+            gaps += 1
+        if schema.label is not None:
+            number = int(encoder.classes.encode([label])[0])
+            now = [NAN if number < 0 else float(number)]
+        else:
+            now = [numbers[place] for place in encoder.places]
+        previous = [NAN] * len(now) if before is None else before["known"]
+        known = [old if value != value else value for value, old in zip(now, previous, strict=True)]
+        truth, naive, origins = [], [], []
+        for j, h in enumerate([target.horizon for target in schema.targets] or [0]):
+            origin = key.records[-h] if h and len(key.records) >= h else None
+            if origin is not None and origin["gaps"] != gaps:
+                origin = None
+            origins.append(origin)
+            truth.append(now[j] if h == 0 or origin is not None else NAN)
+            naive.append(known[j] if h else previous[j])
+            if h:
+                values.append(NAN if origin is None else truth[j] - origin["known"][j])
+        array = np.array([values])
+        mean, deviation = encoder.scale(array, np.array([key.row]))
+        compact = encoder.compact(array, mean, deviation, None if time is None else np.array([time]), [])[0]
+        centre, scale = self._forecast(known, mean[0], deviation[0])
+        record = {"time": time, "gaps": gaps, "known": known, "centre": centre, "scale": scale, "naive": naive}
+        record |= {"truth": truth, "compact": compact, "number": self.number, "target": [NAN] * len(now)}
+        if schema.label is not None:
+            record["target"] = [IGNORED if truth[0] != truth[0] else truth[0]]
+        for j, target in enumerate(schema.targets):
+            of = origins[j] if target.horizon else record
+            if of is not None:
+                z = (truth[j] - of["centre"][j]) / of["scale"][j]
+                of["target"][j] = z if z != z else min(max(z, -encoder.clip), encoder.clip)
+        return record
+
+    def _forecast(self, known: list[float], mean: Array, deviation: Array) -> tuple[list[float], list[float]]:
+        encoder, centre, scale = self.encoder, [], []
+        if self.schema.label is not None:
+            return [0.0], [1.0]
+        for j, (place, target) in enumerate(zip(encoder.places, self.schema.targets, strict=True)):
+            if target.horizon and known[j] == known[j]:
+                at = encoder.columns - len(encoder.ahead) + encoder.ahead.index(j)
+                centre.append(known[j] + mean[at])
+                scale.append(deviation[at])
+            else:
+                centre.append(mean[place])
+                scale.append(deviation[place])
+        return centre, scale
+
+    # Chunks and batches
+
+    def _close(self, key: PlainKey) -> None:
+        if key.count - self.schema.horizon - key.begin == self.T:
+            self._chunk(key, self.T, len(self.keys), self.number - 1)
+
+    def _chunk(self, key: PlainKey, length: int, keys: int, number: int) -> None:
+        records = key.records[key.begin : key.begin + length]
+        key.begin += length
+        key.since = number
+        row = ~key.row if key.fresh else key.row
+        key.fresh = False
+        self.waiting.append({"row": row, "own": key.row, "records": records, "keys": keys, "number": number})
+
+    def _compose(self) -> None:
+        while self.waiting:
+            most = min(self.B, self.waiting[0]["keys"])
+            seen: set[int] = set()
+            for place, chunk in enumerate(self.waiting):
+                if chunk["own"] in seen:
+                    self._batch(place)
+                    break
+                seen.add(chunk["own"])
+                if place + 1 == most:
+                    self._batch(most)
+                    break
+            else:
+                if self.number - 1 < self.waiting[0]["number"] + self.B * self.T:
+                    return
+                self._batch(len(self.waiting))
+
+    def _batch(self, count: int) -> None:
+        chunks, self.waiting = self.waiting[:count], self.waiting[count:]
+        chunks.sort(key=lambda chunk: chunk["own"] % self.shards)
+        lengths = np.array([len(chunk["records"]) for chunk in chunks])
+        width, label = len(self.schema.targets) or 1, self.schema.label is not None
+        compact = np.zeros((self.T, count, self.encoder.compact_size), np.float32)
+        targets = np.full((self.T, count, width), IGNORED if label else NAN, np.float32)
+        for lane, chunk in enumerate(chunks):
+            for step, record in enumerate(chunk["records"]):
+                compact[step, lane] = record["compact"]
+                targets[step, lane] = record["target"]
+        inputs = self.encoder.expand(compact, np.dtype(np.float32))
+        labelled = targets[:, :, 0] != IGNORED if label else ~np.isnan(targets).all(axis=2)
+        batch = SequenceBatch(
+            inputs,
+            targets[:, :, 0].astype(np.int64) if label else targets,
+            False,
+            lengths if lengths.min() < self.T else None,
+            np.array([chunk["row"] for chunk in chunks]),
+        )
+        self.events.append(("batch", self.number - 1, batch, int(labelled.sum())))
+
+    def cut(self, before: int) -> None:
+        keys = [key for key in self.keys.values() if key.count - self.schema.horizon > key.begin]
+        keys = [key for key in keys if key.since < before]
+        self._cut(sorted(keys, key=lambda key: (key.since, key.row)))
+
+    def _cut(self, keys: list[PlainKey]) -> None:
+        for key in keys:
+            length = key.count - self.schema.horizon - key.begin
+            if length > 0:
+                self._chunk(key, length, 1 << 62, self.number - 1)
+        self._compose()
+        if self.waiting:
+            self._batch(len(self.waiting))
+
+    def finish(self) -> None:
+        self.cut(self.number)
+        self.unlabelled += sum(key.count - key.begin for key in self.keys.values())
+
+    def _make_room(self, key: str) -> None:
+        shard = zlib.crc32(key.encode()) % self.shards if self.shards > 1 else 0
+        if key in self.keys or self.free[shard]:
+            return
+        own = sorted((k for k in self.keys.values() if k.row % self.shards == shard), key=lambda k: k.used)
+        self._cut(going := own[: max(1, len(own) // 16)])
+        self.evicted += len(going)
+        for gone in going:
+            self.unlabelled += gone.count - gone.begin
+            self.free[shard].append(gone.row)
+        self.free[shard].sort()
+        self.keys = {name: known for name, known in self.keys.items() if known not in going}
