@@ -1,9 +1,9 @@
 """The pipeline: trio stages linked by memory channels, around the core.
 
 Its rooms, from the bottom up: `flow`, channels and groups of tasks; `observe`, what a run says of itself; `sources`
-bring bytes, `decoding` says what they mean, and `lanes` make batches of that; `plan`, what a run is to do; `executors`,
-where it computes; the `stages`; `training`, the trainer and what wires the stages up; `command`, the command line.
-`testing` has helpers for parts of one's own.
+bring bytes, `decoding` says what they mean, and `lanes` make batches of that, of a text or of records; `plan`, what a
+run is to do; `executors`, where it computes; the `stages`; `training`, the trainer and what wires the stages up;
+`command`, the command line. `testing` has helpers for parts of one's own.
 
 What is exported is imported when it is first asked for, because `command` answers signals before NumPy and trio load.
 """
@@ -13,6 +13,9 @@ TYPE_CHECKING = False  # that of typing, which takes longer to import than all t
 if TYPE_CHECKING:
     from .flow.channels import Receiver, Sender
     from .lanes import open_source
+    from .lanes.forecasts import Forecast
+    from .lanes.open_records import open_records
+    from .lanes.records import Records
     from .observe.reports import Report
     from .observe.timeline import Timeline
     from .observe.watchdog import StageHungError
@@ -23,9 +26,11 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Backwarded",
+    "Forecast",
     "Forwarded",
     "Loaded",
     "Receiver",
+    "Records",
     "Report",
     "Sender",
     "SourceError",
@@ -33,14 +38,17 @@ __all__ = [
     "Timeline",
     "Trainer",
     "fit",
+    "open_records",
     "open_source",
 ]
 
 _HOMES = {
     "Backwarded": "plan.messages",
+    "Forecast": "lanes.forecasts",
     "Forwarded": "plan.messages",
     "Loaded": "plan.messages",
     "Receiver": "flow.channels",
+    "Records": "lanes.records",
     "Report": "observe.reports",
     "Sender": "flow.channels",
     "SourceError": "sources",
@@ -48,6 +56,7 @@ _HOMES = {
     "Timeline": "observe.timeline",
     "Trainer": "training.trainer",
     "fit": "training.fit",
+    "open_records": "lanes.open_records",
     "open_source": "lanes",
 }
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 from ..flow.channels import ChannelReport
 
@@ -28,7 +29,8 @@ class Report(NamedTuple):
     model's loss, measured before the batch changed the weights; ``grad_norm`` is the norm before clipping. ``tokens``
     counts time steps × lanes since the run began, ``tokens_per_second`` is over the last steps, and ``seconds`` since
     the run began. ``executor`` is where it was computed; what ``stages`` and ``channels`` count begins anew where that
-    changes.
+    changes. Of a run over records, ``records`` says what has become of them, and how good the forecasts are: see
+    `recurrio.pipeline.lanes.records.Records.report`.
     """
 
     step: int
@@ -42,3 +44,4 @@ class Report(NamedTuple):
     executor: str
     stages: tuple[StageReport, ...]
     channels: tuple[ChannelReport, ...]
+    records: Mapping[str, Any] | None = None

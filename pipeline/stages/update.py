@@ -8,14 +8,13 @@ from typing import NamedTuple
 
 import trio
 
-from ...core.base.parameters import Array
 from ...core.optim.updater import Updater, planned_version
 from ..flow.channels import Receiver, Sender
 from ..observe.meters import StageMeter
 from ..plan.messages import Backwarded
 from .versions import VersionStore
 
-__all__ = ["Applied", "update"]
+__all__ = ["Applied", "apply", "update"]
 
 
 class Applied(NamedTuple):
@@ -52,27 +51,29 @@ async def update(
             if len(messages) < len(received):
                 raise RuntimeError(f"some shards have ended before batch {versions.latest}, and others have not")
             ticket, version = messages[0].ticket, planned_version(versions.latest, delay)
-            loss = 0.0
-            for message in messages:  # not sum(), which rounds in another way from Python 3.12 on
-                if message.ticket.batch_number != versions.latest or message.ticket.version != version:
-                    raise _out_of_order(messages, versions.latest, version)
-                loss += message.loss
-            loss /= ticket.total
-            parts = [part for message in messages for part in message.gradients]
+            if any(
+                other.ticket.batch_number != versions.latest or other.ticket.version != version for other in messages
+            ):
+                raise _out_of_order(messages, versions.latest, version)
             with meter.computing(ticket.batch_number, ticket.version):
-                norm = _apply(updater, versions, parts, loss)
+                done = apply(messages, versions, updater)
             for sender, message in zip(send_free, messages, strict=True):
                 sender.send_nowait(message.ticket.workspace)  # there is room for all
             with meter.waiting_for_room():  # whoever is told may take its time
-                await applied(Applied(ticket.batch_number, ticket.version, loss, norm, ticket.size))
+                await applied(done)
 
 
 @trio.lowlevel.enable_ki_protection  # a batch is applied, with all that belongs to it, or it is not
-def _apply(updater: Updater, versions: VersionStore, parts: list[Array], loss: float) -> float:
-    number = versions.latest
+def apply(messages: list[Backwarded], versions: VersionStore, updater: Updater) -> Applied:
+    """Turn the latest version into the next one, with what all shards of a batch have, in their order."""
+    ticket, number, loss = messages[0].ticket, versions.latest, 0.0
+    for message in messages:  # not sum(), which rounds in another way from Python 3.12 on
+        loss += message.loss
+    loss /= ticket.total
+    parts = [part for message in messages for part in message.gradients]
     norm = updater.apply(number, versions.parameters(number), parts, loss, versions.parameters(number + 1))
     versions.publish()
-    return norm
+    return Applied(number, ticket.version, loss, norm, ticket.size)
 
 
 def _out_of_order(messages: list[Backwarded], number: int, version: int) -> RuntimeError:

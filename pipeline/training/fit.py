@@ -1,18 +1,23 @@
-"""`fit`: train on a text from code without an event loop."""
+"""`fit`: train on a text, or on records, from code without an event loop."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import asynccontextmanager
+from typing import Any, overload
 
 import trio
 
 from ...core.model.sequence_model import SequenceModel
+from ...core.online.record_model import RecordModel
 from ...core.optim.optimizer import Optimizer
 from ...core.optim.optimizers import Adam
 from ...core.text.text_model import TextModel
 from ...core.text.vocabulary import Vocabulary
 from ..lanes import open_source
+from ..lanes.open_records import open_records
+from ..lanes.records import Records
 from ..observe.reports import Report
 from .trainer import Trainer
 
@@ -24,15 +29,21 @@ def default_epochs(steps: int | None, epochs: int | None) -> int | None:
     return 1 if steps is None and epochs is None else epochs
 
 
+@overload
+def fit(source: Records, **options: Any) -> RecordModel: ...  # noqa: ANN401
+@overload
+def fit(source: object, *, features: str | Iterable[str], **options: Any) -> RecordModel: ...  # noqa: ANN401
+@overload
+def fit(source: str | os.PathLike[str], **options: Any) -> TextModel: ...  # noqa: ANN401
 def fit(
-    source: str | os.PathLike[str],
+    source: Any,
     *,
     cell: str = "lstm",
-    hidden_size: int = 128,
+    hidden_size: int | None = None,
     num_layers: int = 1,
     embedding_size: int = 64,
-    batch_size: int = 32,
-    seq_len: int = 64,
+    batch_size: int | None = None,
+    seq_len: int | None = None,
     steps: int | None = None,
     epochs: int | None = None,
     optimizer: Optimizer | None = None,
@@ -44,40 +55,60 @@ def fit(
     encoding: str | None = None,
     seed: int = 0,
     on_report: Callable[[Report], None] | None = None,
-) -> TextModel:
-    """Train a model on the text in `source` (a path, or ``"-"``) and return it with its vocabulary.
+    report_every: float = 1,
+    **fields: Any,
+) -> TextModel | RecordModel:
+    """Train a model on `source`, and return it with what gives its inputs a meaning.
 
-    It ends after `steps` batches, or after `epochs` times over the source; with neither, after one. `optimizer` is
-    ``Adam(0.002)`` where it is not given. The other arguments are those of `open_source`,
+    A text is in `source`, a path, or ``"-"``. It ends after `steps` batches, or after `epochs` times over the source;
+    with neither, after one. Records are in `source` where that is a `Records`, or where `features` are named: in a file
+    then, or any iterable that `Records` takes; `fields` are the arguments of `Records`, or of `open_records`.
+
+    `hidden_size`, `batch_size` and `seq_len` are 128, 32 and 64 for a text where they are not given, and 32, 64 and 8
+    for records; `optimizer` is ``Adam(0.002)``, and ``Adam(0.003)``. The other arguments are those of `open_source`,
     `recurrio.core.SequenceModel` and `Trainer`.
     """
+    options: dict[str, Any] = {"cell": cell, "num_layers": num_layers, "seed": seed}
+    running: dict[str, Any] = {"clip": clip, "delay": delay, "shards": shards, "executor": executor}
+    reporting: dict[str, Any] = {"steps": steps, "on_report": on_report, "report_every": report_every}
 
-    async def train() -> TextModel:
+    async def train_text() -> TextModel:
         async with open_source(
             source,
-            batch_size=batch_size,
-            seq_len=seq_len,
+            batch_size=batch_size or 32,
+            seq_len=seq_len or 64,
             vocabulary=vocabulary,
             epochs=default_epochs(steps, epochs),
             encoding=encoding,
         ) as batches:
             model = SequenceModel(
-                len(batches.vocabulary),
-                embedding_size=embedding_size,
-                hidden_size=hidden_size,
-                num_layers=num_layers,
-                cell=cell,
-                seed=seed,
+                len(batches.vocabulary), embedding_size=embedding_size, hidden_size=hidden_size or 128, **options
             )
-            trainer = Trainer(
-                model,
-                Adam(0.002) if optimizer is None else optimizer,
-                clip=clip,
-                delay=delay,
-                shards=shards,
-                executor=executor,
-            )
-            await trainer.run(batches, steps=steps, on_report=on_report)
+            await Trainer(model, optimizer or Adam(0.002), **running).run(batches, **reporting)
             return TextModel(model, batches.vocabulary)
 
-    return trio.run(train)
+    async def train_records() -> RecordModel:
+        async with _open(source, {"batch_size": batch_size, "seq_len": seq_len}, fields) as records:
+            model = records.model(hidden_size=hidden_size or 32, **options)
+            await Trainer(model, optimizer or Adam(0.003), **running).run(records, **reporting)
+            return RecordModel(model, records.encoder)
+
+    if isinstance(source, Records) or "features" in fields:
+        return trio.run(train_records)
+    if fields:
+        raise TypeError(f"fit() got unexpected arguments {', '.join(fields)}; records need features, a text takes none")
+    return trio.run(train_text)
+
+
+@asynccontextmanager
+async def _open(source: object, sizes: dict[str, int | None], fields: dict[str, Any]) -> AsyncIterator[Records]:
+    given = {**fields, **{name: value for name, value in sizes.items() if value is not None}}
+    if isinstance(source, Records):
+        if given:
+            raise TypeError(f"fit() got {', '.join(given)}, which the records have already")
+        yield source
+    elif isinstance(source, str | os.PathLike):
+        async with open_records(source, **given) as records:
+            yield records
+    else:
+        yield Records(source, **given)

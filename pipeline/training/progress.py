@@ -1,8 +1,10 @@
-"""How far a run is: the report of each batch that was applied."""
+"""How far a run is: the reports of batches that were applied."""
 
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Mapping
+from typing import Any
 
 import trio
 
@@ -16,19 +18,41 @@ SPEED_WINDOW = 32  # steps that tokens_per_second is measured over
 
 
 class Progress:
-    """Counts what a run has applied, from when it is made on."""
+    """Counts what a run has applied, from when it is made on; a report is due every so many batches, or seconds.
 
-    def __init__(self) -> None:
+    `every` is a whole number of batches, or a float of seconds.
+    """
+
+    def __init__(self, every: float = 1) -> None:
+        self._every, self._batches, self._due = every, 0, trio.current_time()
+        self._last: Applied | None = None
         self._start = trio.current_time()
         self._finished = deque([(self._start, 0)], maxlen=SPEED_WINDOW)
 
-    def report(self, applied: Applied, executor: str, wiring: Wiring) -> Report:
-        """The report of a batch that was `applied` just now."""
-        now, (since, before) = trio.current_time(), self._finished[0]
-        total = self._finished[-1][1] + applied.size
-        self._finished.append((now, total))
+    def count(self, applied: Applied) -> bool:
+        """Take in a batch that was `applied` just now; whether a report is due."""
+        now = trio.current_time()
+        self._finished.append((now, self._finished[-1][1] + applied.size))
+        self._batches += 1
+        self._last = applied
+        if isinstance(self._every, int):
+            return self._batches % self._every == 0
+        if now < self._due:
+            return False
+        self._due = now + self._every
+        return True
+
+    def unreported(self) -> Applied | None:
+        """The last batch, where not every batch has a report: what is said of it is the end."""
+        return None if self._every == 1 and isinstance(self._every, int) else self._last
+
+    def report(
+        self, applied: Applied, executor: str, wiring: Wiring, records: Mapping[str, Any] | None = None
+    ) -> Report:
+        """The report of the batch that was counted last."""
+        (since, before), (now, total) = self._finished[0], self._finished[-1]
         stages, channels = wiring.reports(now)
         number, version, loss, grad_norm, _ = applied
         speed = (total - before) / max(now - since, 1e-9)
         counts = number + 1, version, number - version, loss, grad_norm, total, speed, now - self._start
-        return Report(*counts, executor, stages, channels)
+        return Report(*counts, executor, stages, channels, records)

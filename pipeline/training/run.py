@@ -12,14 +12,14 @@ from ...core.model.batch import SequenceBatch
 from ...core.training_state import TrainingState
 from ..executors.chooser import Chooser, candidates, trial_steps
 from ..executors.executor import Executor, Work
-from ..executors.rank_group import WorkerError
 from ..executors.table import EXECUTORS
 from ..flow.group import open_group
+from ..flow.worker_process import WorkerError
 from ..observe.reports import Report
 from ..observe.timeline import Timeline
 from ..observe.watchdog import StageHungError, watch
 from ..plan.plan import Plan
-from ..stages import Applied, Intake, VersionStore
+from ..stages import Applied, Intake, Item, VersionStore
 from .progress import Progress
 from .wiring import Stage, Wiring
 
@@ -29,10 +29,10 @@ Listener = Callable[[Report], Awaitable[None]]
 
 
 class Run:
-    """A run of `plan` from `state` on, with the batches of `intake`, none longer than `first`.
+    """A run of `plan` from `state` on, with the batches of `intake`, of which `first` is the next item.
 
-    A `listener` is told of each batch that was applied; the state
-    and the model are then those after it.
+    A `listener` is told of batches that were applied, as often as `report_every` says; the state and the model are then
+    those after it.
     """
 
     def __init__(
@@ -40,23 +40,28 @@ class Run:
         plan: Plan,
         state: TrainingState,
         intake: Intake,
-        first: SequenceBatch,
+        first: Item,
         listener: Listener | None,
         between: Mapping[str, Stage],
         timeline: Timeline | None,
+        report_every: float = 1,
     ) -> None:
-        plan.model.network.check(first)
-        state.open(*first.inputs.shape[:2])
+        if isinstance(first, SequenceBatch):
+            plan.model.network.check(first)
+        steps, lanes, keys = intake.size(first)
+        state.open(steps, lanes, keys)
         self._plan, self._state, self._intake, self._listener = plan, state, intake, listener
         self._between, self._timeline, self._steps = between, timeline, state.steps
         # A stage of the user's may remember what has passed, and would begin anew with every executor.
-        long, end = plan.long(first), None if intake.left is None else state.applied + intake.left
+        long, end = plan.long(steps * lanes), None if intake.left is None else state.applied + intake.left
         names = candidates(plan, long=long, several=not between)
         self.chooser = Chooser(names, plan, end, trial_steps(long=long))
-        self._split = plan.split(first)
+        self._split = plan.split(steps * lanes)
+        # The batches of records can be small ones, and many.
+        self._alone = intake.records is not None and plan.shards == 1 and plan.delay == 0 and not between
         self._executor: Executor | None = None
         self._scope = trio.CancelScope()
-        self._progress = Progress()
+        self._progress = Progress(report_every)
 
     @trio.lowlevel.enable_ki_protection
     def close(self) -> None:
@@ -119,11 +124,12 @@ class Run:
 
         async def applied(batch: Applied) -> None:
             state.applied = versions.latest
+            self._intake.applied()
             if limit is not None:
                 times.append(trio.current_time())
-            if self._listener is not None:
+            if self._listener is not None and self._progress.count(batch):
                 versions.copy_latest(state.model.parameters)
-                await self._listener(self._progress.report(batch, executor.name, wiring))
+                await self._listener(self._progress.report(batch, executor.name, wiring, self._intake.report()))
 
         numbers = count(state.applied) if limit is None else range(state.applied, state.applied + limit)
         try:
@@ -134,18 +140,21 @@ class Run:
                     wiring.start(
                         group,
                         self._intake,
-                        self._steps,
                         numbers,
                         executor.places,
                         versions,
                         state,
                         applied,
                         split=self._split,
+                        alone=self._alone and executor.holds_up_the_loop,
                     )
                     if self._plan.watchdog is not None:  # a run that is being cancelled can hang as well
                         group.start_background(self._watch, executor, wiring, shield=True)
         finally:
             state.applied = versions.latest
+        if self._listener is not None and self._intake.closed and (last := self._progress.unreported()) is not None:
+            versions.copy_latest(state.model.parameters)
+            await self._listener(self._progress.report(last, executor.name, wiring, self._intake.report()))
         if limit is not None:
             self.chooser.measured(executor.name, times)
 

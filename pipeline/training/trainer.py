@@ -101,6 +101,7 @@ class Trainer:
         *,
         steps: int | None = None,
         on_report: Callable[[Report], None] | None = None,
+        report_every: float = 1,
         between: Mapping[str, Stage] | None = None,
         timeline: Timeline | None = None,
         task_status: trio.TaskStatus[Trainer] = trio.TASK_STATUS_IGNORED,
@@ -108,7 +109,9 @@ class Trainer:
         """Train on `batches`, at most `steps` of them, and return how many were applied.
 
         No batch is larger than the first, which has the most steps T; one with fewer lanes leaves the hidden states of
-        the last lanes as they are. `on_report` is called after each, when ``step`` and ``model.parameters`` are those
+        the last lanes as they are. They can also be `Records`, of which forecasts are made as they come. `on_report` is
+        called after each batch, or each `report_every`-th, or, where that is a float, after as many seconds, and then
+        once at the end; at that moment ``step`` and ``model.parameters`` are those
         after it; what it writes into them is lost. A stage that fails ends all of them, and its error is what is raised
         here. As in any trio program, an async generator among `batches` must not hold a nursery or a cancel scope open
         where it yields; it is closed in the end, unless it has more than `steps`, for the next run. With
@@ -125,9 +128,10 @@ class Trainer:
             assert on_report is not None
             on_report(report)
 
+        every = _check_every(report_every)
         intake = self._begin(batches, steps, between)
         task_status.started(self)
-        return await self._train(intake, None if on_report is None else listener, between, timeline)
+        return await self._train(intake, None if on_report is None else listener, between, timeline, every)
 
     @asynccontextmanager
     async def reports(
@@ -135,6 +139,7 @@ class Trainer:
         batches: Batches,
         *,
         steps: int | None = None,
+        report_every: float = 1,
         between: Mapping[str, Stage] | None = None,
         timeline: Timeline | None = None,
     ) -> AsyncIterator[trio.MemoryReceiveChannel[Report]]:
@@ -153,9 +158,10 @@ class Trainer:
                 await send.send(report)
 
         async def train() -> None:
-            await self._train(intake, listener, between, timeline)
+            await self._train(intake, listener, between, timeline, every)
             send.close()  # only now: where it fails, whoever iterates is cancelled, and does not go on as at an end
 
+        every = _check_every(report_every)
         intake = self._begin(batches, steps, between)
         async with open_group() as group:
             group.start_soon(train)
@@ -174,7 +180,9 @@ class Trainer:
             raise RuntimeError("this trainer is running already; its model belongs to that run")
         if self.model in _in_training:
             raise RuntimeError("another trainer is running with this model")
-        self._intake = Intake(batches, steps)
+        intake = Intake(batches, steps)
+        intake.begin(self.model, self._plan.shards)
+        self._intake = intake
         _in_training.add(self.model)
         return self._intake
 
@@ -184,12 +192,13 @@ class Trainer:
         listener: Listener | None,
         between: Mapping[str, Stage] | None,
         timeline: Timeline | None,
+        every: float,
     ) -> int:
         before = self.step
         try:
             if (first := await intake.peek()) is not None:
                 with blas_limit(self.blas_threads):  # before the run, which may start processes
-                    self._run = Run(self._plan, self.state, intake, first, listener, between or {}, timeline)
+                    self._run = Run(self._plan, self.state, intake, first, listener, between or {}, timeline, every)
                     del first
                     try:
                         await self._run.train()
@@ -230,3 +239,10 @@ class Trainer:
     def _check_idle(self) -> None:
         if self._intake is not None:
             raise RuntimeError("this trainer is running; its state belongs to that run")
+
+
+def _check_every(value: float) -> float:
+    """What `report_every` is: batches, or seconds."""
+    if isinstance(value, float):
+        return check_number("report_every", value, 0)
+    return check_count("report_every", value)

@@ -70,7 +70,6 @@ class Wiring:
         self,
         group: Group,
         intake: stages.Intake,
-        steps: int,
         batch_numbers: Iterable[int],
         places: Iterable[Place],
         versions: VersionStore,
@@ -78,17 +77,25 @@ class Wiring:
         applied: Callable[[stages.Applied], Awaitable[None]],
         *,
         split: bool,
+        alone: bool,
     ) -> None:
         """Start the stages, on the batches of `intake`, numbered by `batch_numbers`, until either ends.
 
-        `places` compute the shards. With `split` the backward pass is two stages. See the stages for the others.
+        `places` compute the shards. With `split` the backward pass is two stages; with `alone` all stages are one, see
+        `recurrio.pipeline.stages.solo`. See the stages for the others.
         """
+        if alone:
+            names = ("load", "forecast", "forward 0", "backward 0", "update")
+            (place,), meters = places, [self._meter(name, [], []) for name in names]
+            group.start_soon(stages.solo, intake, meters, place, versions, state, batch_numbers, applied, name="solo")
+            return
         plan, shards = self._plan, range(self._plan.shards)
         loaded, forwarded, backwarded = ([self._link(group, link, m) for m in shards] for link in LINKS)
 
         send = [sender for sender, _ in loaded]
         meter = self._meter("load", [], send)
-        load = partial(stages.load, intake, steps, state.parts, send, meter, plan.model.network, batch_numbers)
+        forecasting = self._meter("forecast", [], []) if intake.records is not None else meter
+        load = partial(stages.load, intake, send, meter, forecasting, versions, state, batch_numbers)
         group.start_soon(load, name=meter.name)
         for m, place in enumerate(places):
             ends = loaded[m][1], self._free[m].receiver, forwarded[m][0]

@@ -32,7 +32,7 @@ from recurrio.core.serial import run, train
 from recurrio.core.training_state import TrainingState
 from recurrio.pipeline import Report, Trainer
 from recurrio.pipeline.executors import EXECUTORS
-from recurrio.pipeline.executors.rank_group import obstacle
+from recurrio.pipeline.flow.worker_process import obstacle
 
 V = 6
 SCHEDULES: dict[str, Callable[[], Any]] = {
