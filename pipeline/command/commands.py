@@ -20,12 +20,17 @@ from .demo import demo
 from .display import open_display
 from .folder import RunFolder
 from .generate import generate
-from .options import parse, say_what_is_missing
-from .settings import Settings
+from .inspect import inspect
+from .job import Sinks
+from .options import make_settings, parse, say_what_is_missing
+from .predict import predict
 from .signals import Interrupts
-from .train import Outcome, train_text
+from .summary import summary
+from .train import train
 
 __all__ = ["run"]
+
+ALONE = {"generate": generate, "inspect": inspect, "predict": predict}  # that any signal can end
 
 
 def run(words: Sequence[str], interrupts: Interrupts) -> int:
@@ -33,8 +38,8 @@ def run(words: Sequence[str], interrupts: Interrupts) -> int:
     try:
         arguments = parse(words)
         say_what_is_missing()
-        if arguments.command == "generate":
-            return generate(arguments)
+        if arguments.command in ALONE:
+            return ALONE[arguments.command](arguments)
         return {"train": _train, "demo": _demo}[arguments.command](arguments, interrupts)
     except SystemExit as end:  # argparse's, after --help or a wrong option
         return int(end.code or 0)
@@ -47,15 +52,16 @@ def run(words: Sequence[str], interrupts: Interrupts) -> int:
 
 
 def _train(arguments: argparse.Namespace, interrupts: Interrupts) -> int:
-    options = vars(arguments)
-    named, overwrite, as_json, trace, picture = (
-        options.pop(name) for name in ("out", "overwrite", "json", "trace", "timeline")
-    )
-    settings = Settings(**{name: value for name, value in options.items() if name != "command"})
+    settings, named, overwrite = make_settings(arguments), arguments.out, arguments.overwrite
+    trace, picture, predictions = arguments.trace, arguments.timeline, arguments.predictions
     if overwrite and named is None:
         return _fail("--overwrite: expected --out DIR beside it", 2)
+    if predictions == "-" and arguments.json:
+        return _fail("--predictions -: goes to standard output, as --json does; --reports FILE is for both", 2)
+    files = {"--trace": trace, "--timeline": picture, "--rejects": arguments.rejects, "--reports": arguments.reports}
+    files["--predictions"] = None if predictions == "-" else predictions
     taken = {os.path.realpath(settings.source): "SOURCE"}
-    for option, file in (("--trace", trace), ("--timeline", picture)):
+    for option, file in files.items():
         if file is None:
             continue
         try:
@@ -76,8 +82,10 @@ def _train(arguments: argparse.Namespace, interrupts: Interrupts) -> int:
             return _fail(f"{same}: expected another file than that of the model, {folder.model}", 2)
         timeline = None if trace is None and picture is None else Timeline()
         try:
-            with open_display(as_json=as_json) as display:
-                outcome = trio.run(partial(train_text, settings, display, interrupts, timeline=timeline))
+            sinks = Sinks(predictions, arguments.rejects, arguments.report_every, arguments.verbose)
+            show = {"as_json": arguments.json, "quiet": arguments.quiet, "beside": predictions == "-"}
+            with open_display(**show, reports=arguments.reports) as display:
+                outcome = trio.run(partial(train, settings, display, interrupts, timeline=timeline, sinks=sinks))
                 try:
                     saved = outcome.save(settings, folder.model)
                 except OSError as error:
@@ -87,7 +95,7 @@ def _train(arguments: argparse.Namespace, interrupts: Interrupts) -> int:
         where = str(folder.model) if saved else None
         if outcome.error is not None:
             return _failed(outcome.error, where)
-        display.say(_summary(outcome, settings, where, interrupted=interrupts.number is not None))
+        display.say(summary(outcome, settings, where, interrupted=interrupts.number is not None))
         if timeline is not None:
             for file, write in ((trace, timeline.write_trace), (picture, timeline.write_svg)):
                 try:
@@ -106,28 +114,6 @@ def _failed(error: Exception, where: str | None) -> int:
     message = _describe(error) + (f"; the model as it was before is in {where}" if where else "")
     usage = isinstance(error, ValueError) and not isinstance(error, WeightsError)
     return _fail(message, 2 if usage else 1)
-
-
-def _summary(outcome: Outcome, settings: Settings, where: str | None, *, interrupted: bool) -> str:
-    """What a run comes to, in a line."""
-    stopped = "interrupted" if interrupted else "done"
-    if where is None:
-        return f"{stopped} before the first step; nothing was written"
-    mean = sum(outcome.losses) / len(outcome.losses)
-    if outcome.first is not None and not outcome.last() <= outcome.first:
-        stopped += f", but worse than it began (loss {_loss(outcome.first)} at first; a smaller --lr may help)"
-    parts = [f"{stopped}: {outcome.steps:,} steps, loss {_loss(mean)} (mean of the last {len(outcome.losses)})"]
-    if not interrupted and settings.steps is not None and outcome.steps < settings.steps:
-        parts.append(f"the source ended before --steps {settings.steps:,}")
-    if outcome.leftover:
-        parts.append(f"{outcome.leftover:,} symbols at the end filled no batch")
-    if outcome.unknown:
-        parts.append(f"{outcome.unknown:,} symbols are none of the vocabulary")
-    return "; ".join([*parts, f"wrote {where}"])
-
-
-def _loss(loss: float) -> str:
-    return f"{loss:.4f}" if loss < 1e6 else f"{loss:.3g}"
 
 
 def _demo(arguments: argparse.Namespace, interrupts: Interrupts) -> int:

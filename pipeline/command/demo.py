@@ -13,10 +13,12 @@ from pathlib import Path
 import numpy as np
 import trio
 
+from ...core.text.text_model import TextModel
 from .display import open_display
+from .outcome import Outcome
 from .settings import Settings
 from .signals import Interrupts
-from .train import Outcome, train_text
+from .train import train
 
 __all__ = ["demo"]
 
@@ -34,10 +36,11 @@ def demo(seconds: float, interrupts: Interrupts) -> Outcome:
         files = _write_corpus(corpus)
         display.say(f"Learning Python {sys.version_info.major}.{sys.version_info.minor} from {files} of its own files.")
         settings = Settings(str(corpus), lr=0.004, epochs=1000, delay=1)  # so that the stages overlap
-        run = trio.run(train_text, settings, display, interrupts, seconds)
-    if run.text is not None and run.error is None and interrupts.number is None:
+        run = trio.run(train, settings, display, interrupts, seconds)
+    text = run.model
+    if isinstance(text, TextModel) and run.error is None and interrupts.number is None:
         print("\nWhat it writes after “def ”:\n", flush=True)
-        for piece in run.text.generate("def ", 500, temperature=0.6, rng=np.random.default_rng(0)):
+        for piece in text.generate("def ", 500, temperature=0.6, rng=np.random.default_rng(0)):
             print(piece, end="", flush=True)
         name = _how_called()
         print(f"\n\nNow on a text of your own: {name} train FILE, then {name} generate run")

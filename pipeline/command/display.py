@@ -9,9 +9,10 @@ from collections.abc import Mapping
 from contextlib import suppress
 from time import monotonic
 from types import TracebackType
-from typing import Protocol
+from typing import Any, Protocol
 
 from ..observe.reports import Report
+from .scores import as_json, counts_of, scores_of
 
 __all__ = ["Display", "JsonDisplay", "PlainDisplay", "open_display"]
 
@@ -23,8 +24,16 @@ class Display(Protocol):
         """Say something once."""
         ...
 
+    def warn(self, text: str) -> None:
+        """Say what somebody should know."""
+        ...
+
     def report(self, report: Report, counts: Mapping[str, int]) -> None:
         """Show a batch, and what the source has counted up to it."""
+        ...
+
+    def count(self, counts: Mapping[str, Any]) -> None:
+        """Show what has become of records that made no batch."""
         ...
 
     def __enter__(self) -> Display: ...
@@ -35,24 +44,38 @@ class Display(Protocol):
 
 
 class PlainDisplay:
-    """A line a second at most, for pipes and files."""
+    """A line a second at most, for pipes and files; on standard error where something else is on standard output."""
 
-    def __init__(self) -> None:
-        self._due = 0.0
+    def __init__(self, *, beside: bool = False) -> None:
+        self._due, self._beside = 0.0, beside
 
     def say(self, text: str) -> None:
         """See `Display`."""
-        print(text, flush=True)
+        print(text, file=sys.stderr if self._beside else sys.stdout, flush=True)
+
+    def warn(self, text: str) -> None:
+        """See `Display`."""
+        print(f"recurrio: warning: {text}", file=sys.stderr, flush=True)
 
     def report(self, report: Report, counts: Mapping[str, int]) -> None:
         """See `Display`."""
-        if monotonic() >= self._due:
-            self._due = monotonic() + 1
-            print(
-                f"step {report.step:>6}  loss {report.loss:.4f}  grad norm {report.grad_norm:.3f}  "
-                f"{report.tokens_per_second:>9,.0f} tokens/s",
-                flush=True,
-            )
+        if monotonic() < self._due:
+            return
+        self._due = monotonic() + 1
+        speed = f"{report.tokens_per_second:>9,.0f}"
+        if report.records is not None:
+            parts = [
+                f"step {report.step:>6}",
+                counts_of(report.records),
+                scores_of(report.records),
+                f"{speed} records/s",
+            ]
+            self.say("  ".join(filter(None, parts)))
+            return
+        self.say(f"step {report.step:>6}  loss {report.loss:.4f}  grad norm {report.grad_norm:.3f}  {speed} tokens/s")
+
+    def count(self, counts: Mapping[str, Any]) -> None:
+        """See `Display`; the summary says it."""
 
     def __enter__(self) -> PlainDisplay:
         return self
@@ -72,8 +95,50 @@ class JsonDisplay(PlainDisplay):
 
     def report(self, report: Report, counts: Mapping[str, int]) -> None:
         """See `Display`."""
-        parts = {name: [part._asdict() for part in getattr(report, name)] for name in ("stages", "channels")}
-        print(json.dumps(report._asdict() | parts | dict(counts)), flush=True)
+        print(json.dumps(as_json(report, counts)), flush=True)
+
+    def count(self, counts: Mapping[str, Any]) -> None:
+        """See `Display`."""
+        print(json.dumps({"step": 0, **counts}), flush=True)
+
+
+class QuietDisplay(PlainDisplay):
+    """Warnings alone."""
+
+    def say(self, text: str) -> None:
+        """See `Display`."""
+
+    def report(self, report: Report, counts: Mapping[str, int]) -> None:
+        """See `Display`."""
+
+
+class Recorded:
+    """Another display, and the reports as JSON lines in a file too. Raises OSError."""
+
+    def __init__(self, display: Display, path: str) -> None:
+        self._display, self._file = display, open(path, "w", encoding="utf-8")  # noqa: SIM115 (closed below)
+        self.say, self.warn = display.say, display.warn
+
+    def report(self, report: Report, counts: Mapping[str, int]) -> None:
+        """See `Display`."""
+        self._file.write(json.dumps(as_json(report, counts)) + "\n")
+        self._file.flush()
+        self._display.report(report, counts)
+
+    def count(self, counts: Mapping[str, Any]) -> None:
+        """See `Display`."""
+        self._file.write(json.dumps({"step": 0, **counts}) + "\n")
+        self._display.count(counts)
+
+    def __enter__(self) -> Recorded:
+        self._display.__enter__()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._display.__exit__(kind, error, trace)
+        self._file.close()
 
 
 def _can_draw(encoding: str) -> bool:
@@ -85,15 +150,28 @@ def _can_draw(encoding: str) -> bool:
     return True
 
 
-def open_display(*, as_json: bool) -> Display:
-    """The display for standard output: JSON if wanted; live on a terminal with room for it, where rich is installed."""
+def open_display(
+    *, as_json: bool, quiet: bool = False, beside: bool = False, reports: str | None = None
+) -> Display | Recorded:
+    """The display for standard output: JSON if wanted; live on a terminal with room for it, where rich is installed.
+
+    Nothing where it is to be `quiet`; where there is something `beside` it on standard output, lines on standard error.
+    `reports` is a file for the reports as JSON. Raises OSError.
+    """
+    display = _display(as_json=as_json, quiet=quiet, beside=beside)
+    return display if reports is None else Recorded(display, reports)
+
+
+def _display(*, as_json: bool, quiet: bool, beside: bool) -> Display:
     if as_json:
         return JsonDisplay()
-    if sys.stdout.isatty() and os.environ.get("TERM") and _can_draw(sys.stdout.encoding):
+    if quiet:
+        return QuietDisplay()
+    if not beside and sys.stdout.isatty() and os.environ.get("TERM") and _can_draw(sys.stdout.encoding):
         with suppress(ImportError):
             from .live import LEAST_WIDTH, LiveDisplay, VisibleCursor
 
             console = VisibleCursor()
             if not console.is_dumb_terminal and console.width >= LEAST_WIDTH:
                 return LiveDisplay(console)
-    return PlainDisplay()
+    return PlainDisplay(beside=beside)

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from itertools import pairwise
 from time import monotonic
 from types import TracebackType
+from typing import Any
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
@@ -15,6 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ..observe.reports import Report
+from .scores import counts_of, scores_of
 
 __all__ = ["LEAST_WIDTH", "LiveDisplay", "VisibleCursor"]
 
@@ -44,6 +46,10 @@ class LiveDisplay:
         """See `Display`."""
         self._live.console.print(text, markup=False, highlight=False, soft_wrap=True)  # a path stays whole
 
+    def warn(self, text: str) -> None:
+        """See `Display`."""
+        self.say(f"warning: {text}")
+
     def report(self, report: Report, counts: Mapping[str, int]) -> None:
         """See `Display`."""
         self._losses.append(report.loss)
@@ -51,6 +57,9 @@ class LiveDisplay:
         if monotonic() >= self._due:
             self._due = monotonic() + 0.1
             self._live.update(self._draw(report), refresh=True)
+
+    def count(self, counts: Mapping[str, Any]) -> None:
+        """See `Display`; the summary says it."""
 
     def __enter__(self) -> LiveDisplay:
         self._live.__enter__()
@@ -67,12 +76,19 @@ class LiveDisplay:
         """Side by side where there is room, else below each other, without the channels where they would be cut."""
         console, stages, channels = self._live.console, _stages(report), _channels(report)
         recent = list(self._losses)[-50:]
+        unit, of = ("nats ", "tokens/s") if report.records is None else ("", "records/s")
         summary = Text.assemble(
             ("step ", "dim"), f"{report.step:,}   ",
-            ("loss ", "dim"), (f"{sum(recent) / len(recent):.3f}", "bold"), (" nats (mean of 50)   ", "dim"),
-            f"{report.tokens_per_second:,.0f}", (" tokens/s   ", "dim"),
+            ("loss ", "dim"), (f"{sum(recent) / len(recent):.3f}", "bold"), (f" {unit}(mean of 50)   ", "dim"),
+            f"{report.tokens_per_second:,.0f}", (f" {of}   ", "dim"),
             ("staleness ", "dim"), f"{report.staleness}",
         )  # fmt: skip
+        if report.records is not None:
+            scores = [scores_of(report.records), scores_of(report.records, "window")]
+            summary.append("\n" + counts_of(report.records))
+            summary.append(
+                "".join([f"\n{name} {text}" for name, text in zip(("all", "last"), scores, strict=True) if text])
+            )
         curve = Text(_curve(list(self._losses), CURVE), style="cyan")
         below: tuple[RenderableType, ...] = (Text(), summary, curve, Text())
         both = Table.grid(padding=(0, 4))

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import math
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from dataclasses import fields
 from importlib.metadata import version
 from typing import Any, NoReturn
 
@@ -13,15 +13,57 @@ import numpy as np
 
 from ...core.base.compiled import INSTRUCTIONS, MISSING
 from ...core.cells.table import CELLS
+from ..decoding.formats import FORMATS
 from ..executors import AUTO, EXECUTORS
-from .settings import OPTIMIZERS, Settings
+from .config import words_of
+from .settings import OPTIMIZERS, RECORDS, TEXT, RecordSettings, Settings
+from .values import duration, every, names, number, number_or_none, temperature, whole
 
-__all__ = ["parse", "say_what_is_missing"]
+__all__ = ["make_settings", "parse", "say_what_is_missing"]
+
+TEXT_ALONE = ("vocabulary", "encoding", "embedding", "epochs")  # options that mean nothing for records
+ASKS_FOR_RECORDS = ("key", "features", "target", "label")
 
 
 def parse(words: Sequence[str]) -> argparse.Namespace:
-    """What `words` say: ``command`` and its options. Exits where that is all, as after --help, or it is wrong."""
-    return _parser().parse_args(words)
+    """What `words` say: ``command`` and its options. Exits where that is all, as after --help, or it is wrong.
+
+    Those of a file that --config names come first.
+    """
+    parser = _parser()
+    given = parser.parse_args(words)
+    if getattr(given, "config", None) is None:
+        return given
+    try:
+        more = words_of(given.config)
+    except (OSError, ValueError) as error:
+        parser.error(f"--config {given.config}: {getattr(error, 'strerror', None) or error}")
+    at = list(words).index("train") + 1
+    return parser.parse_args([*words[:at], *more, *words[at:]])
+
+
+def make_settings(given: argparse.Namespace) -> Settings:
+    """The settings that the options of train say. Raises ValueError where they contradict one another."""
+    options = {name: value for name, value in vars(given).items() if value is not None}
+    records, defaults = None, TEXT
+    if any(name in options for name in ASKS_FOR_RECORDS):
+        for name in TEXT_ALONE:
+            if name in options:
+                raise ValueError(f"--{name}: is for a text, and --features, --target, --label and --key mean records")
+        if "features" not in options:
+            raise ValueError("--features: expected the fields that a model reads, as --features a,b,c:category")
+        own = {field.name for field in fields(RecordSettings)}
+        records, defaults = RecordSettings(**{name: value for name, value in options.items() if name in own}), RECORDS
+    else:
+        for name in ("predictions", "rejects", "time", "format", "linger"):
+            if name in options and options[name] != "text":
+                raise ValueError(
+                    f"--{name}: is for records, which --features and --target, or --label, say how to read"
+                )
+    common = {field.name for field in fields(Settings)}
+    return Settings(
+        **{**defaults, **{name: value for name, value in options.items() if name in common}}, records=records
+    )
 
 
 def say_what_is_missing() -> None:
@@ -62,47 +104,18 @@ class _Version(argparse.Action):
         parser.exit()
 
 
-def _whole(least: int) -> Callable[[str], int]:
-    def parse(text: str) -> int:
-        try:
-            value = int(text)
-        except ValueError:
-            value = least - 1
-        if value < least:
-            raise argparse.ArgumentTypeError(f"expected a whole number of at least {least}, got {text!r}")
-        return value
-
-    return parse
-
-
-def _number(text: str, *, zero: bool = False) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
-    if not (math.isfinite(value) and (value > 0 or (zero and value == 0))):
-        least = "of at least 0" if zero else "above 0"
-        raise argparse.ArgumentTypeError(f"expected a finite number {least}, got {text!r}")
-    return value
-
-
-def _number_or_none(text: str) -> float | None:
-    return None if text == "none" else _number(text)
-
-
-def _temperature(text: str) -> float:
-    return _number(text, zero=True)
-
-
 def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(prog="recurrio", description="Train recurrent networks on text that is still arriving.")
+    parser = _Parser(prog="recurrio", description="Train recurrent networks on data that is still arriving.")
     help_ = "show the version and what it computes with"
     parser.add_argument("--version", action=_Version, nargs=0, default=argparse.SUPPRESS, help=help_)
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    _add_train(commands.add_parser("train", help="train on a text and write a model"))
+    _add_train(commands.add_parser("train", help="train on records or on a text, and write a model"))
+    _add_predict(commands.add_parser("predict", help="forecast records with a trained model"))
     _add_generate(commands.add_parser("generate", help="write text with a trained model"))
+    look = commands.add_parser("inspect", help="say what is in a model's folder")
+    look.add_argument("model", metavar="MODEL", help="a model.safetensors file, or the folder it is in")
     show = commands.add_parser("demo", help="watch the pipeline learn Python's own source code for half a minute")
-    show.add_argument("--seconds", type=_number, default=20.0, metavar="S", help="of training (%(default)s)")
+    show.add_argument("--seconds", type=number, default=20.0, metavar="S", help="of training (%(default)s)")
     return parser
 
 
@@ -111,58 +124,115 @@ def _add_train(train: argparse.ArgumentParser) -> None:
     default = Settings("")
     rates = ", ".join(f"{rate} for {name}" for name, (_, rate) in OPTIMIZERS.items())
 
-    def count(group: argparse._ArgumentGroup, name: str, help_: str, least: int = 1) -> None:
-        value = getattr(default, name[2:].replace("-", "_"))
-        group.add_argument(name, type=_whole(least), default=value, metavar="N", help=f"{help_} (%(default)s)")
+    def count(group: argparse._ArgumentGroup, option: str, help_: str, least: int = 1) -> None:
+        name = option[2:].replace("-", "_")
+        value = f"{TEXT[name]}; for records {RECORDS[name]}" if name in TEXT else getattr(default, name)
+        group.add_argument(option, type=whole(least), metavar="N", help=f"{help_} ({value})")
 
     data = train.add_argument_group("data")
     data.add_argument("source", metavar="SOURCE", help="a file, or - for standard input")
-    help_ = "what a symbol is: chars, bytes, or those of a text or of a model (%(default)s)"
-    data.add_argument("--vocabulary", default=default.vocabulary, metavar="KIND|FILE", help=help_)
-    data.add_argument("--encoding", metavar="NAME", help="of the text, any that Python knows (utf-8)")
-    count(data, "--batch-size", "lanes: sequences trained on side by side")
+    count(data, "--batch-size", "lanes: sequences, or chunks of as many keys, trained on side by side")
     count(data, "--seq-len", "time steps of a batch")
+    text = train.add_argument_group("text")
+    help_ = "what a symbol is: chars, bytes, or those of a text or of a model (chars)"
+    text.add_argument("--vocabulary", metavar="KIND|FILE", help=help_)
+    text.add_argument("--encoding", metavar="NAME", help="of the text, any that Python knows (utf-8)")
+    count(text, "--embedding", "size of a symbol's vector")
+    text.add_argument("--epochs", type=whole(1), metavar="N", help="times over a file (1 where --steps is not given)")
+    _add_records(train.add_argument_group("records"))
+    _add_formats(train.add_argument_group("how records are written"))
 
     model = train.add_argument_group("model")
-    model.add_argument("--cell", choices=list(CELLS), default=default.cell, help="recurrent cell (%(default)s)")
+    model.add_argument("--cell", choices=list(CELLS), help=f"recurrent cell ({default.cell})")
     count(model, "--hidden", "hidden units of each layer")
     count(model, "--layers", "recurrent layers")
-    count(model, "--embedding", "size of a symbol's vector")
     count(model, "--seed", "of the initial weights", 0)
 
     training = train.add_argument_group("training")
-    help_ = "stop after N batches, reading a file as often as that takes (no limit)"
-    training.add_argument("--steps", type=_whole(1), metavar="N", help=help_)
-    help_ = "times over a file (1 where --steps is not given)"
-    training.add_argument("--epochs", type=_whole(1), metavar="N", help=help_)
-    help_ = "how a gradient changes the weights (%(default)s)"
-    training.add_argument("--optimizer", choices=list(OPTIMIZERS), default=default.optimizer, help=help_)
-    training.add_argument("--lr", type=_number, metavar="RATE", help=f"learning rate ({rates})")
+    help_ = "stop after N batches, reading a text as often as that takes (no limit)"
+    training.add_argument("--steps", type=whole(1), metavar="N", help=help_)
+    help_ = f"how a gradient changes the weights ({default.optimizer})"
+    training.add_argument("--optimizer", choices=list(OPTIMIZERS), help=help_)
+    training.add_argument("--lr", type=number, metavar="RATE", help=f"learning rate ({rates})")
     help_ = "largest gradient norm, or none (%(default)s)"
-    training.add_argument("--clip", type=_number_or_none, default=default.clip, metavar="NORM", help=help_)
+    training.add_argument("--clip", type=number_or_none, default=default.clip, metavar="NORM", help=help_)
     count(training, "--delay", "planned age of a batch's parameters; from 1 on the passes of batches overlap", 0)
 
     machine = train.add_argument_group("machine")
-    help_ = "where the passes compute (%(default)s)"
-    machine.add_argument("--executor", choices=[AUTO, *EXECUTORS], default=default.executor, help=help_)
+    help_ = f"where the passes compute ({default.executor})"
+    machine.add_argument("--executor", choices=[AUTO, *EXECUTORS], help=help_)
     count(machine, "--shards", "slices of the lanes that compute at once")
     help_ = "end the run when a stage hangs for so long, or none (%(default)s)"
-    machine.add_argument("--watchdog", type=_number_or_none, default=default.watchdog, metavar="SECONDS", help=help_)
+    machine.add_argument("--watchdog", type=number_or_none, default=default.watchdog, metavar="SECONDS", help=help_)
+    train.add_argument("--config", metavar="FILE.toml", help="read options from a file, by their names")
+    _add_output(train.add_argument_group("output"))
 
-    output = train.add_argument_group("output")
+
+def _add_records(records: argparse._ArgumentGroup) -> None:
+    """What is learned; any of --key, --features, --target and --label says that the source has records."""
+    default = RecordSettings("")
+    add = records.add_argument
+    add("--features", metavar="A,B,C:category", help="the fields a model reads: numbers, and texts as categories")
+    add("--target", metavar="X@+H,Y", help="numbers to forecast: a field H records ahead, or one of the same record")
+    add("--label", metavar="Y", help="or a class to tell, a field of the same record")
+    add("--key", metavar="NAME", help="the field that says which stream a record is of")
+    help_ = "the field of its time, ISO 8601 or seconds since 1970 (or NAME:ms, :us, :ns)"
+    add("--time", metavar="NAME", help=help_)
+    add("--per-key", action="store_true", default=None, help="scale numbers by what came of the same key, not of all")
+    add("--max-gap", type=duration, metavar="TIME", help="records of a key further apart do not follow one another")
+    add("--max-keys", type=whole(1), metavar="N", help=f"then the least recently used go ({default.max_keys})")
+    add("--key-ttl", type=duration, metavar="TIME", help="keys go that have had no record for so long (never)")
+    help_ = "train on what waits for so long to fill a chunk of T records (until it is full)"
+    add("--linger", type=duration, metavar="TIME", help=help_)
+    add("--max-classes", type=whole(2), metavar="N", help=f"outputs for a label ({default.max_classes})")
+    add("--max-categories", type=whole(1), metavar="N", help=f"values of a category ({default.max_categories})")
+
+
+def _add_formats(written: argparse._ArgumentGroup) -> None:
+    default = RecordSettings("")
+    add = written.add_argument
+    forms = ", ".join(FORMATS)
+    add("--format", choices=["text", *FORMATS], help=f"one of {forms} (by the suffix, else jsonl)", metavar="FORMAT")
+    add("--missing", type=names, metavar="A,B", help="values that stand for none, as -9999")
+    add("--time-format", metavar="FORMAT", help="of the time, as %%d.%%m.%%Y %%H:%%M")
+    add("--delimiter", metavar="C", help="of CSV (,)")
+    add("--decimal", metavar="C", help=f"the sign before decimals ({default.decimal})")
+    add("--skip-lines", type=whole(0), metavar="N", help="lines above the header of CSV (0)")
+    add("--columns", type=names, metavar="A,B", help="the names of the columns, where CSV has no header")
+    add("--dtype", metavar="X:f4,K:i8", help="the fields of raw blocks, little-endian")
+
+
+def _add_output(output: argparse._ArgumentGroup) -> None:
+    add = output.add_argument
     help_ = "folder for the model; one with a model in it is refused (run, or the first of run-2, run-3, … not there)"
-    output.add_argument("--out", metavar="DIR", help=help_)
-    output.add_argument("--overwrite", action="store_true", help="replace the model in the folder of --out")
-    output.add_argument("--json", action="store_true", help="one JSON object a line for every batch")
+    add("--out", metavar="DIR", help=help_)
+    add("--overwrite", action="store_true", help="replace the model in the folder of --out")
+    add("--json", action="store_true", help="the reports as JSON, one object a line, on standard output")
+    help_ = "a report every N batches, or every 1s, 50ms (text with --json: every batch; else a second)"
+    add("--report-every", type=every, metavar="N|TIME", help=help_)
+    add("--reports", metavar="FILE", help="the reports as JSON to a file")
+    help_ = "a forecast of every record as it comes, one JSON object a line, to a file or to standard output"
+    add("--predictions", metavar="FILE|-", help=help_)
+    add("--rejects", metavar="FILE", help="the records that cannot be used, and why, up to 10,000 of them")
+    add("-q", "--quiet", action="store_true", help="say nothing but warnings and errors")
+    add("-v", "--verbose", action="store_true", help="name each rejected record on standard error")
     help_ = "write who computed what when, for Perfetto or chrome://tracing"
-    output.add_argument("--trace", metavar="FILE", help=help_)
-    output.add_argument("--timeline", metavar="FILE", help="draw that of the last batches, as an SVG picture")
+    add("--trace", metavar="FILE", help=help_)
+    add("--timeline", metavar="FILE", help="draw that of the last batches, as an SVG picture")
+
+
+def _add_predict(predict: argparse.ArgumentParser) -> None:
+    add = predict.add_argument
+    add("model", metavar="MODEL", help="a model.safetensors file, or the folder it is in")
+    add("source", metavar="SOURCE", help="a file of records, or - for standard input")
+    add("--rejects", metavar="FILE", help="the records that cannot be used, and why, up to 10,000 of them")
+    _add_formats(predict.add_argument_group("how records are written"))
 
 
 def _add_generate(generate: argparse.ArgumentParser) -> None:
     add = generate.add_argument
     add("checkpoint", metavar="MODEL", help="a model.safetensors file, or the folder it is in")
     add("--prompt", default="", metavar="TEXT", help="what to write on from (a line break)")
-    add("--length", type=_whole(0), default=400, metavar="N", help="symbols to write (%(default)s)")
-    add("--temperature", type=_temperature, default=0.8, metavar="X", help="0 takes the likeliest (%(default)s)")
-    add("--seed", type=_whole(0), default=0, metavar="N", help="of the draws (%(default)s)")
+    add("--length", type=whole(0), default=400, metavar="N", help="symbols to write (%(default)s)")
+    add("--temperature", type=temperature, default=0.8, metavar="X", help="0 takes the likeliest (%(default)s)")
+    add("--seed", type=whole(0), default=0, metavar="N", help="of the draws (%(default)s)")

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, fields
+from typing import Any
 
 from ...core.optim.optimizer import Optimizer
 from ...core.optim.optimizers import SGD, Adagrad, Adam, AdamW, RMSprop
+from ..decoding.options import RecordOptions
+from ..lanes.open_records import open_records
+from ..lanes.records import Records
 
-__all__ = ["OPTIMIZERS", "Settings"]
+__all__ = ["OPTIMIZERS", "RECORDS", "TEXT", "RecordSettings", "Settings"]
 
 # By name: how to make one from a learning rate, and the learning rate where none is given.
 OPTIMIZERS: dict[str, tuple[Callable[[float], Optimizer], float]] = {
@@ -18,19 +23,65 @@ OPTIMIZERS: dict[str, tuple[Callable[[float], Optimizer], float]] = {
     "rmsprop": (RMSprop, 0.002),
     "sgd": (SGD, 0.5),
 }
+# What is not given, by what is trained on.
+TEXT: dict[str, Any] = {"hidden": 128, "batch_size": 32, "seq_len": 64}
+RECORDS: dict[str, Any] = {"hidden": 32, "batch_size": 64, "seq_len": 8}
+FASTER = 1.5  # the learning rates for records: they are seen once
+
+
+@dataclass(frozen=True)
+class RecordSettings:
+    """How records are read; the names are those of the options, and so are the defaults."""
+
+    features: str
+    target: str | None = None
+    label: str | None = None
+    key: str | None = None
+    time: str | None = None
+    format: str | None = None
+    per_key: bool = False
+    max_gap: float | None = None
+    linger: float | None = None
+    key_ttl: float | None = None
+    max_keys: int = 1 << 17
+    max_classes: int = 64
+    max_categories: int = 32
+    missing: tuple[str, ...] = ()
+    decimal: str = "."
+    time_format: str | None = None
+    delimiter: str | None = None
+    skip_lines: int = 0
+    columns: tuple[str, ...] = ()
+    dtype: str | None = None
+
+    @property
+    def options(self) -> RecordOptions:
+        """How the records are written."""
+        names = {field.name for field in fields(RecordOptions)} & {field.name for field in fields(self)}
+        return RecordOptions(**{name: getattr(self, name) for name in names})
+
+    def open(self, source: str, **arguments: Any) -> AbstractAsyncContextManager[Records]:  # noqa: ANN401 (of Records)
+        """The records in `source`."""
+        written = {field.name for field in fields(RecordOptions)}
+        given = {field.name: getattr(self, field.name) for field in fields(self) if field.name not in written}
+        given["target"] = given["target"] or ()
+        return open_records(source, options=self.options, **given, **arguments)
 
 
 @dataclass(frozen=True)
 class Settings:
-    """What the command line says of a run; the names are those of the options, and so are the defaults."""
+    """What the command line says of a run; the names are those of the options, and so are the defaults.
+
+    `records` says how they are read where that is what is trained on; else it is a text.
+    """
 
     source: str
     cell: str = "lstm"
-    hidden: int = 128
+    hidden: int = TEXT["hidden"]
     layers: int = 1
     embedding: int = 64
-    batch_size: int = 32
-    seq_len: int = 64
+    batch_size: int = TEXT["batch_size"]
+    seq_len: int = TEXT["seq_len"]
     vocabulary: str = "chars"
     encoding: str | None = None
     steps: int | None = None
@@ -43,8 +94,11 @@ class Settings:
     executor: str = "auto"
     watchdog: float | None = 300.0
     seed: int = 0
+    records: RecordSettings | None = None
 
     def make_optimizer(self) -> Optimizer:
         """The optimizer, new."""
         make, lr = OPTIMIZERS[self.optimizer]
+        if self.records is not None:
+            lr *= FASTER
         return make(self.lr if self.lr is not None else lr)

@@ -29,8 +29,10 @@ def sleeping(*arguments, **options):
 module.{function} = sleeping
 """
 PLACES = {
-    "the event loop": SLEEPING.format(module="recurrio.pipeline.command.train", function="default_epochs", seconds=60),
-    "the model": SLEEPING.format(module="recurrio.pipeline.command.train", function="SequenceModel", seconds=60),
+    "the event loop": SLEEPING.format(
+        module="recurrio.pipeline.command.train_text", function="default_epochs", seconds=60
+    ),
+    "the model": SLEEPING.format(module="recurrio.pipeline.command.train_text", function="SequenceModel", seconds=60),
     "saving": SLEEPING.format(module="os", function="fsync", seconds=60),
 }
 

@@ -1,0 +1,67 @@
+"""How a training run of the command ended, and the model that is left."""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from dataclasses import asdict, dataclass, field
+from typing import Protocol
+
+from ..lanes.records import Records
+from ..training.trainer import Trainer
+from .settings import Settings
+
+__all__ = ["Outcome"]
+
+SHOWN = 50  # losses that a mean is taken of
+
+
+class Saved(Protocol):
+    """A model with what gives its inputs a meaning."""
+
+    def save(self, path: str | os.PathLike[str], training: dict[str, object] | None = None) -> None:
+        """Write it to `path`."""
+        ...
+
+
+@dataclass
+class Outcome:
+    """How a run ended: by itself, by a signal, or by an ``error``.
+
+    ``first`` is the loss of the first batch, and ``losses`` are those of the last 50 reports; ``leftover`` is how much
+    of a text made no whole batch, and ``unknown`` how many symbols of the batches were none of the vocabulary.
+    ``records`` are those that were trained on, if any.
+    """
+
+    first: float | None = None
+    losses: deque[float] = field(default_factory=lambda: deque(maxlen=SHOWN))
+    model: Saved | None = None
+    trainer: Trainer | None = None
+    error: Exception | None = None
+    leftover: int = 0
+    unknown: int = 0
+    records: Records | None = None
+
+    @property
+    def steps(self) -> int:
+        """How many batches were applied."""
+        return 0 if self.trainer is None else self.trainer.step
+
+    def note(self, loss: float) -> None:
+        """Take in the loss of the next report."""
+        if self.first is None:
+            self.first = loss
+        self.losses.append(loss)
+
+    def last(self) -> float:
+        """The mean loss of the last 50 reports, or of the second half of them where they are few."""
+        count = max(1, min(SHOWN, len(self.losses) // 2))
+        return sum(list(self.losses)[-count:]) / count
+
+    def save(self, settings: Settings, path: str | os.PathLike[str]) -> bool:
+        """Write the model, if a batch was applied, to `path`; whether one was. Raises OSError."""
+        if self.model is None or self.trainer is None or self.steps == 0:
+            return False
+        about = {"step": self.steps, "ranks": self.trainer.ranks, "blas_threads": self.trainer.blas_threads}
+        self.model.save(path, asdict(settings) | about)
+        return True

@@ -1,0 +1,68 @@
+"""Forecasts of records with a trained model, from the command line."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from contextlib import aclosing
+from dataclasses import fields
+
+import numpy as np
+import trio
+
+from ...core.base.safetensors import WeightsError
+from ...core.online.record_model import RecordModel
+from ..decoding.block import Block
+from ..decoding.formats import format_of, open_decoder
+from ..decoding.options import RecordOptions
+from ..decoding.quarantine import Quarantine
+from ..lanes.blocks import DecodedBlocks
+from ..lanes.predictor import Predictor
+from ..sources import open_transport
+from .folder import model_path
+from .predictions import Line, PredictionWriter, lines_of, reject_line
+
+__all__ = ["predict"]
+
+
+def predict(arguments: argparse.Namespace) -> int:
+    """Write a line for each record that the options name, in order; the exit code. Raises OSError, SourceError …"""
+    path = arguments.model
+    if os.path.isdir(path):
+        path = model_path(path)
+    model = RecordModel.load(path)
+    if not np.isfinite(model.model.parameters).all():
+        raise WeightsError(f"{os.fspath(path)}: the weights are not finite; nothing can be forecast with them")
+    names = {field.name for field in fields(RecordOptions)}
+    given = {name: value for name, value in vars(arguments).items() if name in names and value is not None}
+    options = RecordOptions(**given, answers=False)
+    with Quarantine(arguments.rejects) as quarantine:
+        trio.run(_predict, model, arguments.source, arguments.format, options, quarantine)
+    if quarantine.count:
+        reasons = ", ".join(f"{count:,} × {kind}" for kind, count in quarantine.kinds.items())
+        print(f"recurrio: warning: {quarantine.count:,} records were rejected: {reasons}", file=sys.stderr)
+    return 0
+
+
+async def _predict(
+    model: RecordModel, source: str, form: str | None, options: RecordOptions, quarantine: Quarantine
+) -> None:
+    async with aclosing(await open_transport(source)) as transport:
+        blocks = DecodedBlocks(transport, open_decoder(form or format_of(source), model.encoder.schema, options))
+        predictor, writer = Predictor(model), PredictionWriter("-", model.encoder)
+        while True:
+            try:
+                block = await blocks.receive()
+            except trio.EndOfChannel:
+                return
+            quarantine.add(block.rejects)
+            writer.write(_lines(predictor, block, model))
+
+
+def _lines(predictor: Predictor, block: Block, model: RecordModel) -> list[Line]:
+    """Those of the records, with one for each reject where it stood."""
+    lines = [line for forecast in predictor.forecast(block) for line in lines_of(forecast, model.encoder, every=True)]
+    for reject in reversed(block.rejects):
+        lines.insert(reject.before, reject_line(reject.reason))
+    return lines

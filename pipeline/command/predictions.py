@@ -1,0 +1,96 @@
+"""Forecasts as JSON lines, to a file or to standard output."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from ...core.online.categories import OTHER
+from ...core.online.encoder import Encoder
+from ..lanes.forecasts import Forecast
+
+__all__ = ["Line", "PredictionWriter", "lines_of", "reject_line"]
+
+
+class Line(msgspec.Struct, omit_defaults=True):
+    """A line of a record; the key and the time are left out where records have none."""
+
+    record: int | None
+    prediction: Any
+    version: int | None = None
+    key: str | None = None
+    time: float | None = None
+    reason: str | None = None
+
+
+ENCODER = msgspec.json.Encoder()
+
+
+def reject_line(reason: str) -> Line:
+    """The line of a record that was rejected, and has no number."""
+    return Line(None, None, reason=reason)
+
+
+def lines_of(forecast: Forecast, encoder: Encoder, *, every: bool = False) -> list[Line]:
+    """A line for each record that something could be forecast of, in their order; or for `every` one."""
+    schema, n = encoder.schema, len(forecast.values)
+    said: list[Any]
+    if schema.label is not None:
+        classes = encoder.classes.texts
+        said = [_class_name(number, classes) for number in forecast.values[:, 0].tolist()]
+    elif len(schema.targets) == 1:
+        said = [None if value != value else value for value in forecast.values[:, 0].tolist()]
+    else:
+        names = [str(target) for target in schema.targets]
+        said = [
+            {name: None if value != value else value for name, value in zip(names, row, strict=True)}
+            for row in forecast.values.tolist()
+        ]
+    keys: Sequence[str | None] = forecast.keys or [None] * n
+    times: list[float | None] = [None] * n if forecast.times is None else forecast.times.tolist()
+    records = range(forecast.number, forecast.number + n)
+    some: list[bool] = (~np.isnan(forecast.values).all(axis=1)).tolist()  # type: ignore[assignment]
+    return [
+        Line(record, value, forecast.version, key, time)
+        for record, value, key, time, is_some in zip(records, said, keys, times, some, strict=True)
+        if is_some or every
+    ]
+
+
+def _class_name(number: float, texts: list[str]) -> str | None:
+    if number != number:
+        return None
+    return "other" if number == OTHER else texts[int(number) - 1]
+
+
+class PredictionWriter:
+    """Writes forecasts to the file at `path`, or for ``-`` to standard output, at once. Raises OSError."""
+
+    def __init__(self, path: str, encoder: Encoder) -> None:
+        self._encoder = encoder
+        self._file = None if path == "-" else open(path, "wb", buffering=0)  # noqa: SIM115 (closed by `close`)
+
+    def __call__(self, forecast: Forecast) -> None:
+        """Write the lines of `forecast`."""
+        self.write(lines_of(forecast, self._encoder))
+
+    def write(self, lines: list[Line]) -> None:
+        """Write `lines`, in one piece."""
+        if not lines:
+            return
+        data = memoryview(ENCODER.encode_lines(lines))
+        if self._file is None:
+            sys.stdout.buffer.write(data)
+            sys.stdout.buffer.flush()
+            return
+        while data:
+            data = data[self._file.write(data) :]
+
+    def close(self) -> None:
+        """Close the file."""
+        if self._file is not None:
+            self._file.close()

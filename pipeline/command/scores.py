@@ -1,0 +1,45 @@
+"""Reports of runs over records in words, and as JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from ..observe.reports import Report
+
+__all__ = ["as_json", "counts_of", "scores_of"]
+
+TIMING = ("tokens", "tokens_per_second", "seconds", "executor", "stages", "channels")
+NAMES = (*("applied", "unlabelled", "dropped", "rejected", "waiting", "late"), *("keys", "evicted", "expired"))
+
+
+def as_json(report: Report, counts: Mapping[str, Any]) -> dict[str, Any]:
+    """A report as plain JSON. Of records, what depends on the clock and on the executor stands by itself."""
+    plain = report._asdict()
+    for name in ("stages", "channels"):
+        plain[name] = [part._asdict() for part in plain[name]]
+    records = plain.pop("records")
+    if records is None:
+        return plain | dict(counts)
+    timing = {name: plain.pop(name) for name in TIMING}
+    return plain | dict(records) | {"timing": timing}
+
+
+def scores_of(records: Mapping[str, Any], scope: str = "all") -> str:
+    """How good the forecasts are, beside the naive ones; empty where none was scored."""
+    metrics = records.get("metrics", {}).get(scope, {})
+    if not metrics.get("count"):
+        return ""
+    if "accuracy" in metrics:
+        return f"accuracy {metrics['accuracy']:.1%} (naive {metrics['naive_accuracy']:.1%})"
+    skill = "none" if metrics["skill"] is None else f"{metrics['skill']:+.3f}"
+    if "mae" not in metrics:
+        return f"mean skill {skill}"
+    return f"MAE {metrics['mae']:.5g} (naive {metrics['naive_mae']:.5g}, skill {skill})"
+
+
+def counts_of(records: Mapping[str, Any]) -> str:
+    """What has become of the records, as far as there is something to say."""
+    parts = [f"{records['records']:,} records"]
+    parts += [f"{records[name]:,} {name}" for name in NAMES if records.get(name, 0) > (name == "keys")]
+    return ", ".join(parts)

@@ -1,0 +1,62 @@
+"""Training on records from the command line."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from functools import partial
+
+import trio
+
+from ...core.online.record_model import RecordModel
+from ..decoding.block import Reject
+from ..decoding.quarantine import Quarantine
+from ..observe.reports import Report
+from .job import Job
+from .predictions import PredictionWriter
+
+__all__ = ["train_records"]
+
+SECOND = 1.0
+NAMED = 3  # rejects that are named, where not all are
+
+
+async def train_records(job: Job) -> None:
+    """Train as the settings of `job` say."""
+    settings, display, run, sinks = job.settings, job.display, job.outcome, job.sinks
+    assert settings.records is not None
+
+    def on_reject(reject: Reject) -> None:
+        quarantine.add([reject])
+        if sinks.verbose or quarantine.count <= NAMED:
+            where = f"{reject.origin} line {reject.line}"
+            more = "; further ones are counted" if quarantine.count == NAMED and not sinks.verbose else ""
+            display.warn(f"rejected: {where}: {reject.reason}{more}")
+
+    def on_report(report: Report) -> None:
+        job.opening.cancel()
+        note(report)
+        display.report(report, {})
+
+    with ExitStack() as stack:
+        quarantine = stack.enter_context(Quarantine(sinks.rejects))
+        sizes = {"batch_size": settings.batch_size, "seq_len": settings.seq_len}
+        hooks = {"on_reject": on_reject, "on_warning": display.warn}
+        async with settings.records.open(settings.source, **hooks, **sizes) as records:
+            if sinks.predictions is not None:
+                writer = PredictionWriter(sinks.predictions, records.encoder)
+                stack.callback(writer.close)
+                records.on_forecasts = writer
+            options = {"num_layers": settings.layers, "cell": settings.cell, "seed": settings.seed}
+            make = partial(records.model, hidden_size=settings.hidden, **options)
+            model = await trio.to_thread.run_sync(make, abandon_on_cancel=True)
+            trainer = job.make_trainer(model)
+            run.model, run.trainer, run.records = RecordModel(model, records.encoder), trainer, records
+            note = job.sayer(trainer)
+            inputs = f"{records.encoder.input_size} inputs, {records.encoder.output_size} outputs"
+            job.describe(model, inputs, "keys", trainer)
+            every = sinks.report_every or SECOND
+            await trainer.run(
+                records, steps=settings.steps, on_report=on_report, report_every=every, timeline=job.timeline
+            )
+            if trainer.step == 0:
+                display.count(records.report())

@@ -1,0 +1,92 @@
+"""Training on a text from the command line."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from functools import partial
+
+import trio
+
+from ...core.model.batch import SequenceBatch
+from ...core.model.sequence_model import SequenceModel
+from ...core.text.text_model import TextModel
+from ...core.text.vocabulary import Vocabulary
+from ..lanes import open_source, read_vocabulary
+from ..observe.reports import Report
+from ..training.fit import default_epochs
+from .folder import model_path
+from .job import Job
+from .settings import Settings
+
+__all__ = ["train_text"]
+
+WARN_UNKNOWN = 0.01  # of the symbols
+
+
+async def train_text(job: Job) -> None:
+    """Train as the settings of `job` say."""
+    settings, display, run = job.settings, job.display, job.outcome
+    warned, counted = False, 0
+    unknown = deque[int]()  # of the text up to each batch that is on its way
+
+    async def batches() -> AsyncGenerator[SequenceBatch, None]:
+        async with aclosing(aiter(source)) as iterator:
+            async for batch in iterator:
+                unknown.append(source.unknown)
+                yield batch
+
+    def on_report(report: Report) -> None:
+        nonlocal warned, counted
+        note(report)
+        while counted < report.step:
+            counted += 1
+            run.unknown = unknown.popleft()
+        if run.unknown >= WARN_UNKNOWN * report.tokens and not warned:
+            warned = True
+            display.say(
+                f"warning: {run.unknown / report.tokens:.1%} of the symbols so far are none of the vocabulary; "
+                "--vocabulary FILE gives one beforehand, --vocabulary bytes knows all"
+            )
+        display.report(report, {"unknown": run.unknown})
+
+    async with open_source(
+        settings.source,
+        batch_size=settings.batch_size,
+        seq_len=settings.seq_len,
+        vocabulary=await _vocabulary(settings),
+        epochs=default_epochs(settings.steps, settings.epochs),
+        encoding=settings.encoding,
+    ) as source:
+        job.opening.cancel()
+        # In a thread, where a signal need not wait for it.
+        make = partial(
+            SequenceModel,
+            len(source.vocabulary),
+            embedding_size=settings.embedding,
+            hidden_size=settings.hidden,
+            num_layers=settings.layers,
+            cell=settings.cell,
+            seed=settings.seed,
+        )
+        model = await trio.to_thread.run_sync(make, abandon_on_cancel=True)
+        trainer = job.make_trainer(model)
+        run.model, run.trainer = TextModel(model, source.vocabulary), trainer
+        note = job.sayer(trainer)
+        job.describe(model, f"{len(source.vocabulary)} symbols", "lanes", trainer)
+        every = job.sinks.report_every or 1
+        await trainer.run(
+            batches(), steps=settings.steps, on_report=on_report, report_every=every, timeline=job.timeline
+        )
+        if job.interrupts.number is None:  # else there is more than that at the end
+            run.leftover = source.leftover
+
+
+async def _vocabulary(settings: Settings) -> str | Vocabulary:
+    name = settings.vocabulary
+    if name in ("chars", "bytes"):
+        return name
+    if await trio.Path(name).is_dir():
+        name = str(model_path(name))
+    return await read_vocabulary(name, settings.encoding)

@@ -1,0 +1,70 @@
+"""What the values of options may be: parsers for argparse."""
+
+from __future__ import annotations
+
+import argparse
+import math
+import re
+from collections.abc import Callable
+
+__all__ = ["duration", "every", "names", "number", "number_or_none", "temperature", "whole"]
+
+UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+
+
+def whole(least: int) -> Callable[[str], int]:
+    """A whole number of at least `least`."""
+
+    def parse(text: str) -> int:
+        try:
+            value = int(text)
+        except ValueError:
+            value = least - 1
+        if value < least:
+            raise argparse.ArgumentTypeError(f"expected a whole number of at least {least}, got {text!r}")
+        return value
+
+    return parse
+
+
+def number(text: str, *, zero: bool = False) -> float:
+    """A finite number above 0, or with `zero` of at least 0."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not (math.isfinite(value) and (value > 0 or (zero and value == 0))):
+        least = "of at least 0" if zero else "above 0"
+        raise argparse.ArgumentTypeError(f"expected a finite number {least}, got {text!r}")
+    return value
+
+
+def number_or_none(text: str) -> float | None:
+    """The same, or ``none``."""
+    return None if text == "none" else number(text)
+
+
+def temperature(text: str) -> float:
+    """A number of at least 0."""
+    return number(text, zero=True)
+
+
+def duration(text: str) -> float:
+    """Seconds, from ``50ms``, ``10s``, ``5m``, ``2h``, ``1d`` or a bare number of seconds."""
+    found = re.fullmatch(r"([0-9]+\.?[0-9]*|\.[0-9]+)(ms|s|m|h|d)?", text)
+    value = float(found[1]) * UNITS[found[2] or "s"] if found else 0.0
+    if not value > 0 or not math.isfinite(value):
+        raise argparse.ArgumentTypeError(f"expected a time above 0, as 50ms, 10s, 5m, 2h or 1d, got {text!r}")
+    return value
+
+
+def every(text: str) -> float:
+    """A whole number of batches, or, as a float, a duration in seconds."""
+    if text.isascii() and text.isdigit():
+        return whole(1)(text)
+    return duration(text)
+
+
+def names(text: str) -> tuple[str, ...]:
+    """Texts with a comma between."""
+    return tuple(text.split(","))
