@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator, Mapping
-from itertools import islice
+from time import perf_counter
 from typing import Any, Protocol
 
 import numpy as np
@@ -20,7 +20,9 @@ from .decoding_worker import LocatedBlock
 
 __all__ = ["BlockSource", "DecodedBlocks", "ItemBlocks"]
 
-ITEMS = 1024  # records of a block at most, where they come one by one
+ITEMS = 1024  # records of a block at most, where they come one by one,
+PATIENCE = 0.005  # and seconds that are waited for more of them
+SEEN = 50  # names of fields
 
 
 class BlockSource(Protocol):
@@ -80,42 +82,56 @@ class ItemBlocks:
             self._items = iter(items)
         else:
             raise ArgumentError("records", "an iterable of records, or a frame", type(items).__name__)
-        self._held: list[Any] = []
+        self._held: Any = None  # a list or a frame that has come behind records
+
+    @property
+    def can_wait(self) -> bool:
+        """Whether a wait can be given up without losing what is waited for."""
+        return not isinstance(self._items, AsyncIterator)
 
     async def receive(self) -> Block:
         """See `BlockSource`."""
+        if self._held is not None:
+            item, self._held = self._held, None
+            return self._decode(item)
         if isinstance(self._items, AsyncIterator):
             try:
-                return self._decode([await anext(self._items)])
+                return self._decode(await anext(self._items))
             except StopAsyncIteration:
                 raise trio.EndOfChannel from None
         await trio.lowlevel.checkpoint()
-        items = self._held or list(islice(self._items, ITEMS))
-        self._held = []
-        if not items:
+        records: list[Any] = []
+        until = perf_counter() + PATIENCE
+        for item in self._items:
+            if isinstance(item, list) or _is_frame(item):
+                if not records:
+                    return self._decode(item)
+                self._held = item
+                break
+            records.append(item)
+            if len(records) == ITEMS or perf_counter() > until:  # an iterable can be slow, and live
+                break
+        if not records:
             raise trio.EndOfChannel
-        return self._decode(items)
+        return self._records(records)
 
-    def _decode(self, items: list[Any]) -> Block:
-        """Records, or one list or frame of them; what comes behind it is held."""
-        first = items[0]
-        if isinstance(first, list):
-            self._held = items[1:]
-            return self._records(first)
-        if _is_frame(first):
-            self._held = items[1:]
-            self.seen = [*map(str, first.keys() if isinstance(first, Mapping) else first.columns)][:50]
-            return decode_frame(self._schema, first, self._options)
-        stop = next(
-            (place for place, item in enumerate(items) if isinstance(item, list) or _is_frame(item)), len(items)
-        )
-        self._held = items[stop:]
-        return self._records(items[:stop])
+    def _decode(self, item: Any) -> Block:  # noqa: ANN401 (anything may come)
+        """A list of records, a frame, or a single record."""
+        if isinstance(item, list):
+            return self._records(item)
+        if _is_frame(item):
+            self._see(item.keys() if isinstance(item, Mapping) else item.columns)
+            return decode_frame(self._schema, item, self._options)
+        return self._records([item])
 
-    def _records(self, items: list[Any]) -> Block:
-        if not self.seen and items and isinstance(items[0], Mapping):
-            self.seen = [*map(str, items[0])][:50]
-        return decode_objects(self._schema, items, self._options)
+    def _records(self, records: list[Any]) -> Block:
+        if records and isinstance(records[-1], Mapping):
+            self._see(records[-1])
+        return decode_objects(self._schema, records, self._options)
+
+    def _see(self, names: Iterable[object]) -> None:
+        if len(self.seen) < SEEN:
+            self.seen = [*dict.fromkeys([*self.seen, *map(str, names)])][:SEEN]
 
 
 def _is_frame(item: object) -> bool:

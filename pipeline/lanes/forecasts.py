@@ -94,7 +94,7 @@ class ForecastMaker:
         return best[:, None]
 
     def _score(self) -> None:
-        """Score what the records so far say of earlier ones; once all are there, keep the last forecasts of each key."""
+        """Score what the records so far say of earlier ones; after the last, keep the forecasts of each key."""
         arrived, part = self._arrived, slice(self._scored, self._made)
         if arrived is None or self._scored == self._made:
             return

@@ -54,6 +54,7 @@ class Labeller:
         self._time = Ring(keys if schema.time is not None else 0, 1, (), "float64")
         self._gaps = Ring(keys if max_gap is not None else 0, depth, (), "int64")
 
+    @np.errstate(over="ignore")  # of numbers that are as large as can be, which are clipped
     def label(self, block: Block, rows: Array, order: KeyOrder, steps: Ring) -> Labelled:
         """The records of `block`, whose keys are in `rows` (``~row``: a new one), with their labels.
 

@@ -32,6 +32,7 @@ from .rings import KeyOrder, Ring
 __all__ = ["Packed", "Packer"]
 
 NEVER = 1 << 62
+AT_ONCE = 1024  # keys that are cut
 
 
 class Packed(NamedTuple):
@@ -113,20 +114,26 @@ class Packer:
 
         Their last records, whose labels are not there, go on to the next chunk.
         """
-        lengths = self.count[rows] - self.horizon - self._begin[rows]
-        rows, lengths = rows[lengths > 0], lengths[lengths > 0]
-        if len(rows):
-            places = np.arange(self.seq_len)
-            chunks = self.steps.values[rows[:, None], (self._begin[rows][:, None] + places) % self.steps.depth]
-            gone = places >= lengths[:, None]
-            chunks[gone, : -self._width] = 0
-            chunks[gone, -self._width :] = IGNORED if self._is_class else np.nan
-            self._close(np.full(len(rows), number), rows, np.full(len(rows), NEVER), chunks, lengths)
-            self._begin[rows] += lengths
-            self._since[rows] = number
+        for start in range(0, len(rows), AT_ONCE):
+            self._close_short(rows[start : start + AT_ONCE], number)
+            yield from self._batches(number)
         yield from self._batches(number)
         if len(self._waiting.rows):
             yield self._make(len(self._waiting.rows), number)
+
+    def _close_short(self, rows: Array, number: int) -> None:
+        lengths = self.count[rows] - self.horizon - self._begin[rows]
+        rows, lengths = rows[lengths > 0], lengths[lengths > 0]
+        if not len(rows):
+            return
+        places = np.arange(self.seq_len)
+        chunks = self.steps.values[rows[:, None], (self._begin[rows][:, None] + places) % self.steps.depth]
+        gone = places >= lengths[:, None]
+        chunks[gone, : -self._width] = 0
+        chunks[gone, -self._width :] = IGNORED if self._is_class else np.nan
+        self._close(np.full(len(rows), number), rows, np.full(len(rows), NEVER), chunks, lengths)
+        self._begin[rows] += lengths
+        self._since[rows] = number
 
     def waiting(self, before: int) -> Array:
         """The rows of the keys whose open chunk has labels, and has waited since before this record; the oldest first.
@@ -198,14 +205,16 @@ class Packer:
             start = end
         if start:
             self._made += start
-            self._waiting = _Chunks(*[array[start:] for array in chunks])
+            self._waiting = _Chunks(
+                *[array[start:].copy() for array in chunks]
+            )  # not a view, which would hold them all
         yield from packed
 
     def _make(self, count: int, number: int) -> Packed:
         chunks = self._waiting
         packed = self._slice(chunks, self._arrays(chunks), 0, count, number)
         self._made += count
-        self._waiting = _Chunks(*[array[count:] for array in chunks])
+        self._waiting = _Chunks(*[array[count:].copy() for array in chunks])
         return packed
 
     def _arrays(self, chunks: _Chunks) -> tuple[Array, Array, Array]:

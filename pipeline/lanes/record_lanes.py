@@ -21,6 +21,7 @@ from .rings import KeyOrder
 
 __all__ = ["Arrivals", "Arrived", "RecordLanes"]
 
+LARGEST = 1 << 14  # records that are taken at once
 SLOW = 4  # how many times as rarely as all keys on average one may come before its chunks are closed short
 
 
@@ -110,7 +111,7 @@ class RecordLanes:
             self._meet(rows, new)
             done = 0
             while start < stop:
-                end = min(stop, start + self._patience - self.number % self._patience)
+                end = min(stop, start + LARGEST, start + self._patience - self.number % self._patience)
                 yield from self._take(_part(block, start, end), rows[done : done + end - start])
                 done, start = done + end - start, end
                 if self.number % self._patience == 0:

@@ -102,8 +102,12 @@ class Records:
             for name, value in (("linger", linger), ("key_ttl", key_ttl))
         )
         self._source = ItemBlocks(records, schema, options or RecordOptions()) if _source is None else _source(schema)
-        if linger is not None and key_ttl is not None and not getattr(self._source, "can_wait", True):
-            raise ArgumentError("linger", "none for an async iterable", linger)
+        if (
+            not (linger is None and key_ttl is None)
+            and isinstance(self._source, ItemBlocks)
+            and not self._source.can_wait
+        ):
+            raise ArgumentError("linger", "no linger and no key_ttl where records come from an async iterable", linger)
         self.encoder = Encoder(schema, self.keys if per_key else 0)
         self.forecasts, self.on_forecasts = forecasts, on_forecasts
         self.on_reject, self.on_warning = on_reject, on_warning
