@@ -22,6 +22,7 @@ class _Fields(NamedTuple):
     reset: bool | Array = False
     lengths: Array | None = None
     rows: Array | None = None
+    classes: int = 0
 
 
 class SequenceBatch(_Fields):
@@ -33,7 +34,8 @@ class SequenceBatch(_Fields):
     ``(T, B)`` bool says it for each lane before each step that exists. ``lengths`` ``(B,)`` are the steps of each lane
     that exist; None is all of them. ``rows`` ``(B,)`` int64 is for lanes that carry no state to the next batch: each is
     the row of its key in the table of states, or ``~row`` where the key begins from zeros. A row is in a batch at most
-    once; with M shards it is of shard ``row % M``, and the lanes are in the order of their shards.
+    once; with M shards it is of shard ``row % M``, and the lanes are in the order of their shards. ``classes`` is how
+    many of the classes there are so far, the first ones: outputs for others are taken for −∞; 0 is all of them.
     """
 
     __slots__ = ()
@@ -45,10 +47,11 @@ class SequenceBatch(_Fields):
         reset: bool | Array = False,
         lengths: Array | None = None,
         rows: Array | None = None,
+        classes: int = 0,
     ) -> SequenceBatch:
         """A NumPy bool, as a comparison of NumPy numbers gives, is a `reset` too."""
         reset = bool(reset) if isinstance(reset, np.bool_) else reset
-        return super().__new__(cls, inputs, targets, reset, lengths, rows)
+        return super().__new__(cls, inputs, targets, reset, lengths, rows, classes)
 
     @classmethod
     def _make(cls, iterable: Iterable[Any]) -> SequenceBatch:  # type: ignore[override]  # which `_replace` calls
@@ -108,8 +111,8 @@ class BatchBuffer:
     def _shapes(self, steps: int, lanes: int) -> dict[str, tuple[tuple[int, ...], np.dtype]]:
         return {**self._spec.arrays(steps, lanes), "rows": ((lanes,), np.dtype(np.int64))}
 
-    def write(self, batch: SequenceBatch) -> tuple[int, int, int]:
-        """Copy `batch` in; its steps, its lanes, and what there is of it, for `read`."""
+    def write(self, batch: SequenceBatch) -> tuple[int, int, int, int]:
+        """Copy `batch` in; its steps, its lanes, what there is of it, and its classes, for `read`."""
         steps, lanes = batch.inputs.shape[:2]
         kinds = 0
         for place, (name, room) in enumerate(self._arrays(steps, lanes).items()):
@@ -119,16 +122,16 @@ class BatchBuffer:
                 kinds |= 2 << 2 * place
             else:
                 kinds |= (value is True) << 2 * place
-        return steps, lanes, kinds
+        return steps, lanes, kinds, batch.classes
 
-    def read(self, steps: float, lanes: float, kinds: float) -> SequenceBatch:
+    def read(self, steps: float, lanes: float, kinds: float, classes: float) -> SequenceBatch:
         """The batch that was written, in this memory."""
         values: dict[str, Any] = {}
         for place, (name, room) in enumerate(self._arrays(int(steps), int(lanes)).items()):
             kind = int(kinds) >> 2 * place & 3
             if kind:
                 values[name] = room if kind == 2 else True
-        return SequenceBatch(**values)
+        return SequenceBatch(**values, classes=int(classes))
 
     def _arrays(self, steps: int, lanes: int) -> dict[str, Array]:
         if self._shape != (steps, lanes):

@@ -71,7 +71,9 @@ class Passes:
         self, blocks: Blocks, batch: SequenceBatch, state: list[State], rng: np.random.Generator | None = None
     ) -> Pass[float]:
         """See `recurrio.core.model.workspace.Workspace`."""
-        yield from self.outputs(blocks, batch, state, rng)
+        outputs = yield from self.outputs(blocks, batch, state, rng)
+        if batch.classes:
+            outputs[batch.classes :] = -np.inf
         self._losses[self._rank.index] = self._head.loss(batch.targets, self._network.counted(batch))
         yield
         return float(sum(self._losses.tolist()))

@@ -10,7 +10,7 @@ import numpy as np
 from ..base.checks import ArgumentError
 from ..base.parameters import Array
 from ..base.state import Part
-from .categories import Categories
+from .categories import MISSING, OTHER, Categories
 from .schema import Schema
 from .standardise import KeyedStandardiser, Standardiser, scaled
 
@@ -86,6 +86,23 @@ class Encoder:
             found[:, at] = table.encode(texts, learns=self.learns)
             at += 1
         return found
+
+    def class_numbers(self, labels: list[str | None]) -> Array:
+        """The classes ``(n,)`` float64 of `labels` by the order of first sight, NaN where missing; others the last."""
+        numbers = self.classes.encode(labels, learns=self.learns)
+        found = np.where(numbers == OTHER, self.schema.max_classes - 1.0, numbers - 1.0)
+        found[numbers == MISSING] = np.nan
+        return found
+
+    def class_name(self, number: int) -> str:
+        """The label of a class; ``other`` of those beyond the table."""
+        texts = self.classes.texts
+        return texts[number] if number < len(texts) else "other"
+
+    @property
+    def known_classes(self) -> int:
+        """How many classes there are, the first ones; all, where some were beyond the table."""
+        return self.schema.max_classes if self.classes.other else len(self.classes)
 
     def expand(self, compact: Array, dtype: np.dtype) -> Array:
         """The inputs ``(…, I)`` of compact records ``(…, C)``."""

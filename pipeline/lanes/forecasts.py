@@ -11,7 +11,6 @@ from ...core.base.parameters import Array
 from ...core.base.table import rows_of
 from ...core.model.forecaster import Forecaster
 from ...core.model.sequence_model import SequenceModel
-from ...core.online.categories import OTHER
 from ...core.online.encoder import Encoder
 from ...core.online.scores import ClassScores, NumberScores
 from .record_lanes import Arrivals, Arrived
@@ -86,11 +85,10 @@ class ForecastMaker:
             self._score()
 
     def _classes(self, outputs: Array, known: Array) -> Array:
-        """The likeliest of the classes that were known when each record came."""
-        numbers = np.arange(outputs.shape[1])
-        seen = (numbers <= known[:, :1]) & ((numbers != OTHER) | (known[:, 1:] > 0))
+        """The likeliest of the classes that there were when each record came."""
+        seen = np.arange(outputs.shape[1]) < known[:, None]
         best: Array = np.where(seen, outputs, -np.inf).argmax(axis=1).astype(np.float64)
-        best[~seen.any(axis=1) | ~np.isfinite(outputs).all(axis=1)] = np.nan
+        best[(known == 0) | ~np.isfinite(outputs).all(axis=1)] = np.nan
         return best[:, None]
 
     def _score(self) -> None:

@@ -116,11 +116,12 @@ class Labeller:
 
     def _numbers(self, block: Block, order: KeyOrder) -> Array:
         """What each record says of the targets ``(n, F)``; NaN where it is missing."""
+        found: Array
         if block.labels is None:
-            found: Array = block.numbers[order.index][:, self._encoder.places]
-            return found
-        classes = self._encoder.classes.encode(block.labels, learns=self._encoder.learns)[order.index]
-        return np.where(classes < 0, np.nan, classes)[:, None]
+            found = block.numbers[order.index][:, self._encoder.places]
+        else:
+            found = self._encoder.class_numbers(block.labels)[order.index][:, None]
+        return found
 
     def _fill(self, order: KeyOrder, now: Array) -> Array:
         """The same, with the last number of the key that was known where one is missing."""

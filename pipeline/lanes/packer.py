@@ -79,6 +79,8 @@ class Packer:
         self._since = np.zeros(keys, np.int64)  # the number of the record with which the open chunk began to wait
         self._last = np.full(keys, -1)  # the last chunk of each key
         self.steps = Ring(keys, seq_len + self.horizon, (encoder.compact_size + self._width,), "float32")
+        self._first = 0
+        self._classes: Array | None = None  # how many there are with each of the last records, from the first on
         self._waiting = self._none()
         self._made = 0  # chunks in batches
 
@@ -89,12 +91,15 @@ class Packer:
         self._fresh[rows] = True
         self._last[rows] = -1
 
-    def add(self, order: KeyOrder, first: int, steps: Array, keys: Array) -> Iterator[Packed]:
+    def add(
+        self, order: KeyOrder, first: int, steps: Array, keys: Array, classes: Array | None = None
+    ) -> Iterator[Packed]:
         """The batches that these records make, which came from the record `first` on.
 
         `steps` are those of `Labelled`, in the order of the keys; `keys` ``(n,)`` is how many keys there were at each
-        record, in the order of arrival.
+        record, in the order of arrival; and so is `classes`, of a label, of those with it.
         """
+        self._first, self._classes = first, classes
         T, H = self.seq_len, self.horizon
         done = order.pos - (H - 1) - self._begin[order.rows]
         last = np.flatnonzero((done > 0) & (done % T == 0))
@@ -236,5 +241,6 @@ class Packer:
         inputs, targets, labels = arrays
         steps, labelled = int(lengths.sum()), int(labels[lanes].sum())
         short = steps < self.seq_len * len(rows)
-        batch = SequenceBatch(inputs[:, lanes], targets[:, lanes], False, lengths if short else None, rows)
+        classes = 0 if self._classes is None else int(self._classes[number - self._first])
+        batch = SequenceBatch(inputs[:, lanes], targets[:, lanes], False, lengths if short else None, rows, classes)
         return Packed(number, batch, labelled, steps - labelled)

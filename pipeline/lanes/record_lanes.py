@@ -32,7 +32,7 @@ class Arrived(NamedTuple):
     - ``pos`` ``(n,)``: how many of its key came before each.
     - ``compact``, ``centre``, ``scale``, ``naive``, ``truth``: see `Labelled`.
     - ``origin`` ``(n, F)``: which of these records its truth is about; −1 where it is an earlier one.
-    - ``classes`` ``(n, 2)``: the highest class that was known before each, and whether that for all others was.
+    - ``classes`` ``(n,)``: of a label, how many classes there were before each.
     """
 
     number: int
@@ -80,7 +80,7 @@ class RecordLanes:
         self._labeller = Labeller(encoder, table.capacity, max_gap)
         self._horizons = [target.horizon for target in encoder.schema.targets] or [0]
         self._patience, self._forecasts, self._on_leave = patience, forecasts, on_leave
-        self._classes = len(encoder.classes), encoder.classes.other > 0  # see `Arrived`
+        self._classes = encoder.known_classes if encoder.schema.label is not None else 0
         self.number = 0  # records so far
         self.late = 0  # records
         self.names: list[str] = []  # the keys by their rows
@@ -183,11 +183,14 @@ class RecordLanes:
         self.late += labelled.late
         first, n = self.number, block.size
         self.number += n
+        classes = self._count_classes(order.by_arrival(labelled.truth))
         arrived = None
         if self._forecasts:
-            arrived = self._arrived(first, given, block.times, order, labelled)
+            before = None if classes is None else classes[:-1]
+            arrived = self._arrived(first, given, block.times, order, labelled, before)
         done = 0
-        for packed in self.packer.add(order, first, labelled.steps, known):
+        after = None if classes is None else classes[1:]
+        for packed in self.packer.add(order, first, labelled.steps, known, after):
             stop = packed.number + 1 - first
             if arrived is not None and stop > done:
                 yield Arrivals(arrived, done, stop)
@@ -203,11 +206,12 @@ class RecordLanes:
         times: Array | None,
         order: KeyOrder,
         labelled: Labelled,
+        classes: Array | None,
     ) -> Arrived:
         parts = labelled.steps, labelled.centre, labelled.scale, labelled.naive, labelled.truth
         steps, centre, scale, naive, truth = map(order.by_arrival, parts)
         where = order.by_arrival(order.pos), steps[:, : self.encoder.compact_size], centre, scale, naive, truth
-        return Arrived(first, given, times, *where, self._origin(order), self._known_classes(truth))
+        return Arrived(first, given, times, *where, self._origin(order), classes)
 
     def _origin(self, order: KeyOrder) -> Array:
         places = np.empty((len(order), len(self._horizons)), np.int64)
@@ -217,16 +221,14 @@ class RecordLanes:
             places[inside, j] = order.index[inside - h]
         return order.by_arrival(places)
 
-    def _known_classes(self, truth: Array) -> Array | None:
-        """See `Arrived`."""
+    def _count_classes(self, truth: Array) -> Array | None:
+        """How many classes there were before each record, whose own ``(n, F)`` are in the order of arrival."""
         if self.encoder.schema.label is None:
             return None
-        highest, other = self._classes
-        classes = np.concatenate(([highest], np.nan_to_num(truth[:, 0])))
-        others = np.concatenate(([other], truth[:, 0] == 0))
-        found = np.stack((np.maximum.accumulate(classes), np.logical_or.accumulate(others)), axis=1).astype(np.int64)
-        self._classes = int(found[-1, 0]), bool(found[-1, 1])
-        return found[:-1]
+        known = np.concatenate(([self._classes], np.nan_to_num(truth[:, 0] + 1))).astype(np.int64)
+        np.maximum.accumulate(known, out=known)
+        self._classes = int(known[-1])
+        return known
 
 
 def _part(block: Block, start: int, stop: int) -> Block:

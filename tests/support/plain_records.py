@@ -52,7 +52,7 @@ class PlainLanes:
         self.max_gap = max_gap
         self.keys: dict[str, PlainKey] = {}
         self.free: list[list[int]] = [[*range(shard, keys, shards)] for shard in range(shards)]
-        self.number, self.made = 0, 0
+        self.number = self.classes = 0
         self.waiting: list[Chunk] = []
         self.events: list[tuple[Any, ...]] = []
         self.unlabelled = self.evicted = 0
@@ -90,8 +90,8 @@ class PlainLanes:
         if before is not None and self.max_gap is not None and time - before["time"] > self.max_gap:  # type: ignore[operator]
             gaps += 1
         if schema.label is not None:
-            number = int(encoder.classes.encode([label])[0])
-            now = [NAN if number < 0 else float(number)]
+            now = [float(encoder.class_numbers([label])[0])]
+            self.classes = max(self.classes, 0 if now[0] != now[0] else int(now[0]) + 1)
         else:
             now = [numbers[place] for place in encoder.places]
         previous = [NAN] * len(now) if before is None else before["known"]
@@ -185,6 +185,7 @@ class PlainLanes:
             False,
             lengths if lengths.min() < self.T else None,
             np.array([chunk["row"] for chunk in chunks]),
+            self.classes,
         )
         self.events.append(("batch", self.number - 1, batch, int(labelled.sum())))
 
