@@ -30,6 +30,13 @@ EXPECTED: dict[str, Expected] = {
         (r"^stopped after [1-9]\d* steps, loss (\S+) → \d\.\d\d$", pytest.approx([4.3], abs=0.5)),
     ],
     "go_article.py": [(r"\b(0\.698906)\b", [0.698906])],
+    "live_records.py": [
+        (r"^record   2000 of d6: (\S+), forecast \S+, naive \S+$", [17.64]),
+        (r"^(\d+ records of \d+) keys, of which 10 have no label$", [8_000, 10]),
+        (r"^MAE \S+, naive (\S+), skill \S+$", [0.756]),
+        (r"^MAE \S+, naive \S+, skill (\S+)$", pytest.approx([0.156], abs=0.03)),
+        (r"^the same bits by fit: True()$", []),
+    ],
     "nn_rnn_article.py": [
         (r"^x .*\((.*)\)$", [5, 3, 10]),
         (r"^h_0 .*\((.*)\)$", [2, 3, 20]),
@@ -74,7 +81,16 @@ EXPECTED: dict[str, Expected] = {
         (r"^  LSTM 4·\(200 \+ 400 \+ 40\) = +(\d+),", [2560]),
         (r"^  GRU  3·\(200 \+ 400 \+ 40\) = +(\d+),", [1920]),
     ],
+    "records.py": [
+        (r"^sensors\.csv: (.*) lines$", [20, 1]),
+        (r"^log\.jsonl: (.*) lines$", [8, 0]),
+        (r"^trades\.jsonl: (.*) lines$", [8, 0]),
+        (r"^hosts\.tsv: (.*) lines$", [40, 1]),
+        (r"^new\.tsv: (.*) lines$", [1, 1]),
+    ],
 }
+
+FILES = {"records.py": ["hosts.tsv", "log.jsonl", "new.tsv", "sensors.csv", "trades.jsonl"]}  # that it is there to make
 
 
 def test_every_example_is_in_the_table() -> None:
@@ -92,7 +108,7 @@ def test_an_example_runs_and_prints_its_numbers(name: str, expected: Expected, t
         check=False,
     )
     assert (done.returncode, done.stderr) == (0, "")
-    assert not list(tmp_path.iterdir())
+    assert sorted(path.name for path in tmp_path.iterdir()) == FILES.get(name, [])
     for pattern, numbers in expected:
         groups = re.findall(pattern, done.stdout, re.MULTILINE)
         assert len(groups) == 1, f"{pattern} in:\n{done.stdout}"

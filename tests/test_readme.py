@@ -1,41 +1,93 @@
-"""The code in the README runs as it stands there."""
+"""The code and the commands in the README, and on the page about text, run as they stand there."""
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import subprocess
 import sys
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).parent.parent
-COMMANDS = re.findall(
-    r"^(?:cat .*)?recurrio (?:train|generate) .*$", (ROOT / "README.md").read_text("utf-8"), re.MULTILINE
-)
+PAGES = {name: (ROOT / name).read_text("utf-8") for name in ("README.md", "docs/text.md")}
 MAIN = "import sys; from recurrio.pipeline.command.cli import main; sys.exit(main())"
-BLOCKS = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)
+BLOCKS = [
+    (name, block) for name, page in PAGES.items() for block in re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+]
+COMMANDS = re.findall(
+    r"^(?:(?:cat|tail -F) .*\| )?recurrio (?:train|generate|predict) .*$", "\n".join(PAGES.values()), re.MULTILINE
+)
+TEXT = [command for command in COMMANDS if re.search(r"\.txt|generate|book", command)]
+RECORDS = [command for command in COMMANDS if command not in TEXT]
 
 
-def test_there_are_three_blocks() -> None:
-    assert len(BLOCKS) == 3
+@pytest.fixture
+def folder(text_file: Path, tmp_path: Path) -> Path:
+    """A folder with all files that are named."""
+    folder = tmp_path / "files"
+    subprocess.run([sys.executable, ROOT / "examples" / "records.py", folder], capture_output=True, check=True)
+    for name in ("tinyshakespeare.txt", "book.txt"):
+        shutil.copy(text_file, folder / name)
+    return folder
 
 
-@pytest.mark.parametrize("block", BLOCKS, ids=("layers", "fit", "trainer"))
-def test_a_block_runs(block: str, text_file: Path, tmp_path: Path) -> None:
-    shutil.copy(text_file, tmp_path / "book.txt")
-    done = subprocess.run([sys.executable, "-c", block], cwd=tmp_path, capture_output=True, text=True, check=False)
+def run(commands: list[str], folder: Path) -> str:
+    """Run the commands in this order until one fails, and none may; what they write to standard output."""
+    script = "\n".join(["set -e", f"recurrio() {{ '{sys.executable}' -c '{MAIN}' \"$@\"; }}", *commands])
+    done = subprocess.run(["sh", "-c", script], cwd=folder, capture_output=True, text=True, check=False)
+    assert (done.returncode, "Traceback" in done.stderr) == (0, False), done.stderr
+    return done.stdout
+
+
+def test_there_are_so_many_blocks_and_commands() -> None:
+    assert [name for name, _ in BLOCKS] == ["README.md"] * 2 + ["docs/text.md"] * 2
+    assert (len(TEXT), len(RECORDS)) == (6, 5)
+    assert len(PAGES["README.md"].splitlines()) < 200
+
+
+@pytest.mark.parametrize("block", [block for _, block in BLOCKS], ids=("records", "layers", "fit", "trainer"))
+def test_a_block_runs(block: str, folder: Path) -> None:
+    done = subprocess.run([sys.executable, "-c", block], cwd=folder, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout
 
 
-def test_the_commands_run_and_can_be_repeated(text_file: Path, tmp_path: Path) -> None:
-    for name in ("tinyshakespeare.txt", "book.txt"):
-        shutil.copy(text_file, tmp_path / name)
-    assert len(COMMANDS) == 4
-    lines = ["set -e", f"recurrio() {{ '{sys.executable}' -c '{MAIN}' \"$@\"; }}", *COMMANDS, *COMMANDS]
-    script = "\n".join(lines).replace("--steps 600", "--steps 6")
-    done = subprocess.run(["sh", "-c", script], cwd=tmp_path, capture_output=True, text=True, check=False)
-    assert (done.returncode, "Traceback" in done.stderr) == (0, False), done.stderr
-    assert len(list(tmp_path.glob("run*/model.safetensors"))) == 6
+def test_the_commands_for_a_text_run_and_can_be_repeated(folder: Path) -> None:
+    run([command.replace("--steps 600", "--steps 6") for command in [*TEXT, *TEXT]], folder)
+    assert len(list(folder.glob("run*/model.safetensors"))) == 8
+
+
+def test_the_commands_for_records_run_and_what_they_train_learns(folder: Path) -> None:
+    commands = [command.replace("tail -F", "cat") for command in RECORDS]  # which would go on for ever
+    said = run(commands, folder)
+    skills = [float(skill) for skill in re.findall(r"^done: .* skill (\S+)\)", said, re.MULTILINE)]
+    assert len(skills) == 3
+    assert min(skills) > 0.1
+    ((accuracy, naive),) = re.findall(r"^done: .* accuracy (\S+)% \(naive (\S+)%\)", said, re.MULTILINE)
+    assert float(accuracy) > float(naive) + 10
+    # The truth is in the file: how good are the forecasts of a model that learns no more?
+    states = [line.split("\t")[3] for line in (folder / "new.tsv").read_text("utf-8").splitlines()[1:]]
+    made = [json.loads(line)["prediction"] for line in said.splitlines() if line.startswith("{")]
+    assert len(made) == len(states) == 1000
+    assert sum(map(str.__eq__, made, states)) > 850
+
+
+def test_the_forecasts_that_a_command_writes_have_the_skill_that_it_says(folder: Path) -> None:
+    said = run([RECORDS[1].replace("tail -F", "cat")], folder)
+    loads = [json.loads(line)["load"] for line in (folder / "log.jsonl").read_text("utf-8").splitlines()]
+    lines = [json.loads(line) for line in (folder / "p.jsonl").read_text("utf-8").splitlines()]
+    assert [line["record"] for line in lines] == [*range(len(loads))]
+    error = sum(abs(line["prediction"] - load) for line, load in zip(lines[:-1], loads[1:], strict=True))
+    naive = sum(abs(before - load) for before, load in pairwise(loads))
+    assert f"skill {1 - error / naive:+.3f})" in said.splitlines()[-1]
+
+
+def test_they_can_be_repeated(folder: Path) -> None:
+    commands = [command.replace("tail -F", "cat") for command in RECORDS]
+    again = [command + " --overwrite" if "--out" in command else command for command in commands]
+    assert run(commands, folder).count("done: ") == 4
+    assert run(again, folder).count("done: ") == 4
