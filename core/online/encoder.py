@@ -7,10 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from ..base.checks import ArgumentError
+from ..base.checks import ArgumentError, check_array
 from ..base.parameters import Array
 from ..base.state import Part
 from .categories import MISSING, OTHER, Categories
+from .learned import Learned
 from .schema import Schema
 from .standardise import KeyedStandardiser, Standardiser, scaled
 
@@ -37,6 +38,7 @@ class Encoder:
 
     def __init__(self, schema: Schema, keys: int = 0, *, clip: float = 5.0) -> None:
         self.schema, self.keys, self.learns = schema, keys, True
+        self._fixed: tuple[Array, Array] | None = None  # the scales, where nothing is learned any more
         timed, numbers = schema.time is not None, list(schema.numbers)
         self._inputs = [numbers.index(feature.name) for feature in schema.features if not feature.category]
         self.fields = len(numbers)
@@ -63,9 +65,9 @@ class Encoder:
         """The mean and the deviation ``(n, columns)`` for the `values` of the records, in the `rows` of their keys."""
         if isinstance(self.scaler, KeyedStandardiser):
             return self.scaler.scale(values, rows)
-        if self.learns:
+        if self._fixed is None:
             return self.scaler.scale(values)
-        mean, deviation = self.scaler.latest
+        mean, deviation = self._fixed
         return np.broadcast_to(mean, values.shape), np.broadcast_to(deviation, values.shape)
 
     def compact(
@@ -121,26 +123,48 @@ class Encoder:
             at += width
         return found
 
+    def texts(self, learned: Learned) -> dict[str, Any]:
+        """The tables of categories and classes as they were, as JSON."""
+        known = zip(self.categories, learned.known, learned.others, strict=True)
+        classes = min(learned.classes, len(self.classes))
+        return {
+            "categories": [{"texts": table.texts[:count], "others": others} for table, count, others in known],
+            "classes": {"texts": self.classes.texts[:classes], "others": learned.classes > classes},
+        }
+
+    def fix(self, mean: Array | None, deviation: Array | None, tables: Mapping[str, Any]) -> None:
+        """Learn no more: scale by these, unless each key has scales of its own; `tables` are what `texts` gave.
+
+        Raises ArgumentError where they do not fit.
+        """
+        self.learns = False
+        if not self.keys:
+            for name, array in (("mean", mean), ("deviation", deviation)):
+                check_array(name, array, (self.columns,), np.dtype(np.float64))
+            assert mean is not None
+            assert deviation is not None
+            self._fixed = mean, deviation
+        if len(tables["categories"]) != len(self.categories):
+            raise ArgumentError("categories", f"{len(self.categories)} tables", len(tables["categories"]))
+        for table, state in zip(
+            (*self.categories, self.classes), (*tables["categories"], tables["classes"]), strict=True
+        ):
+            table.load({"most": table.most, "texts": state["texts"], "other": int(state["others"])})
+
     def dump(self) -> Part:
-        """What has been learned."""
+        """All that has been learned, with what is still to be taken in."""
         scaler = self.scaler.dump()
         arrays = {f"scaler.{name}": array for name, array in scaler.arrays.items()}
-        return Part(arrays, {"scaler": scaler.about, **self.tables()})
+        tables = {"categories": [table.dump() for table in self.categories], "classes": self.classes.dump()}
+        return Part(arrays, {"scaler": scaler.about, **tables})
 
     def load(self, part: Part) -> None:
         """Take up what `dump` gave. Raises ArgumentError where it does not fit."""
-        scaler = {name.removeprefix("scaler."): array for name, array in part.arrays.items()}
-        self.load_tables(part.about)
-        self.scaler.load(Part(scaler, part.about["scaler"]))
-
-    def tables(self) -> dict[str, Any]:
-        """The tables of categories and classes, as JSON."""
-        return {"categories": [table.dump() for table in self.categories], "classes": self.classes.dump()}
-
-    def load_tables(self, about: Mapping[str, Any]) -> None:
-        """Take up what `tables` gave. Raises ArgumentError where it does not fit."""
+        scaler, about = {name.removeprefix("scaler."): array for name, array in part.arrays.items()}, part.about
         if len(about["categories"]) != len(self.categories):
             raise ArgumentError("categories", f"{len(self.categories)} tables", len(about["categories"]))
-        for table, state in zip(self.categories, about["categories"], strict=True):
+        self.scaler.load(Part(scaler, about["scaler"]))
+        for table, state in zip(
+            (*self.categories, self.classes), (*about["categories"], about["classes"]), strict=True
+        ):
             table.load(state)
-        self.classes.load(about["classes"])

@@ -8,26 +8,28 @@ from typing import Any
 
 from ..base.checks import ArgumentError
 from ..base.safetensors import WeightsError, load_weights, save_weights
-from ..base.state import Part
 from ..model.sequence_model import SequenceModel
 from .encoder import Encoder
+from .learned import Learned
 from .schema import Schema
 
 __all__ = ["RecordModel"]
 
 FORMAT = "recurrio-records-1"
-LEARNED = "encoder."
 
 
 class RecordModel:
-    """`model` with the `encoder` that gives its inputs and outputs their meaning. Their sizes must agree."""
+    """`model` with the `encoder` that gives its inputs and outputs their meaning. Their sizes must agree.
 
-    def __init__(self, model: SequenceModel, encoder: Encoder) -> None:
+    `learned` is what the encoder had learned with the last record that the model is trained on; it may know more.
+    """
+
+    def __init__(self, model: SequenceModel, encoder: Encoder, learned: Learned | None = None) -> None:
         sizes = model.network.stack.sizes[0].input_size, model.network.output_size
         if model.vocabulary_size is not None or sizes != (encoder.input_size, encoder.output_size):
             expected = f"{encoder.input_size} inputs and {encoder.output_size} outputs"
             raise ArgumentError("model", expected, f"{sizes[0]} and {sizes[1]}")
-        self.model, self.encoder = model, encoder
+        self.model, self.encoder, self.learned = model, encoder, learned
 
     def __repr__(self) -> str:
         return f"RecordModel({self.model!r}, {self.encoder.schema})"
@@ -36,18 +38,20 @@ class RecordModel:
         """Write a safetensors file: weights under torch's names, and scales; schema and tables as metadata.
 
         The scales of single keys are not written: they are learned anew. `training` is recorded beside, as JSON.
-        Raises OSError.
+        Raises OSError, and ArgumentError where nothing was learned.
         """
-        learned = self.encoder.dump() if not self.encoder.keys else Part({}, self.encoder.tables())
-        arrays = {LEARNED + name: array for name, array in learned.arrays.items()}
+        if self.learned is None:
+            raise ArgumentError("learned", "what the encoder has learned", None)
+        mean, deviation = self.learned.mean, self.learned.deviation
+        scales = {} if mean is None or deviation is None else {"scales.mean": mean, "scales.deviation": deviation}
         about: dict[str, Any] = {
             "model": {**self.model.config, "seed": self.model.seed},
             "schema": self.encoder.schema.config,
-            "encoder": {**learned.about, "per_key": bool(self.encoder.keys), "clip": self.encoder.clip},
+            "encoder": {**self.encoder.texts(self.learned), "per_key": mean is None, "clip": self.encoder.clip},
             "training": training or {},
         }
         metadata = {name: json.dumps(value) for name, value in about.items()}
-        save_weights(path, {**self.model.state_dict(), **arrays}, {"format": FORMAT, **metadata})
+        save_weights(path, {**self.model.state_dict(), **scales}, {"format": FORMAT, **metadata})
 
     @classmethod
     def load(cls, path: str | os.PathLike[str], keys: int = 1 << 17) -> RecordModel:
@@ -61,16 +65,14 @@ class RecordModel:
             raise WeightsError(f"{name}: a safetensors file, but no model for records of recurrio")
         try:
             about = json.loads(metadata["encoder"])
-            per_key, clip = about.pop("per_key"), about.pop("clip")
-            encoder = Encoder(Schema.of(**json.loads(metadata["schema"])), keys if per_key else 0, clip=clip)
-            weights = {name: array for name, array in arrays.items() if not name.startswith(LEARNED)}
-            learned = {name.removeprefix(LEARNED): array for name, array in arrays.items() if name.startswith(LEARNED)}
-            if per_key:
-                encoder.load_tables(about)
-            else:
-                encoder.load(Part(learned, about))
+            keys = keys if about["per_key"] else 0
+            encoder = Encoder(Schema.of(**json.loads(metadata["schema"])), keys, clip=about["clip"])
+            scales = arrays.pop("scales.mean", None), arrays.pop("scales.deviation", None)
+            encoder.fix(*scales, about)
             model = SequenceModel.from_config(json.loads(metadata["model"]))
-            model.load_state_dict(weights)
-            return cls(model, encoder)
+            model.load_state_dict(arrays)
+            tables = about["categories"]
+            known = tuple(len(table["texts"]) for table in tables), tuple(bool(table["others"]) for table in tables)
+            return cls(model, encoder, Learned(*scales, *known, encoder.known_classes))
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise WeightsError(f"{name}: a damaged model for records: {error}") from error

@@ -11,18 +11,18 @@ from functools import partial
 
 import trio
 
-from ...core.base.files import try_file
 from ...core.base.safetensors import WeightsError
 from ...core.optim.updater import NonFiniteError
 from ..observe.timeline import Timeline
 from ..sources import SourceError
 from .demo import demo
 from .display import open_display
-from .folder import RunFolder
+from .folder import RunFolder, model_path
 from .generate import generate
 from .inspect import inspect
 from .job import Sinks
 from .options import make_settings, parse, say_what_is_missing
+from .outputs import Outputs
 from .predict import predict
 from .signals import Interrupts
 from .summary import summary
@@ -60,24 +60,18 @@ def _train(arguments: argparse.Namespace, interrupts: Interrupts) -> int:
         return _fail("--predictions -: goes to standard output, as --json does; --reports FILE is for both", 2)
     files = {"--trace": trace, "--timeline": picture, "--rejects": arguments.rejects, "--reports": arguments.reports}
     files["--predictions"] = None if predictions == "-" else predictions
-    taken = {os.path.realpath(settings.source): "SOURCE"}
+    outputs = Outputs({"SOURCE": settings.source})
     for option, file in files.items():
-        if file is None:
-            continue
-        try:
-            try_file(file)
-        except OSError as error:
-            return _fail(f"{option} {file or repr(file)}: {error.strerror}")
-        place = os.path.realpath(file)
-        if place in taken and (os.path.isfile(place) or not os.path.lexists(place)):
-            return _fail(f"{option} {file}: is {taken[place]} already", 2)
-        taken[place] = option
+        if file is not None:
+            outputs.claim(option, file)
     with interrupts.hold():
         try:
-            folder = RunFolder(named, overwrite=overwrite)
+            folder = RunFolder(
+                named, overwrite=overwrite or (named is not None and settings.repeats(model_path(named)))
+            )
         except OSError as error:
             return _fail(f"{'run' if named is None else f'--out {named}'}: {error.strerror}")
-        if (same := taken.get(os.path.realpath(folder.model))) is not None:
+        if (same := outputs.owner(folder.model)) is not None:
             folder.leave()
             return _fail(f"{same}: expected another file than that of the model, {folder.model}", 2)
         timeline = None if trace is None and picture is None else Timeline()

@@ -11,6 +11,7 @@ from time import monotonic
 from types import TracebackType
 from typing import Any, Protocol
 
+from ..decoding.line_file import LineFile
 from ..observe.reports import Report
 from .scores import as_json, counts_of, scores_of
 
@@ -116,19 +117,21 @@ class Recorded:
     """Another display, and the reports as JSON lines in a file too. Raises OSError."""
 
     def __init__(self, display: Display, path: str) -> None:
-        self._display, self._file = display, open(path, "w", encoding="utf-8")  # noqa: SIM115 (closed below)
+        self._display, self._file = display, LineFile(path)
         self.say, self.warn = display.say, display.warn
 
     def report(self, report: Report, counts: Mapping[str, int]) -> None:
         """See `Display`."""
-        self._file.write(json.dumps(as_json(report, counts)) + "\n")
-        self._file.flush()
+        self._write(as_json(report, counts))
         self._display.report(report, counts)
 
     def count(self, counts: Mapping[str, Any]) -> None:
         """See `Display`."""
-        self._file.write(json.dumps({"step": 0, **counts}) + "\n")
+        self._write({"step": 0, **counts})
         self._display.count(counts)
+
+    def _write(self, report: Mapping[str, Any]) -> None:
+        self._file.write(json.dumps(report).encode() + b"\n")
 
     def __enter__(self) -> Recorded:
         self._display.__enter__()

@@ -8,6 +8,7 @@ import os
 
 from ...core.base.safetensors import WeightsError, load_weights
 from ...core.model.sequence_model import SequenceModel
+from ...core.online.schema import Schema
 from .folder import model_path
 
 __all__ = ["inspect"]
@@ -50,9 +51,9 @@ def _records(about: dict[str, dict[str, object]]) -> list[tuple[str, str]]:
     classes = encoder["classes"]
     if schema.get("label"):
         lines.append(("classes", _said(classes["texts"])))  # type: ignore[index]
-    names = [name for name in schema["features"] if name.endswith(":category")]  # type: ignore[attr-defined]
+    names = Schema.of(**schema).categories  # type: ignore[arg-type]
     for name, table in zip(names, encoder["categories"], strict=True):  # type: ignore[call-overload]
-        lines.append((name.removesuffix(":category"), _said(table["texts"])))
+        lines.append((name, _said(table["texts"])))
     lines.append(("scales", "of each key" if encoder["per_key"] else "of all keys together"))
     return lines
 

@@ -45,20 +45,22 @@ def parse(words: Sequence[str]) -> argparse.Namespace:
 def make_settings(given: argparse.Namespace) -> Settings:
     """The settings that the options of train say. Raises ValueError where they contradict one another."""
     options = {name: value for name, value in vars(given).items() if value is not None}
-    records, defaults = None, TEXT
+    records, defaults, own = None, TEXT, [field.name for field in fields(RecordSettings)]
     if any(name in options for name in ASKS_FOR_RECORDS):
         for name in TEXT_ALONE:
             if name in options:
                 raise ValueError(f"--{name}: is for a text, and --features, --target, --label and --key mean records")
+        if options.get("format") == "text":
+            raise ValueError("--format text: is for a text, and --features, --target, --label and --key mean records")
         if "features" not in options:
             raise ValueError("--features: expected the fields that a model reads, as --features a,b,c:category")
-        own = {field.name for field in fields(RecordSettings)}
         records, defaults = RecordSettings(**{name: value for name, value in options.items() if name in own}), RECORDS
     else:
-        for name in ("predictions", "rejects", "time", "format", "linger"):
+        for name in (*own, "predictions", "rejects"):
             if name in options and options[name] != "text":
+                option = f"--{name.replace('_', '-')}"
                 raise ValueError(
-                    f"--{name}: is for records, which --features and --target, or --label, say how to read"
+                    f"{option}: is for records, and --features and --target, or --label, say what these are"
                 )
     common = {field.name for field in fields(Settings)}
     return Settings(
@@ -85,7 +87,7 @@ class _Parser(argparse.ArgumentParser):
         texts = {
             name
             for name, action in self._option_string_actions.items()
-            if name.startswith("--") and action.nargs is None and action.type is None and action.choices is None
+            if name.startswith("--") and action.nargs is None and action.type in (None, names) and not action.choices
         }
         for index in range(len(words) - 1, 0, -1):
             value = words[index]

@@ -30,7 +30,7 @@ class Outcome:
 
     ``first`` is the loss of the first batch, and ``losses`` are those of the last 50 reports; ``leftover`` is how much
     of a text made no whole batch, and ``unknown`` how many symbols of the batches were none of the vocabulary.
-    ``records`` are those that were trained on, if any.
+    The ``model`` is that of a text; ``records`` are those that were trained on, if any.
     """
 
     first: float | None = None
@@ -60,8 +60,10 @@ class Outcome:
 
     def save(self, settings: Settings, path: str | os.PathLike[str]) -> bool:
         """Write the model, if a batch was applied, to `path`; whether one was. Raises OSError."""
-        if self.model is None or self.trainer is None or self.steps == 0:
+        if self.trainer is None or self.steps == 0:
             return False
+        model = self.model if self.records is None else self.records.trained(self.trainer.model)
+        assert model is not None
         about = {"step": self.steps, "ranks": self.trainer.ranks, "blas_threads": self.trainer.blas_threads}
-        self.model.save(path, asdict(settings) | about)
+        model.save(path, asdict(settings) | about)
         return True

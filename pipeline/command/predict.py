@@ -21,6 +21,7 @@ from ..lanes.blocks import DecodedBlocks
 from ..lanes.predictor import Predictor
 from ..sources import open_transport
 from .folder import model_path
+from .outputs import Outputs
 from .predictions import Line, PredictionWriter, lines_of, reject_line
 
 __all__ = ["predict"]
@@ -31,6 +32,8 @@ def predict(arguments: argparse.Namespace) -> int:
     path = arguments.model
     if os.path.isdir(path):
         path = model_path(path)
+    if arguments.rejects is not None:
+        Outputs({"MODEL": path, "SOURCE": arguments.source}).claim("--rejects", arguments.rejects)
     model = RecordModel.load(path)
     if not np.isfinite(model.model.parameters).all():
         raise WeightsError(f"{os.fspath(path)}: the weights are not finite; nothing can be forecast with them")

@@ -9,8 +9,8 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from ...core.online.categories import OTHER
 from ...core.online.encoder import Encoder
+from ..decoding.line_file import LineFile
 from ..lanes.forecasts import Forecast
 
 __all__ = ["Line", "PredictionWriter", "lines_of", "reject_line"]
@@ -40,8 +40,7 @@ def lines_of(forecast: Forecast, encoder: Encoder, *, every: bool = False) -> li
     schema, n = encoder.schema, len(forecast.values)
     said: list[Any]
     if schema.label is not None:
-        classes = encoder.classes.texts
-        said = [_class_name(number, classes) for number in forecast.values[:, 0].tolist()]
+        said = [None if value != value else encoder.class_name(int(value)) for value in forecast.values[:, 0].tolist()]
     elif len(schema.targets) == 1:
         said = [None if value != value else value for value in forecast.values[:, 0].tolist()]
     else:
@@ -61,18 +60,12 @@ def lines_of(forecast: Forecast, encoder: Encoder, *, every: bool = False) -> li
     ]
 
 
-def _class_name(number: float, texts: list[str]) -> str | None:
-    if number != number:
-        return None
-    return "other" if number == OTHER else texts[int(number) - 1]
-
-
 class PredictionWriter:
     """Writes forecasts to the file at `path`, or for ``-`` to standard output, at once. Raises OSError."""
 
     def __init__(self, path: str, encoder: Encoder) -> None:
         self._encoder = encoder
-        self._file = None if path == "-" else open(path, "wb", buffering=0)  # noqa: SIM115 (closed by `close`)
+        self._file = None if path == "-" else LineFile(path)
 
     def __call__(self, forecast: Forecast) -> None:
         """Write the lines of `forecast`."""
@@ -82,13 +75,12 @@ class PredictionWriter:
         """Write `lines`, in one piece."""
         if not lines:
             return
-        data = memoryview(ENCODER.encode_lines(lines))
+        data = ENCODER.encode_lines(lines)
         if self._file is None:
             sys.stdout.buffer.write(data)
             sys.stdout.buffer.flush()
             return
-        while data:
-            data = data[self._file.write(data) :]
+        self._file.write(data)
 
     def close(self) -> None:
         """Close the file."""

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
+import os
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, fields
 from typing import Any
 
+from ...core.base.safetensors import WeightsError, load_weights
 from ...core.optim.optimizer import Optimizer
 from ...core.optim.optimizers import SGD, Adagrad, Adam, AdamW, RMSprop
 from ..decoding.options import RecordOptions
@@ -95,6 +98,20 @@ class Settings:
     watchdog: float | None = 300.0
     seed: int = 0
     records: RecordSettings | None = None
+
+    def repeats(self, model: str | os.PathLike[str]) -> bool:
+        """Whether the file `model` is of a run over these very records, with these settings: the same comes out again.
+
+        Of a text it is not asked; and what comes through a pipe is never the same.
+        """
+        if self.records is None or not os.path.isfile(self.source) or not os.path.isfile(model):
+            return False
+        try:
+            training = json.loads(load_weights(model)[1].get("training", "{}"))
+        except (WeightsError, ValueError):
+            return False
+        mine = json.loads(json.dumps(asdict(self)))
+        return isinstance(training, dict) and training | mine == training
 
     def make_optimizer(self) -> Optimizer:
         """The optimizer, new."""

@@ -7,7 +7,6 @@ from functools import partial
 
 import trio
 
-from ...core.online.record_model import RecordModel
 from ..decoding.block import Reject
 from ..decoding.quarantine import Quarantine
 from ..observe.reports import Report
@@ -32,7 +31,11 @@ async def train_records(job: Job) -> None:
             more = "; further ones are counted" if quarantine.count == NAMED and not sinks.verbose else ""
             display.warn(f"rejected: {where}: {reject.reason}{more}")
 
+    last: Report | None = None
+
     def on_report(report: Report) -> None:
+        nonlocal last
+        last = report
         job.opening.cancel()
         note(report)
         display.report(report, {})
@@ -50,7 +53,7 @@ async def train_records(job: Job) -> None:
             make = partial(records.model, hidden_size=settings.hidden, **options)
             model = await trio.to_thread.run_sync(make, abandon_on_cancel=True)
             trainer = job.make_trainer(model)
-            run.model, run.trainer, run.records = RecordModel(model, records.encoder), trainer, records
+            run.trainer, run.records = trainer, records
             note = job.sayer(trainer)
             inputs = f"{records.encoder.input_size} inputs, {records.encoder.output_size} outputs"
             job.describe(model, inputs, "keys", trainer)
@@ -58,5 +61,8 @@ async def train_records(job: Job) -> None:
             await trainer.run(
                 records, steps=settings.steps, on_report=on_report, report_every=every, timeline=job.timeline
             )
-            if trainer.step == 0:
-                display.count(records.report())
+            end = records.report()  # also of what came behind the last batch
+            if last is None:
+                display.count(end)
+            elif end != last.records:
+                display.report(last._replace(records=end), {})

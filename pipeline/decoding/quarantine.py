@@ -8,6 +8,7 @@ from pathlib import Path
 from types import TracebackType
 
 from .block import Reject
+from .line_file import LineFile
 
 __all__ = ["Quarantine", "kind_of_reason"]
 
@@ -34,7 +35,7 @@ class Quarantine:
     def __init__(self, path: str | Path | None = None, *, most: int = MOST_REJECTS) -> None:
         self.count, self.kinds = 0, dict[str, int]()
         self._most, self._bytes, self._full = most, 0, False
-        self._file = None if path is None else open(path, "w", encoding="utf-8", newline="\n")  # noqa: SIM115
+        self._file = None if path is None else LineFile(path)
 
     def add(self, rejects: Iterable[Reject]) -> None:
         """Write and count `rejects`."""
@@ -45,8 +46,6 @@ class Quarantine:
                 kind = "other reasons"
             self.kinds[kind] = self.kinds.get(kind, 0) + 1
             self._write(reject)
-        if self._file is not None:
-            self._file.flush()
 
     def close(self) -> None:
         """Close the file."""
@@ -66,12 +65,12 @@ class Quarantine:
             return
         data = reject.data[:MOST_DATA].decode("utf-8", "backslashreplace")
         line = _json({"source": reject.origin, "line": reject.line, "reason": reject.reason, "data": data})
-        self._bytes += len(line.encode())
+        self._bytes += len(line)
         self._full = self.count > self._most or self._bytes > MOST_BYTES
         if self._full:
             line = _json({"reason": f"no more rejects are written behind the first {self.count - 1:,}"})
         self._file.write(line)
 
 
-def _json(value: dict[str, object]) -> str:
-    return json.dumps(value, ensure_ascii=False).encode("utf-8", "backslashreplace").decode() + "\n"
+def _json(value: dict[str, object]) -> bytes:
+    return (json.dumps(value, ensure_ascii=False) + "\n").encode("utf-8", "backslashreplace")

@@ -26,6 +26,7 @@ class Labelled(NamedTuple):
     - ``centre``, ``scale`` ``(n, F)``: a forecast is centre + scale · output.
     - ``naive`` ``(n, F)``: the last value of the key that was known; NaN where there is none.
     - ``truth`` ``(n, F)``: what came true with this record, of the one `horizon` records before it; NaN: nothing.
+    - ``mean``, ``deviation`` ``(n, columns)``: what they were scaled by, in the order of arrival.
     - ``late``: how many had a time before that of the last record of their key.
     """
 
@@ -34,6 +35,8 @@ class Labelled(NamedTuple):
     scale: Array
     naive: Array
     truth: Array
+    mean: Array
+    deviation: Array
     late: int
 
 
@@ -91,7 +94,7 @@ class Labeller:
         self._past.push(order, np.concatenate((known, forecasts), axis=1))
         if gaps is not None:
             self._gaps.push(order, gaps)
-        return Labelled(found, forecasts[:, :width], forecasts[:, width:], naive, truth, late)
+        return Labelled(found, forecasts[:, :width], forecasts[:, width:], naive, truth, mean, deviation, late)
 
     def _values(self, block: Block, order: KeyOrder) -> tuple[Array, int, Array | None]:
         """The columns to be scaled, but for the distances; how many are late; the gaps of each key up to each."""

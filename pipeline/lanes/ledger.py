@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections import deque
 
+from ...core.online.learned import Learned
+from .packer import Packed
+
 __all__ = ["Ledger"]
 
 
@@ -16,26 +19,28 @@ class Ledger:
 
     def __init__(self) -> None:
         self.received = self.rejected = self.applied = self.unlabelled = self.dropped = 0
-        self._flying: deque[tuple[int, int]] = deque()  # of each batch that is on its way: labelled, unlabelled
+        self._flying: deque[Packed] = deque()  # the batches that are on their way, without what is in them
+        self.learned: Learned | None = None  # what had been learned with the last record of the last batch applied
 
     @property
     def waiting(self) -> int:
         """Records that nothing has become of yet."""
         return self.received - self.rejected - self.applied - self.unlabelled - self.dropped
 
-    def pack(self, labelled: int, unlabelled: int) -> None:
-        """A batch with so many records is on its way."""
-        self._flying.append((labelled, unlabelled))
+    def pack(self, packed: Packed) -> None:
+        """A batch is on its way."""
+        self._flying.append(packed._replace(batch=None))
 
     def apply(self) -> None:
         """The first of those on their way has been applied."""
-        labelled, unlabelled = self._flying.popleft()
-        self.applied += labelled
-        self.unlabelled += unlabelled
+        packed = self._flying.popleft()
+        self.applied += packed.labelled
+        self.unlabelled += packed.unlabelled
+        self.learned = packed.learned
 
     def drop(self) -> None:
         """Those on their way will not be applied."""
-        self.dropped += sum(labelled + unlabelled for labelled, unlabelled in self._flying)
+        self.dropped += sum(packed.labelled + packed.unlabelled for packed in self._flying)
         self._flying.clear()
 
     def counts(self) -> dict[str, int]:

@@ -26,6 +26,7 @@ import numpy as np
 from ...core.base.parameters import Array
 from ...core.model.batch import SequenceBatch
 from ...core.online.encoder import Encoder
+from ...core.online.learned import Learned
 from .labels import IGNORED
 from .rings import KeyOrder, Ring
 
@@ -36,12 +37,16 @@ AT_ONCE = 1024  # keys that are cut
 
 
 class Packed(NamedTuple):
-    """A batch, made when the record `number` had come; how many of its steps have a label, and how many have none."""
+    """A batch, made when the record `number` had come; how many of its steps have a label, and how many have none.
+
+    ``learned`` is what had been learned of records with that one.
+    """
 
     number: int
-    batch: SequenceBatch
+    batch: SequenceBatch | None  # None once it has been handed on
     labelled: int
     unlabelled: int
+    learned: Learned | None = None
 
 
 class _Chunks(NamedTuple):

@@ -20,7 +20,6 @@ class Predictor:
 
     def __init__(self, trained: RecordModel, keys: int = 1 << 17) -> None:
         encoder, model = trained.encoder, trained.model
-        encoder.learns = False
         keys = keys if encoder.schema.key is not None else 1
         packer = Packer(encoder, seq_len=1, batch_size=1, keys=keys, dtype=model.dtype)
         self._made: list[Forecast] = []

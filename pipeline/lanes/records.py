@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain
 from typing import Any
 
@@ -18,8 +18,10 @@ from ...core.model.sequence_model import SequenceModel
 from ...core.online.encoder import Encoder
 from ...core.online.record_model import RecordModel
 from ...core.online.schema import Schema
+from ...core.online.scores import WorstClasses, WorstNumbers
 from ..decoding.block import Block, Reject
 from ..decoding.options import RecordOptions
+from ..decoding.values import shown
 from ..sources import SourceError
 from .apart import ApartBlocks
 from .blocks import BlockSource, ItemBlocks
@@ -38,6 +40,7 @@ __all__ = ["Records"]
 
 TRIED = 1000  # records, of which one has to fit
 PATIENCE = 1 << 17  # records
+HOPELESS = 5  # times as far off as the last value
 
 
 class Records:
@@ -119,7 +122,7 @@ class Records:
         self._items: Iterator[Arrivals | Packed] = iter(())
         self._ended = False
         self._rejected: Reject | None = None  # the last
-        self._watch = RecordWatch(schema, self._warn)
+        self._watch, self._hinted = RecordWatch(schema, self._warn), False
 
     @property
     def largest(self) -> tuple[int, int]:
@@ -139,10 +142,14 @@ class Records:
         sizes = self.encoder.input_size, self.encoder.output_size
         return SequenceModel(input_size=sizes[0], output_size=sizes[1], hidden_size=hidden_size, **given)
 
+    def trained(self, model: SequenceModel) -> RecordModel:
+        """`model` with what was learned of the records that it has been trained on, to be saved."""
+        return RecordModel(model, self.encoder, self.ledger.learned)
+
     def begin(self, model: SequenceModel, shards: int) -> None:
         """A run of `model`, with so many `shards`, is to begin; the trainer says so. Raises ArgumentError."""
         if self._lanes is None:
-            RecordModel(model, self.encoder)  # or an error
+            self.trained(model)  # or an error
             if not _leaves_out(model.network.loss, is_class=self.schema.label is not None):
                 raise ArgumentError(
                     "loss", f"one that leaves out what is not known, as {self.loss}", model.network.loss
@@ -232,7 +239,8 @@ class Records:
     def _sent(self, item: Arrivals | Packed) -> SequenceBatch | Arrivals:
         if isinstance(item, Arrivals):
             return item
-        self.ledger.pack(item.labelled, item.unlabelled)
+        self.ledger.pack(item)
+        assert item.batch is not None
         return item.batch
 
     def _count(self, block: Block) -> None:
@@ -292,18 +300,35 @@ class Records:
         classes beyond the tables; ``missing``, the share of missing of each field that has any; with forecasts,
         ``metrics``, see `recurrio.core.online.scores`, and the ``worst`` keys.
         """
-        lanes, tables = self._lanes, [*self.encoder.categories, self.encoder.classes]
+        lanes, maker, tables = self._lanes, self._maker, [*self.encoder.categories, self.encoder.classes]
         found: dict[str, Any] = self.ledger.counts()
         found["unknown"] = sum(table.other for table in tables)
         found["missing"] = {name: share for name, share in self._watch.missing.items() if share}
         if lanes is not None:
             found |= {name: getattr(lanes, name) for name in ("late", "keys", "evicted", "expired")}
-        if lanes is not None and self._maker is not None:
-            found["metrics"] = self._maker.metrics()
+        if lanes is not None and maker is not None:
+            found["metrics"] = maker.metrics()
             if self.schema.key is not None:
-                worst = [{**score._asdict(), "key": lanes.names[score.row]} for score in self._maker.scores.worst()]
-                found["worst"] = [{name: value for name, value in each.items() if name != "row"} for each in worst]
+                worst = [(lanes.names[score.row], score) for score in maker.scores.worst()]
+                found["worst"] = [
+                    {"key": key} | {name: value for name, value in score._asdict().items() if name != "row"}
+                    for key, score in worst
+                ]
+                self._hint_at_scales(worst)
         return found
+
+    def _hint_at_scales(self, worst: Sequence[tuple[str, WorstNumbers | WorstClasses]]) -> None:
+        """Say once where the forecasts of a key are so far off that its numbers must be of another size."""
+        if self._hinted or self.encoder.keys:
+            return
+        for key, score in worst:
+            if isinstance(score, WorstNumbers) and score.mae > HOPELESS * score.naive_mae:
+                self._hinted = True
+                self._warn(
+                    f"forecasts of the key {shown(key)} are {score.mae / score.naive_mae:.3g} times as far off as its "
+                    "last value; where the numbers of keys differ in size, --per-key scales those of each by themselves"
+                )
+                return
 
 
 def _leaves_out(loss: Loss, *, is_class: bool) -> bool:

@@ -38,7 +38,8 @@ class _ForRoom(_ForInput):
 class StageMeter:
     """Measures one stage: the stage says when it computes, and its channel ends say when it waits.
 
-    A stage that does not say when it computes is busy whenever it does not wait.
+    A stage that does not say when it computes is busy whenever it does not wait; one without channels is only when it
+    says so.
     """
 
     def __init__(
@@ -52,6 +53,8 @@ class StageMeter:
         ends: list[Receiver[Any] | Sender[Any]] = [*receivers, *senders]
         for end in ends:
             end.waiting = self.waiting
+        self._alone = not ends
+        self.waiting.idle += self._alone
         self._timeline, self._busy = timeline, 0.0
         self._start = self._began = self.waiting.resumed = self.waiting.now()
         self._for_input, self._for_room = _ForInput(self.waiting), _ForRoom(self.waiting)
@@ -65,8 +68,12 @@ class StageMeter:
 
     def __enter__(self) -> None:
         self._began = self.waiting.now()
+        if self._alone:
+            self.waiting.idle -= 1
+            self.waiting.resumed = self._began
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
+        self.waiting.idle += self._alone
         if kind is None:
             end = self.waiting.now()
             self._busy += end - self._began
@@ -89,5 +96,5 @@ class StageMeter:
     def report(self, now: float) -> StageReport:
         """The times up to `now`."""
         waiting, seconds = self.waiting, now - self._start
-        busy = self._busy if self.items else max(0.0, seconds - waiting.input - waiting.room)
+        busy = self._busy if self.items or self._alone else max(0.0, seconds - waiting.input - waiting.room)
         return StageReport(self.name, self.items, seconds, busy, waiting.input, waiting.room)

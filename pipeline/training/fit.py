@@ -91,7 +91,7 @@ def fit(
         async with _open(source, {"batch_size": batch_size, "seq_len": seq_len}, fields) as records:
             model = records.model(hidden_size=hidden_size or 32, **options)
             await Trainer(model, optimizer or Adam(0.003), **running).run(records, **reporting)
-            return RecordModel(model, records.encoder)
+            return records.trained(model)
 
     if isinstance(source, Records) or "features" in fields:
         return trio.run(train_records)

@@ -25,7 +25,8 @@ class Progress:
 
     def __init__(self, every: float = 1) -> None:
         self._every, self._batches, self._due = every, 0, trio.current_time()
-        self._last: Applied | None = None
+        self._reported = 0  # batches up to the last report
+        self.last: Applied | None = None  # the batch that was counted last
         self._start = trio.current_time()
         self._finished = deque([(self._start, 0)], maxlen=SPEED_WINDOW)
 
@@ -34,7 +35,7 @@ class Progress:
         now = trio.current_time()
         self._finished.append((now, self._finished[-1][1] + applied.size))
         self._batches += 1
-        self._last = applied
+        self.last = applied
         if isinstance(self._every, int):
             return self._batches % self._every == 0
         if now < self._due:
@@ -42,14 +43,16 @@ class Progress:
         self._due = now + self._every
         return True
 
-    def unreported(self) -> Applied | None:
-        """The last batch, where not every batch has a report: what is said of it is the end."""
-        return None if self._every == 1 and isinstance(self._every, int) else self._last
+    @property
+    def is_behind(self) -> bool:
+        """Whether the last batch has had no report."""
+        return self._reported < self._batches
 
     def report(
         self, applied: Applied, executor: str, wiring: Wiring, records: Mapping[str, Any] | None = None
     ) -> Report:
         """The report of the batch that was counted last."""
+        self._reported = self._batches
         (since, before), (now, total) = self._finished[0], self._finished[-1]
         stages, channels = wiring.reports(now)
         number, version, loss, grad_norm, _ = applied

@@ -152,9 +152,12 @@ class Run:
                         group.start_background(self._watch, executor, wiring, shield=True)
         finally:
             state.applied = versions.latest
-        if self._listener is not None and self._intake.closed and (last := self._progress.unreported()) is not None:
+        progress, records = self._progress, self._intake.report()
+        # At the end of records more is known of them than when the last batch was applied.
+        if self._listener is not None and self._intake.closed and (progress.is_behind or records is not None):
             versions.copy_latest(state.model.parameters)
-            await self._listener(self._progress.report(last, executor.name, wiring, self._intake.report()))
+            if progress.last is not None:
+                await self._listener(progress.report(progress.last, executor.name, wiring, records))
         if limit is not None:
             self.chooser.measured(executor.name, times)
 

@@ -110,12 +110,12 @@ class Trainer:
 
         No batch is larger than the first, which has the most steps T; one with fewer lanes leaves the hidden states of
         the last lanes as they are. They can also be `Records`, of which forecasts are made as they come. `on_report` is
-        called after each batch, or each `report_every`-th, or, where that is a float, after as many seconds, and then
-        once at the end; at that moment ``step`` and ``model.parameters`` are those
-        after it; what it writes into them is lost. A stage that fails ends all of them, and its error is what is raised
-        here. As in any trio program, an async generator among `batches` must not hold a nursery or a cancel scope open
-        where it yields; it is closed in the end, unless it has more than `steps`, for the next run. With
-        ``nursery.start`` it has started when `stop` can end it.
+        called after each batch, or each `report_every`-th, or, where that is a float, after as many seconds; and for
+        the last one. Of records there is one more at the end, when all is known of them. ``step`` and
+        ``model.parameters`` are then those after the batch; what it writes into them is lost. A stage that fails ends
+        all of them, and its error is what is raised here. As in any trio program, an async generator among `batches`
+        must not hold a nursery or a cancel scope open where it yields; it is closed in the end, unless it has more than
+        `steps`, for the next run. With ``nursery.start`` it has started when `stop` can end it.
 
         `between` puts stages of the caller's between those of the pipeline, one task for each shard: it says for
         ``"loaded"``, ``"forwarded"`` or ``"backwarded"``, the messages in `recurrio.pipeline.plan.messages`, an

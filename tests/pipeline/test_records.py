@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from functools import cache
+from functools import cache, partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,10 +15,11 @@ from hypothesis import strategies as st
 from support.streams import Result, as_csv, as_jsonl, bits, cut, items, make_data, open_bytes, train, train_serially
 
 from recurrio.core import Adam, SequenceBatch
+from recurrio.core.online import RecordModel
 from recurrio.core.optim.updater import Updater
 from recurrio.core.serial import run
 from recurrio.core.training_state import TrainingState
-from recurrio.pipeline import Records, Trainer
+from recurrio.pipeline import Loaded, Receiver, Records, Report, Sender, Trainer
 from recurrio.pipeline.executors import EXECUTORS
 
 DATA = make_data(400, 12, broken=7)
@@ -157,3 +159,61 @@ async def test_rejected_records_change_nothing() -> None:
     assert (found.state, found.predictions) == (expected.state, expected.predictions)
     assert expected.counts["rejected"] == 7
     assert np.isfinite(np.frombuffer(found.state["versions"], np.float32)).all()
+
+
+@pytest.mark.parametrize("delay", [0, 1])
+async def test_the_watchdog_lets_a_slow_source_be(delay: int, autojump_clock: trio.testing.MockClock) -> None:
+    """No stage hangs where all of them wait: all in one task, or each in its own."""
+    records = open_bytes(cut(as_jsonl(DATA), range(0, 20_000, 3000)), pause=100.0)
+    model = records.model(hidden_size=5, seed=1)
+    trainer = Trainer(model, Adam(0.01), clip=1.0, executor="inline", delay=delay, seed=3, watchdog=30.0)
+    await trainer.run(records)
+    assert bits(trainer.state) == serial(delay=delay).state
+
+
+async def test_stages_of_ones_own_see_the_batches_of_records() -> None:
+    seen: list[int] = []
+
+    async def stage(receive: Receiver[Loaded], send: Sender[Loaded]) -> None:
+        async for message in receive:
+            seen.append(message.batch_number)
+            await send.send(message)
+
+    records = open_bytes([as_jsonl(DATA)])
+    trainer = Trainer(records.model(hidden_size=5, seed=1), Adam(0.01), clip=1.0, executor="inline", seed=3)
+    await trainer.run(records, between={"loaded": stage})
+    assert bits(trainer.state) == serial().state
+    assert seen == [*range(trainer.step)]
+
+
+@pytest.mark.parametrize("every", [1, 10, 1000.0])
+async def test_reports_come_as_often_as_they_are_wanted(every: float) -> None:
+    records = open_bytes([as_jsonl(DATA)])
+    trainer = Trainer(records.model(hidden_size=5, seed=1), Adam(0.01), executor="inline")
+    reports: list[Report] = []
+    await trainer.run(records, on_report=reports.append, report_every=every)
+    steps = [report.step for report in reports]
+    last = trainer.step
+    assert steps == [*range(every, last + 1, every), last] if isinstance(every, int) else [1, last]
+    assert reports[-1].records == records.report()
+    assert records.report()["waiting"] == 0
+
+
+@pytest.mark.parametrize("options", [{}, {"label": "c", "target": (), "features": "x,y"}, {"per_key": True}], ids=str)
+@pytest.mark.parametrize("steps", [7, None])
+def test_the_file_of_a_model_depends_on_the_records_alone(
+    steps: int | None, options: dict[str, Any], tmp_path: Path
+) -> None:
+    """Also where the run ended early, and more records had come than were trained on."""
+    files = []
+    for places in ([], range(0, 20_000, 777)):
+        records = open_bytes(cut(as_jsonl(DATA), places), **options)
+        trainer = Trainer(records.model(hidden_size=5, seed=1), Adam(0.01), clip=1.0, executor="inline")
+        trio.run(partial(trainer.run, records, steps=steps))
+        records.trained(trainer.model).save(tmp_path / "model")
+        files.append((tmp_path / "model").read_bytes())
+    assert files[0] == files[1]
+    loaded = RecordModel.load(tmp_path / "model")
+    assert loaded.encoder.schema == records.schema
+    loaded.save(tmp_path / "again", {})
+    assert (tmp_path / "again").read_bytes() == files[0]

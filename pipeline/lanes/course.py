@@ -1,0 +1,50 @@
+"""How what an encoder has learned went on over the last records: what it had learned with each of them."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ...core.base.parameters import Array
+from ...core.online.categories import OTHER
+from ...core.online.encoder import Encoder
+from ...core.online.learned import Learned
+from .labels import Labelled
+from .rings import KeyOrder
+
+__all__ = ["Course"]
+
+
+class Course:
+    """Of the records that are `labelled`, from number `first` on; `before` is the course of those before them.
+
+    `classes` ``(n + 1,)`` is how many classes there were before them, and with each.
+    """
+
+    def __init__(
+        self,
+        encoder: Encoder,
+        first: int,
+        labelled: Labelled,
+        order: KeyOrder,
+        classes: Array | None,
+        before: Course | None,
+    ) -> None:
+        self._first = first
+        self._scales = None if encoder.keys else (labelled.mean, labelled.deviation)
+        self._classes = classes
+        count, size = len(encoder.categories), encoder.compact_size
+        self._known, self._others = np.zeros((1, 0), np.int64), np.zeros((1, 0), bool)
+        if count:
+            numbers = order.by_arrival(labelled.steps[:, size - count : size]).astype(np.int64)
+            known = np.zeros(count, np.int64) if before is None else before._known[-1]
+            others = np.zeros(count, bool) if before is None else before._others[-1]
+            self._known = np.maximum.accumulate(np.vstack((known, numbers)), axis=0)[1:]
+            self._others = np.logical_or.accumulate(np.vstack((others, numbers == OTHER)), axis=0)[1:]
+
+    def at(self, number: int) -> Learned:
+        """What had been learned with the record of this number."""
+        at = number - self._first
+        mean, deviation = (None, None) if self._scales is None else [array[at].copy() for array in self._scales]
+        row = at if self._known.shape[1] else 0
+        known, others = tuple(self._known[row].tolist()), tuple(self._others[row].tolist())
+        return Learned(mean, deviation, known, others, 0 if self._classes is None else int(self._classes[at + 1]))
