@@ -31,7 +31,9 @@ class DecisionLog:
     """
 
     def __init__(self, given: Iterable[Decision] | None = None, limit: int = 1 << 16) -> None:
-        self._given = None if given is None else sorted(Decision(*each) for each in given)
+        self._given = (
+            None if given is None else sorted((Decision(*each) for each in given), key=lambda each: each.number)
+        )
         for decision in self._given or ():
             if decision.kind not in KINDS:
                 raise ArgumentError("decisions", f"one of {', '.join(KINDS)}", repr(decision.kind))
