@@ -60,8 +60,7 @@ class ApartBlocks:
             return await self._answer()
         if self._ended:
             raise trio.EndOfChannel
-        if self._process is not None and select.select([self._answers], [], [], 0)[0]:
-            self._hand_over()
+        if self._process is not None and select.select([self._answers], [], [], 0)[0] and self._hand_over():
             return await self._answer()
         try:
             chunk = await self._transport.receive()
@@ -90,13 +89,15 @@ class ApartBlocks:
         finally:
             os.close(answer)
 
-    def _hand_over(self) -> None:
-        """The process is ready, or has ended."""
+    def _hand_over(self) -> bool:
+        """Let the process go on, if it is ready; where it has ended instead, it goes on here, as it does without one."""
         assert self._process is not None
         assert self._process.stdin is not None
         assert self._table is not None
         if os.read(self._answers, 1) != b"r":
-            raise WorkerError(f"the process that decodes could not start (exit code {self._process.wait()})")
+            self.close()
+            self._table = None
+            return False
         setup = {
             "schema": self._schema.config,
             "format": self._form,
@@ -112,6 +113,7 @@ class ApartBlocks:
         widen(self._answers)
         self._apart = True
         self._group.start_background(self._pump, json.dumps(setup).encode())
+        return True
 
     async def _pump(self, setup: bytes) -> None:
         """Hand on what the transport brings. What goes wrong is for whoever receives."""

@@ -230,6 +230,7 @@ class Records:
         ledger = self.ledger
         ledger.unlabelled += self._lanes.packer.open_records
         self._watch_keys()
+        self._watch.end()
         if not ledger.received:
             raise SourceError(f"{self._source.name}: there are no records")
         if ledger.rejected == ledger.received:

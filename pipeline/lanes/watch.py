@@ -44,6 +44,7 @@ class RecordWatch:
       values of a field.
     - A number that has had one value in 5,000 records, in whole windows of 500. One that mostly had one value before,
       as a flag or rain has, is let be; so is one that has only ever been 0, or only 1, as flags of rare events are.
+    - A field that none of the first 1,000 records has, or none of all where there are fewer.
     - Keys that nearly all have a single record.
     """
 
@@ -93,6 +94,13 @@ class RecordWatch:
                 self._look_at_gaps(end)
             if end == LONG:
                 self._look_at_values()
+            if self.records == LONG:
+                self._look_for_fields()
+
+    def end(self) -> None:
+        """There are no more records."""
+        if 0 < self.records < LONG:
+            self._look_for_fields()
 
     def keys(self, known: int, single: int) -> None:
         """There have been so many keys, `known`, of which so many, `single`, have had one record by now."""
@@ -104,6 +112,14 @@ class RecordWatch:
     def _without_number(self, start: int, end: int) -> list[int]:
         """How many of these records of the window have no value, of each number."""
         return [int(np.count_nonzero(row)) for row in np.isnan(self._values[:, start:end])]
+
+    def _look_for_fields(self) -> None:
+        """Say of each field that has never been there that it has not."""
+        others = [name for name in self._seen if name not in self._declared]
+        for field, share in self.missing.items():
+            if share == 1:
+                there = f"; other fields there are: {_listed(others)} (is that its name?)" if others else ""
+                self._say(f"{shown(field)}: missing in all of the first {self.records:,} records{there}")
 
     def _look_at_gaps(self, end: int) -> None:
         """The window of 500 records is full, at `end` of the one of 1,000."""
@@ -134,9 +150,8 @@ class RecordWatch:
         names, what = [name for name, start in came.items() if start], "fields that were not there before"
         if not names:  # of those in the first block nobody knows when
             names, what = list(came), "other fields there are"
-        found = ", ".join(map(shown, names[:MOST_LISTED])) + ", …" * (len(names) > MOST_LISTED)
         shares = f"missing in {_percent(now, SHORT)} of the last {SHORT} records, {_percent(past, before)} before"
-        self._say(f"{shown(field)}: {shares}" + (f"; {what}: {found} (was it renamed?)" if names else ""))
+        self._say(f"{shown(field)}: {shares}" + (f"; {what}: {_listed(names)} (was it renamed?)" if names else ""))
 
     def _look_at_values(self) -> None:
         """The window of 1,000 records is full."""
@@ -234,6 +249,10 @@ def _comes_and_goes(value: float, values: Array) -> bool:
     """Whether `value` gives way to others and others to it, among all `values` that are not NaN."""
     there = values[~np.isnan(values)] == value
     return int(np.count_nonzero(there[1:] != there[:-1])) > 1
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(map(shown, names[:MOST_LISTED])) + ", …" * (len(names) > MOST_LISTED)
 
 
 def _percent(part: int, whole: int) -> str:

@@ -34,9 +34,9 @@ def at_once(monkeypatch: pytest.MonkeyPatch) -> list[apart.ApartBlocks]:
     handed: list[apart.ApartBlocks] = []
     hand_over = apart.ApartBlocks._hand_over
 
-    def noted(blocks: apart.ApartBlocks) -> None:
+    def noted(blocks: apart.ApartBlocks) -> bool:
         handed.append(blocks)
-        hand_over(blocks)
+        return hand_over(blocks)
 
     monkeypatch.setattr(apart, "MANY", 100)
     monkeypatch.setattr(apart, "processors", lambda: 2)
@@ -113,6 +113,18 @@ async def test_its_death_is_named(tmp_path: Path, at_once: list[apart.ApartBlock
 
         with pytest.raises(WorkerError, match="exit code -9"):
             await trainer.run(records, on_report=kill)
+
+
+async def test_where_it_cannot_start_all_stays_here(
+    tmp_path: Path, at_once: list[apart.ApartBlocks], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "data.jsonl"
+    path.write_bytes(as_jsonl(DATA))
+    monkeypatch.setattr(apart, "START", "raise SystemExit(3)")
+    found = await run(path)
+    assert len(at_once) == 1
+    monkeypatch.setattr(apart, "processors", lambda: 1)
+    assert found == await run(path)
 
 
 async def test_a_run_that_is_cancelled_ends_it(tmp_path: Path, at_once: list[apart.ApartBlocks]) -> None:
