@@ -67,8 +67,14 @@ class TrainingState:
         """How many lanes each shard has room for. Keys can all be of one."""
         return [self.lanes] * self.shards if self.keys else [part.stop - part.start for part in self.parts]
 
-    def divide(self, batch: SequenceBatch) -> list[SequenceBatch]:
-        """The part of each shard of `batch`, in arrays of their own. Raises ArgumentError where it does not fit."""
+    def divide(self, batch: SequenceBatch, used: int = 0) -> list[SequenceBatch]:
+        """The part of each shard of `batch`, in arrays of their own. Raises ArgumentError where it does not fit.
+
+        With a number of rows that are in `used` there is nothing to be checked: the batch is of rows below that.
+        """
+        if used and self.shards == 1:
+            self._used = max(self._used, used)
+            return [batch]
         batch.check_size(self.steps, self.lanes)
         if (batch.rows is None) == bool(self.keys):
             raise ArgumentError("rows", "a row of each key" if self.keys else "none", "the other")

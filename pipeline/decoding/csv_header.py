@@ -45,6 +45,8 @@ def _way_out(names: list[str], delimiter: str, absent: list[str]) -> str:
     if first.startswith("sep=") and len(names) <= 2:
         mark = first[4:5] or delimiter
         return f"the first line is for spreadsheets: --skip-lines 1 --delimiter {DELIMITERS.get(mark, mark)}"
+    if any("\r" in name for name in names):
+        return "lines end with a carriage return alone: tr '\\r' '\\n' <FILE | recurrio train -"
     if len(names) == 1:
         for mark, written in DELIMITERS.items():
             if mark != delimiter and mark in first and set(absent) & {part.strip() for part in first.split(mark)}:

@@ -18,7 +18,7 @@ from ..decoding.options import RecordOptions
 from ..flow.group import Group
 from ..flow.pipes import widen
 from ..flow.worker_process import WorkerError, obstacle, processors, start_worker
-from ..sources import SourceError, Transport
+from ..sources import PipeTransport, SourceError, Transport
 from .decoding_worker import LENGTH, START, LocatedBlock, decode_answer
 from .key_table import KeyTable
 
@@ -46,7 +46,7 @@ class ApartBlocks:
         self._ended = False
         self._process: subprocess.Popen[bytes] | None = None
         self._answers, self._buffer, self._apart = -1, bytearray(), False
-        self._failure: BaseException | None = None
+        self._failure: SourceError | None = None
         self.seen: list[str] = []
 
     def share(self, table: KeyTable) -> None:
@@ -121,14 +121,19 @@ class ApartBlocks:
         assert self._process.stdin is not None
         with self._process.stdin as pipe:
             try:
-                await _send(pipe.fileno(), setup)
+                await _send(pipe.fileno(), LENGTH.pack(len(setup)) + setup)
+                if isinstance(self._transport, PipeTransport):
+                    with suppress(OSError):
+                        while await self._transport.forward(pipe.fileno()):
+                            pass
                 with suppress(trio.EndOfChannel):
                     while True:
                         chunk = await self._transport.receive()
                         await _send(pipe.fileno(), chunk.data)
-                await _send(pipe.fileno(), b"")
-            except (OSError, SourceError) as error:  # that the process has gone, whoever receives sees
+            except SourceError as error:
                 self._failure = error
+            except OSError:  # the process has gone, as whoever receives sees
+                pass
 
     async def _answer(self) -> LocatedBlock:
         if self._ended:
@@ -140,6 +145,8 @@ class ApartBlocks:
                 raise self._broken()
             self._buffer += part
         answer, self._ended = decode_answer(memoryview(self._buffer)[LENGTH.size : end], len(self._schema.numbers))
+        if self._ended and self._failure is not None:  # what came last is no end
+            raise self._failure
         self._buffer = self._buffer[end:]
         self.seen = answer.seen
         return answer
@@ -153,8 +160,6 @@ class ApartBlocks:
 
     def _broken(self) -> BaseException:
         assert self._process is not None
-        if isinstance(self._failure, SourceError):
-            return self._failure
         return WorkerError(f"the process that decodes has ended (exit code {self._process.wait()})")
 
     @trio.lowlevel.enable_ki_protection
@@ -162,15 +167,15 @@ class ApartBlocks:
         """End the process; it holds nothing that is wanted."""
         process, self._process = self._process, None
         if process is not None:
+            process.kill()  # first, or it would complain that nobody reads its answers
             os.close(self._answers)
-            process.kill()
             assert process.stdin is not None
             process.stdin.close()
             process.wait()
 
 
-async def _send(pipe: int, message: bytes) -> None:
-    rest = memoryview(LENGTH.pack(len(message)) + message)
+async def _send(pipe: int, data: bytes) -> None:
+    rest = memoryview(data)
     while rest:
         try:
             rest = rest[os.write(pipe, rest) :]

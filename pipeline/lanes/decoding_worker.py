@@ -1,7 +1,8 @@
 """A process that decodes records and finds the rows of their keys, so that another can train meanwhile.
 
-It reads messages from its standard input, each with its length in front: first what it is to do, as JSON; then chunks
-of bytes as they came; and an empty one at their end. For each it writes one message back, with what ended there.
+Its standard input begins with what it is to do, as JSON with its length in front. All that follows are the bytes that
+are to be decoded. Whenever some have come it writes a message, with its length in front: what ended there; the last one
+says so.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from .key_table import KeyTable, Located
 __all__ = ["LENGTH", "START", "LocatedBlock", "decode_answer", "worker"]
 
 LENGTH = struct.Struct("<I")
+CHUNK = 1 << 18  # bytes at most
 START = "from recurrio.pipeline.lanes.decoding_worker import worker; worker()"
 MESSAGES = msgspec.msgpack.Encoder()
 
@@ -45,7 +47,8 @@ def worker() -> None:
     out, parent = map(int, sys.argv[1:])
     end_with(parent)
     os.write(out, b"r")
-    start = _read()
+    head = _exactly(LENGTH.size)
+    start = None if head is None else _exactly(LENGTH.unpack(head)[0])
     if start is None:
         return
     setup: dict[str, Any] = json.loads(start)
@@ -54,7 +57,9 @@ def worker() -> None:
     decoder.load(setup["decoder"])
     table = KeyTable(setup["keys"], setup["shards"])
     table.load(setup["table"])
-    while (data := _read()) is not None:
+    data = b"\n"  # anything
+    while data:
+        data = os.read(0, CHUNK)
         try:
             block = decoder.feed(Chunk(data, setup["origin"], {})) if data else decoder.finish()
             located = [*table.locate(block.keys, block.size)] if block.size else []
@@ -68,13 +73,8 @@ def _frozen(value: Any) -> Any:  # noqa: ANN401 (what JSON has)
     return tuple(value) if isinstance(value, list) else value
 
 
-def _read() -> bytes | None:
-    """The next message; None where the parent has gone."""
-    head = _exactly(LENGTH.size)
-    return None if head is None else _exactly(LENGTH.unpack(head)[0])
-
-
 def _exactly(size: int) -> bytes | None:
+    """So many bytes; None where the parent has gone."""
     parts = []
     while size:
         part = os.read(0, size)

@@ -3,11 +3,22 @@
 from __future__ import annotations
 
 from collections import deque
+from typing import NamedTuple
 
 from ...core.online.learned import Learned
+from .course import Course
 from .packer import Packed
 
 __all__ = ["Ledger"]
+
+
+class _Flying(NamedTuple):
+    """A batch on its way: see `Packed`."""
+
+    number: int
+    labelled: int
+    unlabelled: int
+    course: Course | None
 
 
 class Ledger:
@@ -19,8 +30,8 @@ class Ledger:
 
     def __init__(self) -> None:
         self.received = self.rejected = self.applied = self.unlabelled = self.dropped = 0
-        self._flying: deque[Packed] = deque()  # the batches that are on their way, without what is in them
-        self.learned: Learned | None = None  # what had been learned with the last record of the last batch applied
+        self._flying: deque[_Flying] = deque()
+        self._last: _Flying | None = None  # the last that was applied
 
     @property
     def waiting(self) -> int:
@@ -29,14 +40,19 @@ class Ledger:
 
     def pack(self, packed: Packed) -> None:
         """A batch is on its way."""
-        self._flying.append(packed._replace(batch=None))
+        self._flying.append(_Flying(packed.number, packed.labelled, packed.unlabelled, packed.course))
 
     def apply(self) -> None:
         """The first of those on their way has been applied."""
-        packed = self._flying.popleft()
+        self._last = packed = self._flying.popleft()
         self.applied += packed.labelled
         self.unlabelled += packed.unlabelled
-        self.learned = packed.learned
+
+    @property
+    def learned(self) -> Learned | None:
+        """What had been learned of the records with the one that made the last batch applied; None before one is."""
+        last = self._last
+        return None if last is None or last.course is None else last.course.at(last.number)
 
     def drop(self) -> None:
         """Those on their way will not be applied."""

@@ -26,7 +26,7 @@ import numpy as np
 from ...core.base.parameters import Array
 from ...core.model.batch import SequenceBatch
 from ...core.online.encoder import Encoder
-from ...core.online.learned import Learned
+from .course import Course
 from .labels import IGNORED
 from .rings import KeyOrder, Ring
 
@@ -39,14 +39,14 @@ AT_ONCE = 1024  # keys that are cut
 class Packed(NamedTuple):
     """A batch, made when the record `number` had come; how many of its steps have a label, and how many have none.
 
-    ``learned`` is what had been learned of records with that one.
+    ``course`` is that of what is learned of the records, that one among them.
     """
 
     number: int
-    batch: SequenceBatch | None  # None once it has been handed on
+    batch: SequenceBatch
     labelled: int
     unlabelled: int
-    learned: Learned | None = None
+    course: Course | None
 
 
 class _Chunks(NamedTuple):
@@ -86,6 +86,7 @@ class Packer:
         self.steps = Ring(keys, seq_len + self.horizon, (encoder.compact_size + self._width,), "float32")
         self._first = 0
         self._classes: Array | None = None  # how many there are with each of the last records, from the first on
+        self.course: Course | None = None  # of the last records
         self._waiting = self._none()
         self._made = 0  # chunks in batches
 
@@ -248,4 +249,4 @@ class Packer:
         short = steps < self.seq_len * len(rows)
         classes = 0 if self._classes is None else int(self._classes[number - self._first])
         batch = SequenceBatch(inputs[:, lanes], targets[:, lanes], False, lengths if short else None, rows, classes)
-        return Packed(number, batch, labelled, steps - labelled)
+        return Packed(number, batch, labelled, steps - labelled, self.course)

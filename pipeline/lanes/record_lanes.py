@@ -12,7 +12,6 @@ import numpy as np
 
 from ...core.base.parameters import Array
 from ...core.online.encoder import Encoder
-from ...core.online.learned import Learned
 from ..decoding.block import Block
 from .course import Course
 from .decisions import CUT, EXPIRE, Decision, DecisionLog
@@ -83,7 +82,6 @@ class RecordLanes:
         self._horizons = [target.horizon for target in encoder.schema.targets] or [0]
         self._patience, self._forecasts, self._on_leave = patience, forecasts, on_leave
         self._classes = encoder.known_classes if encoder.schema.label is not None else 0
-        self._course: Course | None = None
         self.number = 0  # records so far
         self.late = 0  # records
         self.names: list[str] = []  # the keys by their rows
@@ -163,12 +161,7 @@ class RecordLanes:
                 self.expired += len(rows)
 
     def _cut(self, rows: Array) -> Iterator[Packed]:
-        for packed in self.packer.cut(rows, self.number - 1):
-            yield packed._replace(learned=self._learned(packed.number))
-
-    def _learned(self, number: int) -> Learned:
-        assert self._course is not None  # there has been a record
-        return self._course.at(number)
+        return self.packer.cut(rows, self.number - 1)
 
     def _let_go(self, rows: Array) -> Iterator[Packed]:
         """Train on what is there of these keys, and forget them."""
@@ -192,7 +185,7 @@ class RecordLanes:
         first, n = self.number, block.size
         self.number += n
         classes = self._count_classes(order.by_arrival(labelled.truth))
-        self._course = Course(self.encoder, first, labelled, order, classes, self._course)
+        self.packer.course = Course(self.encoder, first, labelled, order, classes, self.packer.course)
         arrived = None
         if self._forecasts:
             before = None if classes is None else classes[:-1]
@@ -204,7 +197,7 @@ class RecordLanes:
             if arrived is not None and stop > done:
                 yield Arrivals(arrived, done, stop)
                 done = stop
-            yield packed._replace(learned=self._learned(packed.number))
+            yield packed
         if arrived is not None and done < n:
             yield Arrivals(arrived, done, n)
 

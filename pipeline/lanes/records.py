@@ -130,6 +130,11 @@ class Records:
         return self.seq_len, self.batch_size
 
     @property
+    def rows(self) -> int:
+        """How many rows of the table of keys were ever in use, the first ones."""
+        return 0 if self._lanes is None else len(self._lanes.names)
+
+    @property
     def loss(self) -> Loss:
         """What a model for these records is to be trained with."""
         if self.schema.label is not None:
@@ -241,7 +246,6 @@ class Records:
         if isinstance(item, Arrivals):
             return item
         self.ledger.pack(item)
-        assert item.batch is not None
         return item.batch
 
     def _count(self, block: Block) -> None:

@@ -21,7 +21,8 @@ from ..decoding.values import shown
 __all__ = ["RecordWatch"]
 
 SHORT = 500  # records of a window for what is missing, and for what stays the same
-LONG = 2 * SHORT  # records of a window for values that recur far outside
+LONG = 2 * SHORT  # records of a window for values that recur far outside;
+EACH, SOME = 20, 4  # so many of these windows are looked at, then one in four
 OFTEN = 5  # times that such a value comes in a window
 FAR = 8  # how many times as far from the median as seven eighths of the values
 WIDE = 3  # and as the farthest of those that are nearer, without others such
@@ -38,13 +39,13 @@ class RecordWatch:
 
     - A field that is suddenly missing: in more than half of a window of 500 records, and in 40 of 100 records more than
       in all those before, which are at least 500. Undeclared fields that are new since then may be its new name.
-    - A number that may stand for no value: in a window of 1,000 records it came at least 5 times, more than 8 times as
-      far from the median as seven eighths of the values are, 3 times as far as all that are nearer, and with no other
-      within two thirds of its distance. One that only came or only went, as at a change of unit, is none. Up to 3 such
-      values of a field.
+    - A number that may stand for no value: in a window of 1,000 records, later in one of four, it came at least 5
+      times, more than 8 times as far from the median as seven eighths of the values are, 3 times as far as all that are
+      nearer, and with no other within two thirds of its distance. One that only came or only went, as at a change of
+      unit, is none. Up to 3 such values of a field.
     - A number that has had one value in 5,000 records, in whole windows of 500. One that mostly had one value before,
       as a flag or rain has, is let be; so is one that has only ever been 0, or only 1, as flags of rare events are.
-    - A field that none of the first 1,000 records has, or none of all where there are fewer.
+    - A field that none of the first 1,000 records has, or none of all where there are fewer, where they have others.
     - Keys that nearly all have a single record.
     """
 
@@ -92,7 +93,7 @@ class RecordWatch:
             start = stop
             if end % SHORT == 0:
                 self._look_at_gaps(end)
-            if end == LONG:
+            if end == LONG and (self.records <= EACH * LONG or self.records % (SOME * LONG) == 0):
                 self._look_at_values()
             if self.records == LONG:
                 self._look_for_fields()
@@ -114,12 +115,12 @@ class RecordWatch:
         return [int(np.count_nonzero(row)) for row in np.isnan(self._values[:, start:end])]
 
     def _look_for_fields(self) -> None:
-        """Say of each field that has never been there that it has not."""
+        """Say of each field whose name has not been seen that there is none."""
         others = [name for name in self._seen if name not in self._declared]
         for field, share in self.missing.items():
-            if share == 1:
-                there = f"; other fields there are: {_listed(others)} (is that its name?)" if others else ""
-                self._say(f"{shown(field)}: missing in all of the first {self.records:,} records{there}")
+            if share == 1 and others and not {field, field.partition(".")[0]} & {*self._seen}:
+                what = f"in none of the first {self.records:,} records; other fields there are: {_listed(others)}"
+                self._say(f"{shown(field)}: {what} (is that its name?)")
 
     def _look_at_gaps(self, end: int) -> None:
         """The window of 500 records is full, at `end` of the one of 1,000."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 
@@ -13,6 +14,7 @@ from .source import Chunk, Position, SourceError
 __all__ = ["PipeTransport"]
 
 CHUNK = 1 << 17  # bytes of a chunk at most
+MOVED = 1 << 20  # and of what is moved at once
 
 
 class PipeTransport(trio.abc.ReceiveChannel[Chunk]):
@@ -41,6 +43,23 @@ class PipeTransport(trio.abc.ReceiveChannel[Chunk]):
             raise trio.EndOfChannel
         self._came += len(data)
         return Chunk(data, self.name, self.position)
+
+    async def forward(self, pipe: int) -> bool:
+        """Move some of what comes into `pipe`, which does not block, without a copy of it here; False at the end.
+
+        Raises OSError where this cannot be: on another system, or of what is no pipe itself.
+        """
+        if not hasattr(os, "splice"):
+            raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
+        while True:
+            await trio.lowlevel.wait_readable(self._fd)
+            await trio.lowlevel.wait_writable(pipe)
+            try:
+                count = os.splice(self._fd, pipe, MOVED, flags=os.SPLICE_F_NONBLOCK | os.SPLICE_F_MOVE)
+            except BlockingIOError:  # somebody else was faster
+                continue
+            self._came += count
+            return count > 0
 
     async def _read(self) -> bytes:
         # Not in a thread if it can be helped: one that is left behind would read what comes later. And not by trio's

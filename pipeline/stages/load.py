@@ -11,6 +11,7 @@ from ...core.optim.updater import planned_version
 from ...core.training_state import TrainingState
 from ..flow.channels import Sender
 from ..lanes.record_lanes import Arrivals
+from ..lanes.records import Records
 from ..observe.meters import StageMeter
 from ..plan.messages import Loaded
 from .intake import Intake
@@ -44,7 +45,7 @@ async def load(
             if batch is None:
                 return
             with meter.computing(number):
-                shards, total = divide(batch, number, state, checked=intake.records is not None)
+                shards, total = divide(batch, number, state, intake.records)
             for shard, (own, sender) in enumerate(zip(shards, send_loaded, strict=True)):
                 await sender.send(Loaded(number, shard, own, batch.size, total))
 
@@ -73,15 +74,16 @@ async def next_batch(
 
 
 def divide(
-    batch: SequenceBatch, number: int, state: TrainingState, *, checked: bool
+    batch: SequenceBatch, number: int, state: TrainingState, records: Records | None
 ) -> tuple[list[SequenceBatch], float]:
     """The part of each shard of a batch, and what its loss and gradients are divided by.
 
-    Raises ArgumentError where it does not fit the model, unless that has been `checked`, or where it is too large.
+    Raises ArgumentError where it does not fit the model or is too large; one made of `records` fits.
     """
     try:
-        if not checked:
+        if records is None:
             state.model.network.check(batch)
-        return state.divide(batch), state.model.network.total(batch)
+        used = 0 if records is None else records.rows
+        return state.divide(batch, used), state.model.network.total(batch)
     except ArgumentError as error:
         raise ArgumentError(f"batch {number}: {error.argument}", error.expected, error.got) from None

@@ -46,7 +46,7 @@ async def solo(
             if batch is None:
                 return
             with loading.computing(number):
-                (own,), total = divide(batch, number, state, checked=intake.records is not None)
+                (own,), total = divide(batch, number, state, intake.records)
             ticket = Ticket(number, 0, number, 0, batch.size, total)
             with forwarding.computing(number, number):
                 loss = await place.forward(ticket, versions.row(number), own)
