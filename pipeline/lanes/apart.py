@@ -90,7 +90,7 @@ class ApartBlocks:
             os.close(answer)
 
     def _hand_over(self) -> bool:
-        """Let the process go on, if it is ready; where it has ended instead, it goes on here, as it does without one."""
+        """Let the process go on, if it is ready; where it has ended instead, all goes on here. Whether it is."""
         assert self._process is not None
         assert self._process.stdin is not None
         assert self._table is not None
