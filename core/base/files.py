@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
-__all__ = ["replace_file", "try_file", "write_file"]
+__all__ = ["replace_file", "standard_stream", "try_file", "write_file"]
 
 STANDARD_STREAMS = (1, 2)
 
@@ -55,7 +55,7 @@ def write_file(path: str | os.PathLike[str], content: Iterable[bytes | memoryvie
     so is what standard output or standard error go to already, and a file in a folder that is not ours to write to.
     Raises OSError.
     """
-    stream = _standard_stream(path)
+    stream = standard_stream(path)
     if stream is None and not _is_special(path) and not _only_in_place(path):
         replace_file(os.path.realpath(path), content)
         return
@@ -70,7 +70,7 @@ def try_file(path: str | os.PathLike[str]) -> None:
         raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), os.fspath(path))
     if os.path.isdir(path):
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), os.fspath(path))
-    if _standard_stream(path) is not None or _only_in_place(path):
+    if standard_stream(path) is not None or _only_in_place(path):
         return
     if _is_special(path):  # not opened: a pipe would wait for its reader, and a device may do anything
         if not os.access(path, os.W_OK):
@@ -103,7 +103,7 @@ def _is_special(path: str | os.PathLike[str]) -> bool:
         return False
 
 
-def _standard_stream(path: str | os.PathLike[str]) -> int | None:
+def standard_stream(path: str | os.PathLike[str]) -> int | None:
     """Which of the standard streams goes to `path`, as /dev/stdout does: to replace that file would cut it off."""
     with suppress(OSError):
         found = os.stat(path)

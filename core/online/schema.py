@@ -14,6 +14,7 @@ __all__ = ["Feature", "Schema", "Target"]
 CATEGORY = ":category"
 AHEAD = re.compile(r"(?s)(.+)@\+([0-9]+)")
 MOST_AHEAD = 100_000  # steps; each key keeps as many records
+LARGEST = 10_000  # values of a table; each is an input or an output of the model
 
 
 class Feature(NamedTuple):
@@ -71,8 +72,11 @@ class Schema:
         )
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "max_categories", check_count("max_categories", self.max_categories))
-        object.__setattr__(self, "max_classes", check_count("max_classes", self.max_classes, 2))
+        object.__setattr__(self, "max_categories", check_count("max_categories", self.max_categories, 1, LARGEST))
+        object.__setattr__(self, "max_classes", check_count("max_classes", self.max_classes, 2, LARGEST))
+        for argument in ("key", "label", "time"):
+            if getattr(self, argument) == "":
+                raise ArgumentError(argument, "the name of a field", repr(""))
         if not self.features:
             raise ArgumentError("features", "at least one field", "none")
         if bool(self.targets) == (self.label is not None):

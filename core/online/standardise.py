@@ -29,9 +29,12 @@ FLOAT64 = np.dtype(np.float64)
 
 @np.errstate(over="ignore")
 def scaled(values: Array, mean: Array, deviation: Array, clip: float) -> Array:
-    """``(values − mean) / deviation``, at least −`clip` and at most `clip`; NaN stays NaN. All ``(n, C)`` float64."""
+    """``(values − mean) / deviation``, at least −`clip` and at most `clip`; NaN stays NaN. All ``(n, C)`` float64.
+
+    Where there is no deviation, which is 0, it is taken for 1.
+    """
     z = np.subtract(values, mean)
-    np.divide(z, deviation, z)
+    np.divide(z, np.where(deviation > 0, deviation, 1.0), z)
     np.maximum(z, -clip, out=z)
     return np.minimum(z, clip, out=z)
 
@@ -51,7 +54,7 @@ class Standardiser:
     fades with a half-life of `half_life` records. A block without a value leaves a column's statistics as they are.
 
     Before the first update that saw a value of the column, its mean is its first value, also for the record with that
-    value, and 0 in records before that. The deviation is 1 where there is none: no update yet, or all values alike.
+    value, and 0 in records before that. The deviation is 0 where there is none: no update yet, or all values alike.
 
     At an update, values outside mean ± `clip` deviations enter as that bound. Where that would hit more than one value
     and more than an eighth of the block's, or where there is no deviation yet, as in all updates up to 256, the bound
@@ -86,7 +89,7 @@ class Standardiser:
             due = 1 << done.bit_length() if done < BLOCK else (done // BLOCK + 1) * BLOCK
             stop, place = min(end, start + due - done), done % BLOCK
             mean[start:stop] = self._mean
-            deviation[start:stop] = self._deviation
+            deviation[start:stop] = self._spread
             self._pending[:, place : place + stop - start] = values[start:stop].T
             if self._unseen:
                 self._meet(values[start:stop], mean[start:stop])
@@ -99,7 +102,7 @@ class Standardiser:
     @property
     def latest(self) -> tuple[Array, Array]:
         """The mean and the deviation ``(C,)`` that the next record will be scaled by, not to be written to."""
-        return self._mean, self._deviation
+        return self._mean, self._spread
 
     def z(self, values: Array) -> Array:
         """The scaled values ``(n, C)`` within ±`clip`, NaN where missing; then the records are taken in, as `scale`."""
@@ -170,7 +173,6 @@ class Standardiser:
 
     def _measure(self) -> None:
         self._spread = _spread_of(self._squares / np.maximum(self._count, 1.0), self._mean)
-        self._deviation = np.where(self._spread > 0, self._spread, 1.0)
 
     def dump(self) -> Part:
         """The statistics, and the records since the last multiple of 256."""
@@ -197,7 +199,7 @@ class KeyedStandardiser:
     """The same of each key by itself: the keys are the rows of a table, below `capacity`.
 
     A value is scaled by the statistics of those before it of that key, as updated at the key's values 1, 2, 4 and then
-    at each; the first value is the mean of its own record, with the deviation 1. The updates up to 4 begin afresh with
+    at each; the first value is the mean of its own record, with the deviation 0. The updates up to 4 begin afresh with
     all values so far, each within the reach of their own, as in `Standardiser`. From there on the n-th value is taken
     in with the weight ``max(2/(n + 1), 1 − 2^(−1/half_life))``: the first ones soon count for little, and later the
     past fades with a half-life of `half_life` values of the key.
@@ -258,7 +260,7 @@ class KeyedStandardiser:
             mean = np.where(young & (count == 0), values, mean)
         spread = _spread_of(variance, mean)
         means[record] = mean
-        deviations[record] = np.where(spread > 0, spread, 1.0)
+        deviations[record] = spread
         away = values - mean
         bound = self.clip * (1.0 + 16.0 / np.maximum(count, 1)) * spread
         beyond = (np.abs(away) > bound) & (spread > 0)

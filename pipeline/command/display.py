@@ -11,7 +11,7 @@ from time import monotonic
 from types import TracebackType
 from typing import Any, Protocol
 
-from ..decoding.line_file import LineFile
+from ...core.base.line_file import LineFile
 from ..observe.reports import Report
 from .scores import as_json, counts_of, scores_of
 

@@ -16,12 +16,11 @@ from ...core.cells.table import CELLS
 from ..decoding.formats import FORMATS
 from ..executors import AUTO, EXECUTORS
 from .config import words_of
-from .settings import OPTIMIZERS, RECORDS, TEXT, RecordSettings, Settings
+from .settings import OPTIMIZERS, RECORDS, TEXT, TEXT_ALONE, RecordSettings, Settings
 from .values import duration, every, names, number, number_or_none, temperature, whole
 
 __all__ = ["make_settings", "parse", "say_what_is_missing"]
 
-TEXT_ALONE = ("vocabulary", "encoding", "embedding", "epochs")  # options that mean nothing for records
 ASKS_FOR_RECORDS = ("key", "features", "target", "label")
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from ..lanes.records import Records
@@ -65,5 +65,5 @@ class Outcome:
         model = self.model if self.records is None else self.records.trained(self.trainer.model)
         assert model is not None
         about = {"step": self.steps, "ranks": self.trainer.ranks, "blas_threads": self.trainer.blas_threads}
-        model.save(path, asdict(settings) | about)
+        model.save(path, settings.about | about)
         return True

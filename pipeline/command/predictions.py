@@ -9,8 +9,8 @@ from typing import Any
 import msgspec
 import numpy as np
 
+from ...core.base.line_file import LineFile
 from ...core.online.encoder import Encoder
-from ..decoding.line_file import LineFile
 from ..lanes.forecasts import Forecast
 
 __all__ = ["Line", "PredictionWriter", "lines_of", "reject_line"]

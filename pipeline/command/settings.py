@@ -16,7 +16,7 @@ from ..decoding.options import RecordOptions
 from ..lanes.open_records import open_records
 from ..lanes.records import Records
 
-__all__ = ["OPTIMIZERS", "RECORDS", "TEXT", "RecordSettings", "Settings"]
+__all__ = ["OPTIMIZERS", "RECORDS", "TEXT", "TEXT_ALONE", "RecordSettings", "Settings"]
 
 # By name: how to make one from a learning rate, and the learning rate where none is given.
 OPTIMIZERS: dict[str, tuple[Callable[[float], Optimizer], float]] = {
@@ -29,6 +29,7 @@ OPTIMIZERS: dict[str, tuple[Callable[[float], Optimizer], float]] = {
 # What is not given, by what is trained on.
 TEXT: dict[str, Any] = {"hidden": 128, "batch_size": 32, "seq_len": 64}
 RECORDS: dict[str, Any] = {"hidden": 32, "batch_size": 64, "seq_len": 8}
+TEXT_ALONE = ("vocabulary", "encoding", "embedding", "epochs")  # options that mean nothing for records
 FASTER = 1.5  # the learning rates for records: they are seen once
 
 
@@ -110,8 +111,13 @@ class Settings:
             training = json.loads(load_weights(model)[1].get("training", "{}"))
         except (WeightsError, ValueError):
             return False
-        mine = json.loads(json.dumps(asdict(self)))
-        return isinstance(training, dict) and training | mine == training
+        return isinstance(training, dict) and training | json.loads(json.dumps(self.about)) == training
+
+    @property
+    def about(self) -> dict[str, Any]:
+        """All that says something of the run."""
+        unused = () if self.records is None else TEXT_ALONE
+        return {name: value for name, value in asdict(self).items() if name not in unused}
 
     def make_optimizer(self) -> Optimizer:
         """The optimizer, new."""

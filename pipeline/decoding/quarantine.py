@@ -7,8 +7,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from types import TracebackType
 
+from ...core.base.line_file import LineFile
 from .block import Reject
-from .line_file import LineFile
 
 __all__ = ["Quarantine", "kind_of_reason"]
 

@@ -26,7 +26,7 @@ class Plain:
 
     def scale(self, value: float) -> tuple[float, float]:
         if math.isnan(value):
-            return self.mean, spread_of(self.variance, self.mean) or 1.0
+            return self.mean, spread_of(self.variance, self.mean)
         value = held(value, -LARGEST, LARGEST)
         if self.count == 0:
             self.mean = value
@@ -45,7 +45,7 @@ class Plain:
             self.mean = mean + weight * away
             self.variance = (1 - weight) * (self.variance + weight * away * away)
         self.count += 1
-        return mean, spread or 1.0
+        return mean, spread
 
     def begin(self) -> None:
         middle, low, high = reach_of(self.first, self.clip)

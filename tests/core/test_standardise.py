@@ -33,7 +33,7 @@ def plain(values: list[float], half_life: int, clip: float) -> Iterator[tuple[fl
         present = not math.isnan(values[n])
         if present and not seen:
             mean, seen = value, True
-        yield mean, spread or 1.0
+        yield mean, spread
         if present:
             block.append(value)
         due = n + 1
@@ -239,7 +239,7 @@ def test_a_late_column_begins_with_its_first_value() -> None:
     mean, deviation = Standardiser(2).scale(values)
     assert mean[:260, 1].tolist() == [0] * 260
     assert mean[260:, 1].tolist() == [7] * 40
-    assert deviation[:, 1].tolist() == [1] * 300
+    assert deviation[:, 1].tolist() == [0] * 300
     assert scaled(values, mean, deviation, 5.0)[258:269, 1].tolist() == pytest.approx(
         [NAN, NAN, 0, 1, 2, 3, 4, 5, 5, 5, 5], nan_ok=True
     )

@@ -117,7 +117,7 @@ class PlainLanes:
         for j, target in enumerate(schema.targets):
             of = origins[j] if target.horizon else record
             if of is not None:
-                z = (truth[j] - of["centre"][j]) / of["scale"][j]
+                z = (truth[j] - of["centre"][j]) / (of["scale"][j] or 1.0)
                 of["target"][j] = z if z != z else min(max(z, -encoder.clip), encoder.clip)
         return record
 

@@ -5,15 +5,21 @@ from __future__ import annotations
 import os
 from types import TracebackType
 
+from .files import standard_stream
+
 __all__ = ["LineFile"]
 
 
 class LineFile:
-    """Writes to the file at `path`, anew and at once, nothing being held back. Raises OSError, which names the file."""
+    """Writes to the file at `path`, anew and at once, nothing being held back. Raises OSError, which names the file.
+
+    What standard output or standard error go to already is gone on with.
+    """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self._path = os.fspath(path)
-        self._file = open(path, "wb", buffering=0)  # noqa: SIM115 (closed by `close`)
+        stream = standard_stream(path)
+        self._file = open(path if stream is None else os.dup(stream), "wb", buffering=0)  # noqa: SIM115 (see `close`)
 
     def write(self, data: bytes | bytearray) -> None:
         """Write all of `data`."""
