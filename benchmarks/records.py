@@ -5,9 +5,11 @@ key: chunks of 8 records of a key, up to 64 of different keys a batch, Huber los
 keys come equally often, or by Zipf's law: then the most frequent one, whose share is printed, bounds the batches, as a
 key is in one at most once.
 
-The other side is what stands in its place in many programs: `json.loads` of each line, a dict of lists, `torch.nn.LSTM`
-on a batch of the same shape, in one process, with one thread, which is fastest there. It gets fewer records, because it
-is slow; both are timed from the first record to the last step, not the start of Python. The sides take turns. "scored"
+The other sides are what one would write in its place: `json.loads` of each line, a dict of deques, `torch.nn.LSTM` on
+batches of the same shape, in one process, with one thread. "windows" is the usual way: a deque of the last records of
+each key, whose window is trained on with every record, so that there is a step every 64 records. "chunks" does what
+recurrio does: each record is in one chunk, and the state of its key is carried on. They get fewer records, because they
+are slow; all are timed from the first record to the last step, not the start of Python. The sides take turns. "scored"
 is recurrio as the command runs it: a forecast of every record as it comes, and its score.
 """
 
@@ -17,7 +19,7 @@ import argparse
 import subprocess
 import sys
 import tempfile
-from collections import defaultdict
+from collections import defaultdict, deque
 from pathlib import Path
 from statistics import median
 from time import perf_counter
@@ -58,7 +60,7 @@ def ours(*, forecasts: bool) -> None:
     trio.run(train)
 
 
-def theirs() -> None:
+def theirs(*, windows: bool) -> None:
     """The same with json and torch."""
     import json
 
@@ -70,39 +72,48 @@ def theirs() -> None:
     optimizer, loss_of = torch.optim.Adam(parameters, 0.003), torch.nn.HuberLoss()
     zeros = torch.zeros(H), torch.zeros(H)
     states = defaultdict(lambda: zeros)
-    rows: dict[str, list[list[float]]] = defaultdict(list)
-    ready: dict[str, list[list[float]]] = {}
+    rows: dict[str, deque[list[float]]] = defaultdict(lambda: deque(maxlen=T + 1))
+    ready: list[tuple[str, list[list[float]]]] = []
+    waiting: set[str] = set()
     count = steps = 0
     start = perf_counter()
 
     def train() -> None:
-        inputs = torch.tensor([chunk[:-1] for chunk in ready.values()]).transpose(0, 1)
-        targets = torch.tensor([[row[0] for row in chunk[1:]] for chunk in ready.values()]).T[:, :, None]
-        before = [states[key] for key in ready]
-        state = tuple(torch.stack(part)[None] for part in zip(*before, strict=True))
+        whole = torch.tensor([chunk for _, chunk in ready]).transpose(0, 1)
+        state = None
+        if not windows:
+            before = [states[key] for key, _ in ready]
+            state = tuple(torch.stack(part)[None] for part in zip(*before, strict=True))
         optimizer.zero_grad()
-        outputs, (h, c) = lstm(inputs, state)
-        loss_of(head(outputs), targets).backward()
+        outputs, (h, c) = lstm(whole[:-1], state)
+        loss_of(head(outputs), whole[1:, :, :1]).backward()
         torch.nn.utils.clip_grad_norm_(parameters, 1.0)
         optimizer.step()
-        for key, after in zip(ready, zip(h[0].detach(), c[0].detach(), strict=True), strict=True):
-            states[key] = after
+        if not windows:
+            for (key, _), after in zip(ready, zip(h[0].detach(), c[0].detach(), strict=True), strict=True):
+                states[key] = after
         ready.clear()
+        waiting.clear()
 
     for line in sys.stdin:
         record = json.loads(line)
+        key = record["k"]
         count += 1
-        chunk = rows[record["k"]]
-        chunk.append([record["a"], record["b"], record["c"], record["d"]])
-        if len(chunk) == T + 1:
-            if record["k"] in ready:
-                train()
-                steps += 1
-            ready[record["k"]] = chunk
-            rows[record["k"]] = [chunk[-1]]
-            if len(ready) == B:
-                train()
-                steps += 1
+        own = rows[key]
+        own.append([record["a"], record["b"], record["c"], record["d"]])
+        if len(own) <= T:
+            continue
+        if not windows and key in waiting:  # its state is not known yet
+            train()
+            steps += 1
+        ready.append((key, list(own)))
+        waiting.add(key)
+        if not windows:
+            own.clear()
+            own.append(ready[-1][1][-1])
+        if len(ready) == B:
+            train()
+            steps += 1
     print(count, perf_counter() - start, steps)
 
 
@@ -120,12 +131,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--records", type=int, default=3_000_000)
-    parser.add_argument("--side", choices=["ours", "scored", "theirs"], help=argparse.SUPPRESS)
+    parser.add_argument("--side", choices=list(SIDES), help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.side is not None:
-        {"ours": lambda: ours(forecasts=False), "scored": lambda: ours(forecasts=True), "theirs": theirs}[
-            arguments.side
-        ]()
+        SIDES[arguments.side][1]()
         return
     print(
         f"records a second, medians of {arguments.rounds} rounds of {arguments.records:,} records (lowest to highest)"
@@ -135,19 +144,29 @@ def main() -> None:
             path = Path(folder) / "records.jsonl"
             share = write_lines(path, keys, zipf)
             speeds: dict[str, list[float]] = defaultdict(list)
-            ratios, sizes = [], {}
+            sizes: dict[str, float] = {}
             for _ in range(arguments.rounds):
-                for side in ("ours", "scored", "theirs"):
-                    few = max(arguments.records // 10, 12 * keys) if side == "theirs" else arguments.records
-                    speed, sizes[side] = run(side, path, few)
+                for side in SIDES:
+                    few = max(arguments.records // 20, 12 * keys)
+                    speed, sizes[side] = run(side, path, arguments.records if side in OURS else few)
                     speeds[side].append(speed)
-                ratios.append(speeds["ours"][-1] / speeds["theirs"][-1])
             print(f"\n{name}: the most frequent has {share:.1%} of the records")
-            for side, label in (("ours", "recurrio"), ("scored", "recurrio, scored"), ("theirs", "json and torch")):
-                low, high = min(speeds[side]), max(speeds[side])
-                spread = f"({low:>9,.0f} to {high:>9,.0f})"
-                print(f"  {label:18} {median(speeds[side]):>9,.0f} {spread}, {sizes[side]:5.0f} records a batch")
-            print(f"  {'times as fast':18} {median(ratios):>9.1f} ({min(ratios):.1f} to {max(ratios):.1f})", flush=True)
+            for side, (label, _) in SIDES.items():
+                spread = f"({min(speeds[side]):>9,.0f} to {max(speeds[side]):>9,.0f})"
+                line = f"  {label:23} {median(speeds[side]):>9,.0f} {spread}, {sizes[side]:4.0f} a batch"
+                if side not in OURS:
+                    times = [ours / other for ours, other in zip(speeds["ours"], speeds[side], strict=True)]
+                    line += f"; recurrio {median(times):.1f} times ({min(times):.1f} to {max(times):.1f})"
+                print(line, flush=True)
+
+
+SIDES = {
+    "ours": ("recurrio", lambda: ours(forecasts=False)),
+    "scored": ("recurrio, scored", lambda: ours(forecasts=True)),
+    "windows": ("json and torch, windows", lambda: theirs(windows=True)),
+    "chunks": ("json and torch, chunks", lambda: theirs(windows=False)),
+}
+OURS = ("ours", "scored")
 
 
 if __name__ == "__main__":

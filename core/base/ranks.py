@@ -38,6 +38,12 @@ def lockstep(passes: list[Pass[T]]) -> list[T]:
                 next(passes[0])
         except StopIteration as stop:
             return [stop.value]
+    if len(passes) == 1:  # nobody to take turns with
+        try:
+            while True:
+                next(passes[0])
+        except StopIteration as stop:
+            return [stop.value]
     results: dict[int, T] = {}
     while len(results) < len(passes):
         for index, one in enumerate(passes):

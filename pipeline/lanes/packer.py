@@ -60,6 +60,19 @@ class _Chunks(NamedTuple):
     before: Array  # which chunk of the same key was the last one before, counted from the first of all; −1: none
 
 
+class _Arrays(NamedTuple):
+    """Of chunks the inputs ``(T, n, I)`` and the targets; and how many steps, and labels, there are before each."""
+
+    inputs: Array
+    targets: Array
+    steps_up_to: list[int]
+    labels_up_to: list[int]
+
+
+def _sums(*counts: Array) -> list[list[int]]:
+    return [[0, *np.cumsum(count).tolist()] for count in counts]
+
+
 class Packer:
     """See above. `keys` is the capacity of the table of keys; the state of a key begins from zeros with `begin`."""
 
@@ -228,24 +241,25 @@ class Packer:
         self._waiting = _Chunks(*[array[count:].copy() for array in chunks])
         return packed
 
-    def _arrays(self, chunks: _Chunks) -> tuple[Array, Array, Array]:
-        """Inputs ``(T, n, I)`` and targets of all `chunks`, and how many steps of each have a label."""
+    def _arrays(self, chunks: _Chunks) -> _Arrays:
+        """What batches of `chunks` are made of."""
         steps = chunks.steps.transpose(1, 0, 2)
         inputs, targets = self._encoder.expand(steps[..., : -self._width], self._dtype), steps[..., -self._width :]
         if self._is_class:
             classes = targets[:, :, 0].astype(np.int64)
-            return inputs, classes, np.count_nonzero(classes != IGNORED, axis=0)
+            return _Arrays(inputs, classes, *_sums(chunks.lengths, np.count_nonzero(classes != IGNORED, axis=0)))
         labelled = ~np.isnan(targets).all(axis=2)
-        return inputs, targets.astype(self._dtype), np.count_nonzero(labelled, axis=0)
+        sums = _sums(chunks.lengths, np.count_nonzero(labelled, axis=0))
+        return _Arrays(inputs, targets.astype(self._dtype), *sums)
 
-    def _slice(self, chunks: _Chunks, arrays: tuple[Array, Array, Array], start: int, end: int, number: int) -> Packed:
+    def _slice(self, chunks: _Chunks, arrays: _Arrays, start: int, end: int, number: int) -> Packed:
         lanes: slice | Array = slice(start, end)
         rows, lengths = chunks.rows[lanes], chunks.lengths[lanes]
         if self._shards > 1:
             by_shard = np.argsort((rows ^ (rows >> 63)) % self._shards, kind="stable")
             lanes, rows, lengths = start + by_shard, rows[by_shard], lengths[by_shard]
-        inputs, targets, labels = arrays
-        steps, labelled = int(lengths.sum()), int(labels[lanes].sum())
+        inputs, targets, steps_up_to, labels_up_to = arrays
+        steps, labelled = steps_up_to[end] - steps_up_to[start], labels_up_to[end] - labels_up_to[start]
         short = steps < self.seq_len * len(rows)
         classes = 0 if self._classes is None else int(self._classes[number - self._first])
         batch = SequenceBatch(inputs[:, lanes], targets[:, lanes], False, lengths if short else None, rows, classes)

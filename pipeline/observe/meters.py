@@ -75,11 +75,14 @@ class StageMeter:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
         self.waiting.idle += self._alone
         if kind is None:
-            end = self.waiting.now()
-            self._busy += end - self._began
-            self.items += 1
-            if self._timeline is not None:
-                self._timeline.add(self.name, self._batch, self._version, self._began, end)
+            self.computed(self._batch, self._version, self._began, self.waiting.now())
+
+    def computed(self, batch: int, version: int | None, start: float, end: float) -> None:
+        """Count a batch that took from `start` to `end`, by trio's clock, in a task that computes without a break."""
+        self._busy += end - start
+        self.items += 1
+        if self._timeline is not None:
+            self._timeline.add(self.name, batch, version, start, end)
 
     def waiting_for_input(self) -> _ForInput:
         """For ``with``: count the time of the block as waiting for what no channel brings: the source, a version."""

@@ -39,22 +39,28 @@ async def solo(
     `meters` are those of load, forecast, forward, backward and update; `place` computes without a checkpoint.
     """
     loading, forecasting, forwarding, backwarding, updating = meters
-    turn = trio.current_time() + TURN
+    now = loading.waiting.now
+    turn = now() + TURN
     with np.errstate(over="ignore", invalid="ignore"):
         for number in batch_numbers:
             batch = await next_batch(intake, number, loading, forecasting, versions, state)
             if batch is None:
                 return
-            with loading.computing(number):
-                (own,), total = divide(batch, number, state, intake.records)
+            begun = now()
+            (own,), total = divide(batch, number, state, intake.records)
             ticket = Ticket(number, 0, number, 0, batch.size, total)
-            with forwarding.computing(number, number):
-                loss = await place.forward(ticket, versions.row(number), own)
-            with backwarding.computing(number, number):
-                message = Backwarded(ticket, loss, await place.backward(ticket))
-            with updating.computing(number, number):
-                done = apply([message], versions, state.updater)
+            loaded = now()
+            loss = await place.forward(ticket, versions.row(number), own)
+            forwarded = now()
+            message = Backwarded(ticket, loss, await place.backward(ticket))
+            backwarded = now()
+            done = apply([message], versions, state.updater)
+            updated = now()
+            loading.computed(number, None, begun, loaded)
+            forwarding.computed(number, number, loaded, forwarded)
+            backwarding.computed(number, number, forwarded, backwarded)
+            updating.computed(number, number, backwarded, updated)
             await applied(done)
-            if (now := trio.current_time()) >= turn:
+            if updated >= turn:
                 await trio.lowlevel.checkpoint()
-                turn = now + TURN
+                turn = updated + TURN

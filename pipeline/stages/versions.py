@@ -20,7 +20,7 @@ class VersionStore:
 
     def __init__(self, rows: Array, latest: int = 0) -> None:
         self._rows = rows
-        self._published = trio.Event()
+        self._published: trio.Event | None = None  # where somebody waits
         self.latest = latest
 
     def row(self, version: int) -> int:
@@ -37,13 +37,15 @@ class VersionStore:
     async def wait_for(self, version: int) -> None:
         """Wait until `version` is published."""
         while self.latest < version:
+            self._published = self._published or trio.Event()
             await self._published.wait()
 
     def publish(self) -> None:
         """Make the version that was written behind the latest one visible."""
         self.latest += 1
-        self._published.set()
-        self._published = trio.Event()
+        published, self._published = self._published, None
+        if published is not None:
+            published.set()
 
     def copy_latest(self, out: Array) -> None:
         """Copy the latest version into `out`."""
