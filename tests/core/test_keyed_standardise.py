@@ -50,9 +50,17 @@ class Plain:
     def begin(self) -> None:
         middle, low, high = reach_of(self.first, self.clip)
         away = [held(value, low, high) - middle for value in self.first]
-        part = sum(away) / len(away)
+        part = added(away) / len(away)
         self.mean = middle + part
-        self.variance = max(sum(a * a for a in away) / len(away) - part * part, 0.0)
+        self.variance = max(added([a * a for a in away]) / len(away) - part * part, 0.0)
+
+
+def added(values: list[float]) -> float:
+    """Their sum in order; `sum` rounds in another way from Python 3.12 on."""
+    total = 0.0
+    for value in values:
+        total += value
+    return total
 
 
 def keys_of(seed: int, n: int, capacity: int) -> Array:

@@ -158,7 +158,7 @@ def test_programs_records_are_taken_by_the_same_rules() -> None:
         {"k": 1.5, "x": 1, "t": 1},
         {"k": "a", "x": 10**400, "t": 1},
         {"k": "a", "z": 1},
-        {"k": "a", "x": Decimal("0.1"), "c": None, "t": np.datetime64("NaT")},
+        {"k": "a", "x": Decimal("0.1"), "c": None, "t": np.datetime64("NaT", "s")},
         [1],
         {"k": "\ud800", "x": 1, "t": 1},
         {"k": "a", "x": Decimal("0.1"), "c": np.str_("red"), "t": datetime.date(2024, 1, 1)},
