@@ -76,7 +76,7 @@ REASONS = {
     '{"k":false,"x":1}': "key k: expected text or a whole number, got false",
     '{"k":"\\ud800","x":1}': "half a character, written with \\u",
     '\ufeff{"k":1,"x":1}': "a byte-order mark, which is data but at the start of a file",
-    '{"a":' + "[" * 9000 + "]" * 9000 + "}": "the line is nested too deeply",
+    '{"a":' + "[" * 100_000 + "]" * 100_000 + "}": "the line is nested too deeply",
     "null": "no object, where one object a line is expected, got null",
     "hello": "no object, where one object a line is expected, got hello",
     '{"k":1,"x":1} x': "text behind the object, where one object a line is expected, got x",
