@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 from recurrio.pipeline.command.commands import run
 from recurrio.pipeline.command.signals import Interrupts
+from support.command import without_notice
 
 __all__ = ["Done", "parsed", "run_here"]
 
@@ -36,8 +37,8 @@ def run_here(*words: object) -> Done:
     output, errors = (io.TextIOWrapper(io.BytesIO(), encoding="utf-8", write_through=True) for _ in range(2))
     with redirect_stdout(output), redirect_stderr(errors):
         code = run([*map(str, words)], Interrupts())
-    texts = [stream.buffer.getvalue().decode() for stream in (output, errors)]  # type: ignore[attr-defined]
-    return Done(code, *texts)
+    said, complained = (stream.buffer.getvalue() for stream in (output, errors))  # type: ignore[attr-defined]
+    return Done(code, said.decode(), without_notice(complained).decode())
 
 
 def parsed(lines: str | Path) -> list[dict[str, Any]]:
