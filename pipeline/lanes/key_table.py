@@ -11,6 +11,7 @@ import numpy as np
 
 from ...core.base.checks import ArgumentError, check_count
 from ...core.base.parameters import Array
+from ...core.base.table import rows_of
 
 __all__ = ["KeyTable", "Located", "shard_of"]
 
@@ -107,7 +108,7 @@ class KeyTable:
 
     def _touched(self, rows: list[int]) -> Array:
         found = np.array(rows, np.int64)
-        self._used[found ^ (found >> 63)] = np.arange(self.number, self.number + len(found))  # of several, the last
+        self._used[rows_of(found)] = np.arange(self.number, self.number + len(found))  # of several, the last
         self.number += len(found)
         return found
 

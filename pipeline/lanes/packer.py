@@ -24,6 +24,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ...core.base.parameters import Array
+from ...core.base.table import rows_of
 from ...core.model.batch import SequenceBatch
 from ...core.online.encoder import Encoder
 from .course import Course
@@ -228,18 +229,19 @@ class Packer:
             packed.append(self._slice(chunks, arrays, start, end, at))
             start = end
         if start:
-            self._made += start
-            self._waiting = _Chunks(
-                *[array[start:].copy() for array in chunks]
-            )  # not a view, which would hold them all
+            self._drop(start)
         yield from packed
 
     def _make(self, count: int, number: int) -> Packed:
         chunks = self._waiting
         packed = self._slice(chunks, self._arrays(chunks), 0, count, number)
-        self._made += count
-        self._waiting = _Chunks(*[array[count:].copy() for array in chunks])
+        self._drop(count)
         return packed
+
+    def _drop(self, count: int) -> None:
+        """The first `count` of the chunks that wait are in batches."""
+        self._made += count
+        self._waiting = _Chunks(*[array[count:].copy() for array in self._waiting])  # a view would hold them all
 
     def _arrays(self, chunks: _Chunks) -> _Arrays:
         """What batches of `chunks` are made of."""
@@ -256,7 +258,7 @@ class Packer:
         lanes: slice | Array = slice(start, end)
         rows, lengths = chunks.rows[lanes], chunks.lengths[lanes]
         if self._shards > 1:
-            by_shard = np.argsort((rows ^ (rows >> 63)) % self._shards, kind="stable")
+            by_shard = np.argsort(rows_of(rows) % self._shards, kind="stable")
             lanes, rows, lengths = start + by_shard, rows[by_shard], lengths[by_shard]
         inputs, targets, steps_up_to, labels_up_to = arrays
         steps, labelled = steps_up_to[end] - steps_up_to[start], labels_up_to[end] - labels_up_to[start]

@@ -11,6 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ...core.base.parameters import Array
+from ...core.base.table import rows_of
 from ...core.online.encoder import Encoder
 from ..decoding.block import Block
 from .course import Course
@@ -174,7 +175,7 @@ class RecordLanes:
 
     def _take(self, block: Block, given: Array) -> Iterator[Arrivals | Packed]:
         new = given < 0
-        rows = given ^ (given >> 63)
+        rows = rows_of(given)
         known = self.keys + np.cumsum(new)
         self.keys = int(known[-1])
         if new.any():
