@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.kernels import with_level
 
 from recurrio.core import LSTM, SGD, Adam, AdamW, MSELoss, SequenceBatch, SequenceModel
 from recurrio.core.base import compiled
@@ -27,14 +28,6 @@ def level(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> It
     monkeypatch.setattr(compiled, "KERNELS", kernels.use(request.param))
     yield request.param
     kernels.use(compiled.INSTRUCTIONS)
-
-
-def with_level(level: str, kernel: str, *arrays: Array) -> None:
-    kernels.use(level)
-    try:
-        kernels.bind(kernel, *arrays)()
-    finally:
-        kernels.use(compiled.INSTRUCTIONS)
 
 
 def chain(weights: Array, x: Array) -> Array:

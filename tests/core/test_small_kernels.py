@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.lib.stride_tricks import as_strided
+from support.kernels import with_level
 
 from recurrio.core import HuberLoss, MSELoss
 from recurrio.core.base import compiled
@@ -18,14 +19,6 @@ from recurrio.core.losses.loss import Loss
 kernels = pytest.importorskip("recurrio.core._kernels", reason="installed without a compiler")
 Array = np.ndarray
 levels = st.sampled_from(kernels.INSTRUCTIONS)
-
-
-def with_level(level: str, kernel: str, *arrays: Array) -> None:
-    kernels.use(level)
-    try:
-        kernels.bind(kernel, *arrays)()
-    finally:
-        kernels.use(compiled.INSTRUCTIONS)
 
 
 def same_bits(one: Array, other: Array) -> None:
