@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 from collections import deque
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from ..lanes.records import Records
 from ..training.trainer import Trainer
 from .settings import Settings
+
+if TYPE_CHECKING:
+    from ..lanes.records import Records
 
 __all__ = ["Outcome"]
 

@@ -7,14 +7,15 @@ import os
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import asdict, dataclass, fields
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ...core.base.safetensors import WeightsError, load_weights
 from ...core.optim.optimizer import Optimizer
 from ...core.optim.optimizers import SGD, Adagrad, Adam, AdamW, RMSprop
 from ..decoding.options import RecordOptions
-from ..lanes.open_records import open_records
-from ..lanes.records import Records
+
+if TYPE_CHECKING:
+    from ..lanes.records import Records
 
 __all__ = ["OPTIMIZERS", "RECORDS", "TEXT", "TEXT_ALONE", "RecordSettings", "Settings"]
 
@@ -66,6 +67,8 @@ class RecordSettings:
 
     def open(self, source: str, **arguments: Any) -> AbstractAsyncContextManager[Records]:  # noqa: ANN401 (of Records)
         """The records in `source`."""
+        from ..lanes.open_records import open_records  # with it come all formats, which a text has no use for
+
         written = {field.name for field in fields(RecordOptions)}
         given = {field.name: getattr(self, field.name) for field in fields(self) if field.name not in written}
         given["target"] = given["target"] or ()

@@ -13,7 +13,7 @@ from ...core.model.forecaster import Forecaster
 from ...core.model.sequence_model import SequenceModel
 from ...core.online.encoder import Encoder
 from ...core.online.scores import ClassScores, NumberScores
-from .record_lanes import Arrivals, Arrived
+from .live import Arrivals, Arrived
 
 __all__ = ["Forecast", "ForecastMaker"]
 

@@ -6,8 +6,9 @@ from ...core.online.record_model import RecordModel
 from ..decoding.block import Block
 from .forecasts import Forecast, ForecastMaker
 from .key_table import KeyTable
+from .live import Arrivals
 from .packer import Packer
-from .record_lanes import Arrivals, RecordLanes
+from .record_lanes import RecordLanes
 
 __all__ = ["Predictor"]
 

@@ -6,7 +6,6 @@ What comes out, in which order, is a function of the records, of their order, an
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from typing import NamedTuple
 
 import numpy as np
 
@@ -18,44 +17,14 @@ from .course import Course
 from .decisions import CUT, EXPIRE, Decision, DecisionLog
 from .key_table import KeyTable, Located
 from .labels import Labelled, Labeller
+from .live import Arrivals, Arrived
 from .packer import Packed, Packer
 from .rings import KeyOrder
 
-__all__ = ["Arrivals", "Arrived", "RecordLanes"]
+__all__ = ["RecordLanes"]
 
 LARGEST = 1 << 14  # records that are taken at once
 SLOW = 4  # how many times as rarely as all keys on average one may come before its chunks are closed short
-
-
-class Arrived(NamedTuple):
-    """`n` records that came one behind the other, from the record `number` on, in that order.
-
-    - ``rows`` ``(n,)``: of their keys in the table, or ``~row`` for the first of a key; ``times``: theirs, if any.
-    - ``pos`` ``(n,)``: how many of its key came before each.
-    - ``compact``, ``centre``, ``scale``, ``naive``, ``truth``: see `Labelled`.
-    - ``origin`` ``(n, F)``: which of these records its truth is about; −1 where it is an earlier one.
-    - ``classes`` ``(n,)``: of a label, how many classes there were before each.
-    """
-
-    number: int
-    rows: Array
-    times: Array | None
-    pos: Array
-    compact: Array
-    centre: Array
-    scale: Array
-    naive: Array
-    truth: Array
-    origin: Array
-    classes: Array | None
-
-
-class Arrivals(NamedTuple):
-    """The records from `start` to before `stop` of those that have `arrived`: forecasts are to be made of them."""
-
-    arrived: Arrived
-    start: int
-    stop: int
 
 
 class RecordLanes:

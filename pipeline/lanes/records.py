@@ -32,8 +32,9 @@ from .forecasts import Forecast, ForecastMaker
 from .key_table import KeyTable
 from .labels import IGNORED
 from .ledger import Ledger
+from .live import Arrivals, LiveSource
 from .packer import Packed, Packer
-from .record_lanes import Arrivals, RecordLanes
+from .record_lanes import RecordLanes
 from .watch import RecordWatch
 
 __all__ = ["Records"]
@@ -43,7 +44,7 @@ PATIENCE = 1 << 17  # records
 HOPELESS = 5  # times as far off as the last value
 
 
-class Records:
+class Records(LiveSource):
     """What a `Trainer` learns from record after record, of many keys, each of which is a stream of its own.
 
     `records` is any iterable, async or not, of dicts, of lists of them, or of frames (dicts of arrays, or those of

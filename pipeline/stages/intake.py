@@ -10,8 +10,7 @@ import trio
 from ...core.base.checks import ArgumentError
 from ...core.model.batch import SequenceBatch
 from ...core.model.sequence_model import SequenceModel
-from ..lanes.record_lanes import Arrivals
-from ..lanes.records import Records
+from ..lanes.live import Arrivals, LiveSource
 
 __all__ = ["Batches", "Intake", "Item"]
 
@@ -27,7 +26,7 @@ class Intake:
     """
 
     def __init__(self, batches: Batches, limit: int | None) -> None:
-        self.records = batches if isinstance(batches, Records) else None
+        self.records = batches if isinstance(batches, LiveSource) else None
         self._source: AsyncIterator[Item] | Iterator[Item]
         self._source = aiter(batches) if isinstance(batches, AsyncIterable) else iter(batches)
         self._given = batches

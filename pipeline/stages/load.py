@@ -10,8 +10,7 @@ from ...core.model.batch import SequenceBatch
 from ...core.optim.updater import planned_version
 from ...core.training_state import TrainingState
 from ..flow.channels import Sender
-from ..lanes.record_lanes import Arrivals
-from ..lanes.records import Records
+from ..lanes.live import Arrivals, LiveSource
 from ..observe.meters import StageMeter
 from ..plan.messages import Loaded
 from .intake import Intake
@@ -74,7 +73,7 @@ async def next_batch(
 
 
 def divide(
-    batch: SequenceBatch, number: int, state: TrainingState, records: Records | None
+    batch: SequenceBatch, number: int, state: TrainingState, records: LiveSource | None
 ) -> tuple[list[SequenceBatch], float]:
     """The part of each shard of a batch, and what its loss and gradients are divided by.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
-from typing import Any, overload
+from typing import TYPE_CHECKING, Any, overload
 
 import trio
 
@@ -16,10 +16,12 @@ from ...core.optim.optimizers import Adam
 from ...core.text.text_model import TextModel
 from ...core.text.vocabulary import Vocabulary
 from ..lanes import open_source
-from ..lanes.open_records import open_records
-from ..lanes.records import Records
+from ..lanes.live import LiveSource
 from ..observe.reports import Report
 from .trainer import Trainer
+
+if TYPE_CHECKING:
+    from ..lanes.records import Records
 
 __all__ = ["default_epochs", "fit"]
 
@@ -93,7 +95,7 @@ def fit(
             await Trainer(model, optimizer or Adam(0.003), **running).run(records, **reporting)
             return records.trained(model)
 
-    if isinstance(source, Records) or "features" in fields:
+    if isinstance(source, LiveSource) or "features" in fields:
         return trio.run(train_records)
     if fields:
         raise TypeError(f"fit() got unexpected arguments {', '.join(fields)}; records need features, a text takes none")
@@ -102,6 +104,9 @@ def fit(
 
 @asynccontextmanager
 async def _open(source: object, sizes: dict[str, int | None], fields: dict[str, Any]) -> AsyncIterator[Records]:
+    from ..lanes.open_records import open_records  # with it come all formats, which a text has no use for
+    from ..lanes.records import Records
+
     given = {**fields, **{name: value for name, value in sizes.items() if value is not None}}
     if isinstance(source, Records):
         if given:

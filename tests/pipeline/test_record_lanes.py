@@ -18,8 +18,9 @@ from recurrio.core.online.schema import Schema
 from recurrio.pipeline.decoding.block import Block
 from recurrio.pipeline.lanes.decisions import CUT, EXPIRE, Decision, DecisionLog
 from recurrio.pipeline.lanes.key_table import KeyTable, shard_of
+from recurrio.pipeline.lanes.live import Arrivals
 from recurrio.pipeline.lanes.packer import Packed, Packer
-from recurrio.pipeline.lanes.record_lanes import Arrivals, RecordLanes
+from recurrio.pipeline.lanes.record_lanes import RecordLanes
 
 SCHEMAS = {
     "one ahead": Schema.of("x,y", "x@+1", key="k"),
