@@ -12,7 +12,7 @@ from ...core.online.schema import Schema
 from .block import Block, Reject
 from .options import RecordOptions
 from .times import Moment, Times
-from .values import Cell, TextCache, Values, key_text, shown
+from .values import Cell, TextCache, Values, are_keys, key_text, shown
 
 __all__ = ["HEAD", "Columns", "concatenate", "none_of"]
 
@@ -27,7 +27,7 @@ class Columns:
         self.schema = schema
         self.values = Values(options.missing, options.decimal)
         self.times = None if schema.time is None else Times(schema.time, options.time_format, options.decimal)
-        self._keys = None if schema.key is None else TextCache(schema.key, key_text)
+        self._keys = None if schema.key is None else TextCache(schema.key, key_text, are_keys)
         self._categories = [TextCache(name, self.values.text) for name in schema.categories]
         self._label = None if schema.label is None else TextCache(schema.label, self.values.text)
 

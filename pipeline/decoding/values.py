@@ -15,13 +15,14 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Iterable
+from typing import TypeGuard
 
 import numpy as np
 
 from ...core.base.checks import ArgumentError
 from ...core.base.parameters import Array
 
-__all__ = ["Cell", "Malformed", "TextCache", "Values", "key_text", "number_text", "quoted", "shown"]
+__all__ = ["Cell", "Malformed", "TextCache", "Values", "are_keys", "key_text", "number_text", "quoted", "shown"]
 
 Cell = str | int | None
 """A text, or a whole number, as a format gives it; None where there is none."""
@@ -68,6 +69,16 @@ def key_text(name: str, value: Cell) -> str:
     if size > MOST_KEY_BYTES:
         raise Malformed(f"key {shown(name)}: expected at most {MOST_KEY_BYTES:,} bytes, got {size:,}")
     return text
+
+
+def are_keys(cells: list[Cell]) -> TypeGuard[list[str | None]]:
+    """Whether all of `cells` are keys as they stand, which is soon known; in doubt they are not."""
+    try:
+        sizes = set(map(len, cells))  # type: ignore[arg-type]
+        "".join(cells).encode()  # type: ignore[arg-type]
+    except (TypeError, UnicodeEncodeError):
+        return False
+    return min(sizes, default=1) > 0 and max(sizes, default=1) * 4 <= MOST_KEY_BYTES
 
 
 class Values:
@@ -154,11 +165,19 @@ class Values:
 
 
 class TextCache(dict[Cell, str | None]):
-    """What `convert` makes of the cells of a field; most come again and again, and are made once. It is bounded."""
+    """What `convert` makes of the cells of a field; most come again and again, and are made once. It is bounded.
 
-    def __init__(self, name: str, convert: Callable[[str, Cell], str | None]) -> None:
+    `stand` says of cells whether `convert` would leave all of them as they are.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        convert: Callable[[str, Cell], str | None],
+        stand: Callable[[list[Cell]], TypeGuard[list[str | None]]] | None = None,
+    ) -> None:
         super().__init__()
-        self._name, self._convert = name, convert
+        self._name, self._convert, self._stand = name, convert, stand
         self._doubt = False
         self.zero = False  # whether the whole number was among the last cells
 
@@ -167,6 +186,8 @@ class TextCache(dict[Cell, str | None]):
         if len(self) > MOST_CACHED:
             self.clear()
         self._doubt = self.zero = False
+        if self._stand is not None and self._stand(cells):
+            return cells
         texts = list(map(self.__getitem__, cells))
         if self._doubt:
             for index, cell in enumerate(cells):

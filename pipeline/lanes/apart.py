@@ -147,7 +147,7 @@ class ApartBlocks:
         answer, self._ended = decode_answer(memoryview(self._buffer)[LENGTH.size : end], len(self._schema.numbers))
         if self._ended and self._failure is not None:  # what came last is no end
             raise self._failure
-        self._buffer = self._buffer[end:]
+        del self._buffer[:end]
         self.seen = answer.seen
         return answer
 

@@ -29,7 +29,7 @@ from .key_table import KeyTable, Located
 __all__ = ["LENGTH", "START", "LocatedBlock", "decode_answer", "worker"]
 
 LENGTH = struct.Struct("<I")
-CHUNK = 1 << 18  # bytes at most
+CHUNK = 1 << 19  # bytes at most
 START = "from recurrio.pipeline.lanes.decoding_worker import worker; worker()"
 MESSAGES = msgspec.msgpack.Encoder()
 

@@ -16,7 +16,7 @@ from support.records import SCHEMA, decode, outcome
 from recurrio.core.online.schema import Schema
 from recurrio.pipeline.decoding.objects import decode_frame, decode_objects
 from recurrio.pipeline.decoding.options import RecordOptions
-from recurrio.pipeline.decoding.values import Malformed, TextCache, Values, key_text, quoted, shown
+from recurrio.pipeline.decoding.values import Malformed, TextCache, Values, are_keys, key_text, quoted, shown
 
 NUMBERS = {"1e5": 1e5, ".5": 0.5, "5.": 5.0, "-0": 0.0, "+5": 5.0, "1E-3": 1e-3, " 7\t": 7.0, "007": 7.0, "1e-999": 0.0}
 NONE = [
@@ -129,6 +129,23 @@ def test_keys() -> None:
         with pytest.raises(Malformed) as caught:
             key_text("k", cell)
         assert str(caught.value) == reason
+
+
+CELLS = st.sampled_from(["", "a", "dev-1", "a\0", "ä" * 1024, "ä" * 2049, "x" * 1025, "x" * 4097, "\ud800", "\udc00"])
+
+
+@given(st.lists(CELLS | st.none() | st.integers(-1, 1) | st.text(min_size=1)))
+def test_keys_as_they_stand_are_what_each_by_itself_would_be(cells: list[str | int | None]) -> None:
+    cache, slow = TextCache("k", key_text, are_keys), TextCache("k", key_text)
+    bad, reasons = dict[int, str](), dict[int, str]()
+    assert cache.column(cells, bad) == slow.column(cells, reasons)
+    assert bad == reasons
+    assert cache.zero == slow.zero
+
+
+def test_plain_keys_are_taken_as_they_stand() -> None:
+    assert are_keys(["a", "ä" * 1024])
+    assert not any(are_keys([cell]) for cell in ["", "ä" * 1025, "\ud800", None, 0])
 
 
 def test_a_cache_of_texts_is_bounded() -> None:
