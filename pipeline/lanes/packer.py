@@ -139,10 +139,9 @@ class Packer:
 
         Their last records, whose labels are not there, go on to the next chunk.
         """
-        for start in range(0, len(rows), AT_ONCE):
+        for start in range(0, max(len(rows), 1), AT_ONCE):
             self._close_short(rows[start : start + AT_ONCE], number)
             yield from self._batches(number)
-        yield from self._batches(number)
         if len(self._waiting.rows):
             yield self._make(len(self._waiting.rows), number)
 
