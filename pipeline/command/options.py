@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
-from dataclasses import fields
 from importlib.metadata import version
 from typing import Any, NoReturn
 
@@ -14,10 +13,11 @@ import numpy as np
 from ...core.base.compiled import INSTRUCTIONS, MISSING
 from ...core.cells.table import CELLS
 from ..decoding.formats import FORMATS
+from ..decoding.options import RecordOptions
 from ..executors import AUTO, EXECUTORS
 from .config import words_of
 from .settings import OPTIMIZERS, RECORDS, TEXT, TEXT_ALONE, RecordSettings, Settings
-from .values import duration, every, names, number, number_or_none, temperature, whole
+from .values import duration, every, fields_of, names, number, number_or_none, temperature, whole
 
 __all__ = ["make_settings", "parse", "say_what_is_missing"]
 
@@ -44,7 +44,8 @@ def parse(words: Sequence[str]) -> argparse.Namespace:
 def make_settings(given: argparse.Namespace) -> Settings:
     """The settings that the options of train say. Raises ValueError where they contradict one another."""
     options = {name: value for name, value in vars(given).items() if value is not None}
-    records, defaults, own = None, TEXT, [field.name for field in fields(RecordSettings)]
+    records, defaults = None, TEXT
+    read, written = fields_of(RecordSettings, options), fields_of(RecordOptions, options)
     if any(name in options for name in ASKS_FOR_RECORDS):
         for name in TEXT_ALONE:
             if name in options:
@@ -53,18 +54,15 @@ def make_settings(given: argparse.Namespace) -> Settings:
             raise ValueError("--format text: is for a text, and --features, --target, --label and --key mean records")
         if "features" not in options:
             raise ValueError("--features: expected the fields that a model reads, as --features a,b,c:category")
-        records, defaults = RecordSettings(**{name: value for name, value in options.items() if name in own}), RECORDS
+        records, defaults = RecordSettings(**read, options=RecordOptions(**written)), RECORDS
     else:
-        for name in (*own, "predictions", "rejects"):
-            if name in options and options[name] != "text":
+        for name in (*read, *written, "predictions", "rejects"):
+            if options.get(name, "text") != "text":
                 option = f"--{name.replace('_', '-')}"
                 raise ValueError(
                     f"{option}: is for records, and --features and --target, or --label, say what these are"
                 )
-    common = {field.name for field in fields(Settings)}
-    return Settings(
-        **{**defaults, **{name: value for name, value in options.items() if name in common}}, records=records
-    )
+    return Settings(**defaults | fields_of(Settings, options), records=records)
 
 
 def say_what_is_missing() -> None:
@@ -190,7 +188,7 @@ def _add_records(records: argparse._ArgumentGroup) -> None:
 
 
 def _add_formats(written: argparse._ArgumentGroup) -> None:
-    default = RecordSettings("")
+    default = RecordOptions()
     add = written.add_argument
     forms = ", ".join(FORMATS)
     add("--format", choices=["text", *FORMATS], help=f"one of {forms} (by the suffix, else jsonl)", metavar="FORMAT")

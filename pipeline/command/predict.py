@@ -6,7 +6,6 @@ import argparse
 import os
 import sys
 from contextlib import aclosing
-from dataclasses import fields
 
 import numpy as np
 import trio
@@ -23,6 +22,7 @@ from ..sources import open_transport
 from .folder import model_path
 from .outputs import Outputs
 from .predictions import Line, PredictionWriter, lines_of, reject_line
+from .values import fields_of
 
 __all__ = ["predict"]
 
@@ -37,9 +37,7 @@ def predict(arguments: argparse.Namespace) -> int:
     model = RecordModel.load(path)
     if not np.isfinite(model.model.parameters).all():
         raise WeightsError(f"{os.fspath(path)}: the weights are not finite; nothing can be forecast with them")
-    names = {field.name for field in fields(RecordOptions)}
-    given = {name: value for name, value in vars(arguments).items() if name in names and value is not None}
-    options = RecordOptions(**given, answers=False)
+    options = RecordOptions(**fields_of(RecordOptions, vars(arguments)), answers=False)
     with Quarantine(arguments.rejects) as quarantine:
         trio.run(_predict, model, arguments.source, arguments.format, options, quarantine)
     if quarantine.count:

@@ -6,7 +6,7 @@ import json
 import os
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from typing import TYPE_CHECKING, Any
 
 from ...core.base.safetensors import WeightsError, load_weights
@@ -51,28 +51,15 @@ class RecordSettings:
     max_keys: int = 1 << 17
     max_classes: int = 64
     max_categories: int = 32
-    missing: tuple[str, ...] = ()
-    decimal: str = "."
-    time_format: str | None = None
-    delimiter: str | None = None
-    skip_lines: int = 0
-    columns: tuple[str, ...] = ()
-    dtype: str | None = None
-
-    @property
-    def options(self) -> RecordOptions:
-        """How the records are written."""
-        names = {field.name for field in fields(RecordOptions)} & {field.name for field in fields(self)}
-        return RecordOptions(**{name: getattr(self, name) for name in names})
+    options: RecordOptions = field(default_factory=RecordOptions)
 
     def open(self, source: str, **arguments: Any) -> AbstractAsyncContextManager[Records]:  # noqa: ANN401 (of Records)
         """The records in `source`."""
         from ..lanes.open_records import open_records  # with it come all formats, which a text has no use for
 
-        written = {field.name for field in fields(RecordOptions)}
-        given = {field.name: getattr(self, field.name) for field in fields(self) if field.name not in written}
+        given = {one.name: getattr(self, one.name) for one in fields(self)}
         given["target"] = given["target"] or ()
-        return open_records(source, options=self.options, **given, **arguments)
+        return open_records(source, **given, **arguments)
 
 
 @dataclass(frozen=True)

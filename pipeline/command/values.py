@@ -1,13 +1,15 @@
-"""What the values of options may be: parsers for argparse."""
+"""What the values of options may be: parsers for argparse, and what becomes of them."""
 
 from __future__ import annotations
 
 import argparse
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import fields
+from typing import Any
 
-__all__ = ["duration", "every", "names", "number", "number_or_none", "temperature", "whole"]
+__all__ = ["duration", "every", "fields_of", "names", "number", "number_or_none", "temperature", "whole"]
 
 UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
@@ -68,3 +70,9 @@ def every(text: str) -> float:
 def names(text: str) -> tuple[str, ...]:
     """Texts with a comma between."""
     return tuple(text.split(","))
+
+
+def fields_of(kind: type, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Of what is `given`, the fields of the dataclass `kind`; None is not given."""
+    names = [field.name for field in fields(kind)]
+    return {name: given[name] for name in names if given.get(name) is not None}
