@@ -31,11 +31,7 @@ async def train_records(job: Job) -> None:
             more = "; further ones are counted" if quarantine.count == NAMED and not sinks.verbose else ""
             display.warn(f"rejected: {where}: {reject.reason}{more}")
 
-    last: Report | None = None
-
     def on_report(report: Report) -> None:
-        nonlocal last
-        last = report
         job.opening.cancel()
         note(report)
         display.report(report, {})
@@ -58,11 +54,8 @@ async def train_records(job: Job) -> None:
             inputs = f"{records.encoder.input_size} inputs, {records.encoder.output_size} outputs"
             job.describe(model, inputs, "keys", trainer)
             every = sinks.report_every or SECOND
-            await trainer.run(
+            applied = await trainer.run(
                 records, steps=settings.steps, on_report=on_report, report_every=every, timeline=job.timeline
             )
-            end = records.report()  # also of what came behind the last batch
-            if last is None:
-                display.count(end)
-            elif end != last.records:
-                display.report(last._replace(records=end), {})
+            if not applied:  # and so none was reported
+                display.count(records.report())

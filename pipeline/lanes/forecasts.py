@@ -12,7 +12,7 @@ from ...core.base.table import rows_of
 from ...core.model.forecaster import Forecaster
 from ...core.model.sequence_model import SequenceModel
 from ...core.online.encoder import Encoder
-from ...core.online.scores import ClassScores, NumberScores
+from ...core.online.scores import ClassScores, NumberScores, WorstClasses, WorstNumbers
 from .live import Arrivals, Arrived
 
 __all__ = ["Forecast", "ForecastMaker"]
@@ -119,3 +119,8 @@ class ForecastMaker:
         """See the scores."""
         self._score()
         return self.scores.metrics()
+
+    def worst(self) -> Sequence[WorstNumbers | WorstClasses]:
+        """See the scores."""
+        self._score()
+        return self.scores.worst()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from itertools import chain
 from typing import Any
 
@@ -18,7 +18,7 @@ from ...core.model.sequence_model import SequenceModel
 from ...core.online.encoder import Encoder
 from ...core.online.record_model import RecordModel
 from ...core.online.schema import Schema
-from ...core.online.scores import WorstClasses, WorstNumbers
+from ...core.online.scores import WorstNumbers
 from ..decoding.block import Block, Reject
 from ..decoding.options import RecordOptions
 from ..decoding.values import shown
@@ -42,6 +42,7 @@ __all__ = ["Records"]
 TRIED = 1000  # records, of which one has to fit
 PATIENCE = 1 << 17  # records
 HOPELESS = 5  # times as far off as the last value
+LOOKED_AT = 10_000  # records, after which the forecasts of keys are looked at
 
 
 class Records(LiveSource):
@@ -275,6 +276,9 @@ class Records(LiveSource):
         """Make the forecasts of `arrivals` with the `parameters` of `version`."""
         assert self._maker is not None
         self._maker.forecast(arrivals, version, parameters)
+        number = arrivals.arrived.number
+        if (number + arrivals.start) // LOOKED_AT != (number + arrivals.stop) // LOOKED_AT:
+            self._look_at_scales()
 
     def _warn(self, text: str) -> None:
         if self.on_warning is not None:
@@ -297,6 +301,7 @@ class Records(LiveSource):
     def end(self) -> None:
         """The run is at its end; the trainer says so. Batches that it has not applied are dropped."""
         self.ledger.drop()
+        self._look_at_scales()
 
     def report(self) -> dict[str, Any]:
         """What has become of the records so far, and how good the forecasts are.
@@ -315,24 +320,25 @@ class Records(LiveSource):
         if lanes is not None and maker is not None:
             found["metrics"] = maker.metrics()
             if self.schema.key is not None:
-                worst = [(lanes.names[score.row], score) for score in maker.scores.worst()]
                 found["worst"] = [
-                    {"key": key} | {name: value for name, value in score._asdict().items() if name != "row"}
-                    for key, score in worst
+                    {"key": lanes.names[score.row]}
+                    | {name: value for name, value in score._asdict().items() if name != "row"}
+                    for score in maker.worst()
                 ]
-                self._hint_at_scales(worst)
         return found
 
-    def _hint_at_scales(self, worst: Sequence[tuple[str, WorstNumbers | WorstClasses]]) -> None:
+    def _look_at_scales(self) -> None:
         """Say once where the forecasts of a key are so far off that its numbers must be of another size."""
-        if self._hinted or self.encoder.keys:
+        lanes, maker = self._lanes, self._maker
+        if self._hinted or lanes is None or maker is None or self.schema.key is None or self.encoder.keys:
             return
-        for key, score in worst:
+        for score in maker.worst():
             if isinstance(score, WorstNumbers) and score.mae > HOPELESS * score.naive_mae:
                 self._hinted = True
                 self._warn(
-                    f"forecasts of the key {shown(key)} are {score.mae / score.naive_mae:.3g} times as far off as its "
-                    "last value; where the numbers of keys differ in size, --per-key scales those of each by themselves"
+                    f"forecasts of the key {shown(lanes.names[score.row])} are {score.mae / score.naive_mae:.3g} times "
+                    "as far off as its last value; where the numbers of keys differ in size, --per-key scales those of "
+                    "each by themselves"
                 )
                 return
 

@@ -97,10 +97,14 @@ class Intake:
         """What has become of the records; None where there are none."""
         return None if self.records is None else self.records.report()
 
-    async def aclose(self) -> None:
-        """Close an async generator underneath; but not one of the caller's own that has more than was to be taken."""
+    def end(self) -> None:
+        """None of the batches that were taken, and have not been applied, will be."""
         if self.records is not None:
             self.records.end()
+
+    async def aclose(self) -> None:
+        """Close an async generator underneath; but not one of the caller's own that has more than was to be taken."""
+        self.end()
         if isinstance(self._source, AsyncGenerator) and not (self.left == 0 and self._source is self._given):
             await self._source.aclose()
 

@@ -48,14 +48,13 @@ class Progress:
         """Whether the last batch has had no report."""
         return self._reported < self._batches
 
-    def report(
-        self, applied: Applied, executor: str, wiring: Wiring, records: Mapping[str, Any] | None = None
-    ) -> Report:
+    def report(self, executor: str, wiring: Wiring, records: Mapping[str, Any] | None = None) -> Report:
         """The report of the batch that was counted last."""
         self._reported = self._batches
         (since, before), (now, total) = self._finished[0], self._finished[-1]
         stages, channels = wiring.reports(now)
-        number, version, loss, grad_norm, _ = applied
+        assert self.last is not None
+        number, version, loss, grad_norm, _ = self.last
         speed = (total - before) / max(now - since, 1e-9)
         counts = number + 1, version, number - version, loss, grad_norm, total, speed, now - self._start
         return Report(*counts, executor, stages, channels, records)

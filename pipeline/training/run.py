@@ -60,6 +60,8 @@ class Run:
         # The batches of records can be small ones, and many.
         self._alone = intake.records is not None and plan.shards == 1 and plan.delay == 0 and not between
         self._executor: Executor | None = None
+        self._wiring: Wiring | None = None  # of what has run last
+        self._versions: VersionStore | None = None
         self._scope = trio.CancelScope()
         self._progress = Progress(report_every)
 
@@ -96,6 +98,19 @@ class Run:
                             raise
                         continue
                 await self._segment(limit)
+        self._intake.end()
+        # Of records more is known at their end than when the last batch was applied.
+        if self._progress.is_behind or self._intake.records is not None:
+            await self._report()
+
+    async def _report(self) -> None:
+        """Tell the listener of the batch that was applied last, if there are both."""
+        if self._listener is None or self._progress.last is None or self._executor is None:
+            return
+        assert self._versions is not None
+        assert self._wiring is not None
+        self._versions.copy_latest(self._state.model.parameters)
+        await self._listener(self._progress.report(self._executor.name, self._wiring, self._intake.report()))
 
     async def _open(self, name: str) -> None:
         self._make(name)
@@ -119,17 +134,16 @@ class Run:
         """Run the stages, for at most `limit` batches, and then tell the chooser how fast they were."""
         assert self._executor is not None
         executor, state, times = self._executor, self._state, list[float]()
-        wiring = Wiring(self._plan, self._between, self._timeline)
-        versions = VersionStore(executor.memory.parameters, state.applied)
+        self._wiring = wiring = Wiring(self._plan, self._between, self._timeline)
+        self._versions = versions = VersionStore(executor.memory.parameters, state.applied)
 
         async def applied(batch: Applied) -> None:
             state.applied = versions.latest
             self._intake.applied()
             if limit is not None:
                 times.append(trio.current_time())
-            if self._listener is not None and self._progress.count(batch):
-                versions.copy_latest(state.model.parameters)
-                await self._listener(self._progress.report(batch, executor.name, wiring, self._intake.report()))
+            if self._progress.count(batch):
+                await self._report()
 
         numbers = count(state.applied) if limit is None else range(state.applied, state.applied + limit)
         try:
@@ -152,12 +166,6 @@ class Run:
                         group.start_background(self._watch, executor, wiring, shield=True)
         finally:
             state.applied = versions.latest
-        progress, records = self._progress, self._intake.report()
-        # At the end of records more is known of them than when the last batch was applied.
-        if self._listener is not None and self._intake.closed and (progress.is_behind or records is not None):
-            versions.copy_latest(state.model.parameters)
-            if progress.last is not None:
-                await self._listener(progress.report(progress.last, executor.name, wiring, records))
         if limit is not None:
             self.chooser.measured(executor.name, times)
 

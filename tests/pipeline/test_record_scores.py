@@ -201,3 +201,22 @@ def test_the_unit_of_a_number_says_nothing_of_its_skill(unit: float, per_key: bo
     fit(records, **options, executor="inline", report_every=1000.0, on_report=found.append)
     assert found[-1].records is not None
     assert 0.02 < found[-1].records["metrics"]["all"]["skill"] < 0.2
+
+
+@pytest.mark.parametrize("per_key", [False, True])
+async def test_keys_whose_numbers_differ_in_size_are_warned_of_once(per_key: bool) -> None:
+    rng, x = np.random.default_rng(0), np.zeros(2)
+    records = []
+    for index in range(25_000):
+        key = index % 2
+        x[key] = 0.9 * x[key] + rng.standard_normal()
+        records.append({"k": "ab"[key], "x": float([1e6, 1][key] * x[key])})
+    whole, cut = await run(records, per_key=per_key), await run(records[:5000], per_key=per_key)
+    if per_key:
+        assert whole.warnings == cut.warnings == []
+    else:
+        for done in (whole, cut):
+            (warning,) = done.warnings
+            assert "forecasts of the key b are" in warning
+            assert "--per-key" in warning
+        assert (await run(records[:12_000])).warnings == whole.warnings  # by the number of records, not the clock

@@ -199,6 +199,21 @@ async def test_reports_come_as_often_as_they_are_wanted(every: float) -> None:
     assert records.report()["waiting"] == 0
 
 
+async def test_the_last_report_knows_of_what_was_dropped() -> None:
+    records, reports = open_bytes([as_jsonl(DATA)]), list[Report]()
+    model = records.model(hidden_size=5, seed=1)
+    trainer = Trainer(model, Adam(0.01), executor="inline", delay=2)
+
+    def stop_soon(report: Report) -> None:
+        reports.append(report)
+        if report.step == 5:
+            trainer.stop(0)
+
+    await trainer.run(records, on_report=stop_soon)
+    assert reports[-1].records == records.report()
+    assert records.report()["dropped"] > 0
+
+
 @pytest.mark.parametrize("options", [{}, {"label": "c", "target": (), "features": "x,y"}, {"per_key": True}], ids=str)
 @pytest.mark.parametrize("steps", [7, None])
 def test_the_file_of_a_model_depends_on_the_records_alone(
