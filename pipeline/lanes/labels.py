@@ -81,11 +81,11 @@ class Labeller:
                 earlier, inside = self._gaps.before(order, h)
                 valid &= filled(earlier, inside, gaps, h) == gaps
             truth[:, j] = _where(valid, now[:, j])
-            values[:, encoder.columns - len(encoder.ahead) + encoder.ahead.index(j)] = truth[:, j] - before
-        arrived = order.by_arrival(values)
-        mean, deviation = encoder.scale(arrived, rows)
-        compact = encoder.compact(arrived, mean, deviation, block.times, block.categories)
-        forecasts = self._forecasts(known, mean[order.index], deviation[order.index])
+            column = encoder.columns - len(encoder.ahead) + encoder.ahead.index(j)
+            values[order.index, column] = truth[:, j] - before
+        mean, deviation = encoder.scale(values, rows)
+        compact = encoder.compact(values, mean, deviation, block.times, block.categories)
+        forecasts = self._forecasts(order, known, mean, deviation)
         for h, (past, inside) in lags.items():
             filled(past[:, width:], inside, forecasts, max(1, h))
         found = np.empty((len(order), compact.shape[1] + width), np.float32)
@@ -97,10 +97,10 @@ class Labeller:
         return Labelled(found, forecasts[:, :width], forecasts[:, width:], naive, truth, mean, deviation, late)
 
     def _values(self, block: Block, order: KeyOrder) -> tuple[Array, int, Array | None]:
-        """The columns to be scaled, but for the distances; how many are late; the gaps of each key up to each."""
+        """The columns to be scaled, but for the distances, by arrival; how many are late; each key's gaps up to each."""
         encoder = self._encoder
         values = np.empty((len(order), encoder.columns))
-        values[:, : encoder.fields] = block.numbers[order.index]
+        values[:, : encoder.fields] = block.numbers
         values[:, encoder.fields :] = np.nan
         if block.times is None:
             return values, 0, None
@@ -108,7 +108,7 @@ class Labeller:
         earlier, inside = self._time.before(order, 1)
         step = _where(order.pos >= 1, times - filled(earlier, inside, times, 1))
         self._time.push(order, times)
-        values[:, encoder.fields] = np.log1p(np.clip(step, 0, LONGEST))
+        values[order.index, encoder.fields] = np.log1p(np.clip(step, 0, LONGEST))
         late = int(np.count_nonzero(step < 0))
         if self._gap is None:
             return values, late, None
@@ -121,7 +121,7 @@ class Labeller:
         """What each record says of the targets ``(n, F)``; NaN where it is missing."""
         found: Array
         if block.labels is None:
-            found = block.numbers[order.index][:, self._encoder.places]
+            found = block.numbers[order.index[:, None], self._encoder.places]
         else:
             found = self._encoder.class_numbers(block.labels)[order.index][:, None]
         return found
@@ -138,19 +138,19 @@ class Labeller:
         before = _where((order.pos[first] >= 1)[:, None], earlier)
         return np.where(inside, np.take_along_axis(now, np.maximum(places, 0), 0), before)
 
-    def _forecasts(self, known: Array, mean: Array, deviation: Array) -> Array:
-        """Centre and scale ``(n, 2F)`` of the forecast at each record."""
-        encoder, width = self._encoder, self._width
+    def _forecasts(self, order: KeyOrder, known: Array, mean: Array, deviation: Array) -> Array:
+        """Centre and scale ``(n, 2F)`` of the forecast at each record, from scales by arrival."""
+        encoder, width, index = self._encoder, self._width, order.index
         found = np.empty((len(known), 2 * width))
         if encoder.schema.label is not None:
             found[...] = 0.0, 1.0
             return found
         for j, place in enumerate(encoder.places):
-            found[:, j], found[:, width + j] = mean[:, place], deviation[:, place]
+            found[:, j], found[:, width + j] = mean[index, place], deviation[index, place]
         for at, j in enumerate(encoder.ahead, encoder.columns - len(encoder.ahead)):
             some = ~np.isnan(known[:, j])
-            np.copyto(found[:, j], known[:, j] + mean[:, at], where=some)
-            np.copyto(found[:, width + j], deviation[:, at], where=some)
+            np.copyto(found[:, j], known[:, j] + mean[index, at], where=some)
+            np.copyto(found[:, width + j], deviation[index, at], where=some)
         return found
 
     def _targets(
