@@ -76,7 +76,7 @@ class Encoder:
         """What is kept of the records, see the class."""
         n, used = len(values), self._inputs
         found = np.empty((n, self.compact_size), np.float32)
-        found[:, : len(used)] = scaled(values[:, used], mean[:, used], deviation[:, used], self.clip)
+        found[:, : len(used)] = scaled(values, mean, deviation, self.clip)[:, used]
         at = len(used)
         if times is not None:
             for period, start in ((DAY, 0.0), (WEEK, MONDAY)):
