@@ -89,7 +89,7 @@ class Labeller:
         for h, (past, inside) in lags.items():
             filled(past[:, width:], inside, forecasts, max(1, h))
         found = np.empty((len(order), compact.shape[1] + width), np.float32)
-        found[:, :-width] = compact[order.index]
+        found[:, :-width] = compact.take(order.index, 0)
         found[:, -width:] = self._targets(order, truth, forecasts, lags, steps)
         self._past.push(order, np.concatenate((known, forecasts), axis=1))
         if gaps is not None:
@@ -121,7 +121,7 @@ class Labeller:
         """What each record says of the targets ``(n, F)``; NaN where it is missing."""
         found: Array
         if block.labels is None:
-            found = block.numbers[order.index[:, None], self._encoder.places]
+            found = block.numbers.take(self._encoder.places, 1).take(order.index, 0)
         else:
             found = self._encoder.class_numbers(block.labels)[order.index][:, None]
         return found

@@ -47,31 +47,37 @@ class Ring:
     def __init__(self, keys: int, depth: int, shape: tuple[int, ...], dtype: str) -> None:
         self.depth = depth
         self.values = np.zeros((keys, depth, *shape), dtype)
+        self._flat = self.values.reshape(keys * depth, *shape)  # the same memory
+
+    def _places(self, rows: Array, pos: Array) -> Array:
+        """Where the values of the records `pos` of the keys in `rows` are kept."""
+        found: Array = rows * self.depth + pos % self.depth
+        return found
 
     def before(self, order: KeyOrder, lag: int) -> tuple[Array, Array]:
         """For each record, what the one of its key `lag` before it has, where that is of an earlier block.
 
         Elsewhere there is anything. And the places of the records whose one is in this block: see `filled`.
         """
-        found: Array = self.values[order.rows, (order.pos - lag) % self.depth]
+        found = self._flat.take(self._places(order.rows, order.pos - lag), 0)
         return found, np.flatnonzero(order.rank >= lag)
 
     def windows(self, order: KeyOrder, values: Array, last: Array, lag: int, length: int) -> Array:
         """For the sorted records `last` ``(n,)`` the `length` values up to `lag` before each: ``(n, length, …)``."""
-        back = np.arange(length - 1, -1, -1) + lag
-        found: Array = self.values[order.rows[last][:, None], (order.pos[last][:, None] - back) % self.depth]
-        inside = order.rank[last][:, None] >= back
-        if inside.any():
-            found[inside] = values[(last[:, None] - back)[inside]]
-        return found
+        back = np.tile(np.arange(length - 1, -1, -1) + lag, len(last))
+        last = np.repeat(last, length)
+        found = self._flat.take(self._places(order.rows[last], order.pos[last] - back), 0)
+        inside = np.flatnonzero(order.rank[last] >= back)
+        found[inside] = values.take((last - back)[inside], 0)
+        return found.reshape(-1, length, *found.shape[1:])
 
     def push(self, order: KeyOrder, values: Array) -> None:
         """Keep the sorted `values` of this block, of each key the last ones."""
-        if order.sizes.max() <= self.depth:
-            self.values[order.rows, order.pos % self.depth] = values
-        else:
-            kept = order.rank >= np.repeat(order.sizes, order.sizes) - self.depth
-            self.values[order.rows[kept], order.pos[kept] % self.depth] = values[kept]
+        places = self._places(order.rows, order.pos)
+        if order.sizes.max() > self.depth:
+            kept = np.flatnonzero(order.rank >= np.repeat(order.sizes, order.sizes) - self.depth)
+            places, values = places[kept], values.take(kept, 0)
+        self._flat[places] = values
 
 
 def filled(found: Array, inside: Array, values: Array, lag: int) -> Array:
