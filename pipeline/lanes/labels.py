@@ -97,7 +97,7 @@ class Labeller:
         return Labelled(found, forecasts[:, :width], forecasts[:, width:], naive, truth, mean, deviation, late)
 
     def _values(self, block: Block, order: KeyOrder) -> tuple[Array, int, Array | None]:
-        """The columns to be scaled, but for the distances, by arrival; how many are late; each key's gaps up to each."""
+        """The columns to be scaled, but for the distances, by arrival; how many are late; gaps up to each."""
         encoder = self._encoder
         values = np.empty((len(order), encoder.columns))
         values[:, : encoder.fields] = block.numbers
