@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+PYTEST := $(BIN)/python -m pytest -q --numprocesses auto --maxprocesses 4
 # A strict editable install lists the files, so a new file asks for a new one.
 TREE := pyproject.toml setup.py core $(wildcard core/kernels/*) $(wildcard core/*/ core/*/*/) \
     pipeline $(wildcard pipeline/*/)
@@ -13,10 +14,10 @@ demo: $(VENV)/.demo
 	$(BIN)/recurrio demo
 
 test: $(VENV)/.dev
-	$(BIN)/python -m pytest -q
+	$(PYTEST)
 
 quick: $(VENV)/.dev
-	$(BIN)/python -m pytest -q -m quick
+	$(PYTEST) -m quick
 
 check: $(VENV)/.dev
 	$(BIN)/ruff check .

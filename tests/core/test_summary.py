@@ -81,12 +81,12 @@ def test_a_projection_is_counted(bidirectional: bool, bias: bool) -> None:
 @pytest.mark.parametrize(
     "layer",
     [
-        RNN(3, 4, 2, nonlinearity="relu", seed=None),
-        LSTM(3, [4, 5], 2, bias=False, seed=None),
-        GRU(3, 4, bidirectional=True, batch_first=True, seed=None),
-        Linear(3, 4, seed=None),
-        Linear(3, 4, bias=False, seed=None),
-        Embedding(3, 4, seed=None),
+        RNN(3, 4, 2, nonlinearity="relu", seed=0),
+        LSTM(3, [4, 5], 2, bias=False, seed=0),
+        GRU(3, 4, bidirectional=True, batch_first=True, seed=0),
+        Linear(3, 4, seed=0),
+        Linear(3, 4, bias=False, seed=0),
+        Embedding(3, 4, seed=0),
     ],
     ids=str,
 )

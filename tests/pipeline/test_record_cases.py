@@ -123,7 +123,7 @@ def test_one_byte_order_mark_goes_and_any_other_is_data(form: str, text: str, si
         ('{"k":1,"x":1}\n'.encode("utf-32"), "this is UTF-32"),
         (b"\x28\xb5\x2f\xfd\x04", "this is compressed by zstd"),
         (b"PK\x03\x04\x14", "this is a zip archive"),
-        (gzip.compress(b'{"k":1,"x":1}\n')[:-9], "the gzip data ends in its middle"),
+        (gzip.compress(b'{"k":1,"x":1}\n', mtime=0)[:-9], "the gzip data ends in its middle"),
     ],
 )
 @pytest.mark.parametrize("size", [1, 1000])
