@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import os
 import signal
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -102,17 +103,28 @@ async def test_what_is_compressed_stays_here(tmp_path: Path, at_once: list[apart
 
 
 async def test_its_death_is_named(tmp_path: Path, at_once: list[apart.ApartBlocks]) -> None:
-    path = tmp_path / "data.jsonl"
-    path.write_bytes(as_jsonl(DATA))
-    async with open_records(path, **OPTIONS) as records:
-        trainer = Trainer(records.model(seed=0), Adam(0.01), executor="inline")
+    path = tmp_path / "never ends"
+    os.mkfifo(path)
+    feed = os.open(path, os.O_RDWR | os.O_NONBLOCK)
 
-        def kill(report: Report) -> None:
-            if at_once and (process := at_once[0]._process) is not None:
-                os.kill(process.pid, signal.SIGKILL)
+    async def write() -> None:
+        while True:
+            with suppress(BlockingIOError):
+                os.write(feed, as_jsonl(DATA[:50]))
+            await trio.sleep(0.001)
 
-        with pytest.raises(WorkerError, match="exit code -9"):
-            await trainer.run(records, on_report=kill)
+    def kill(report: Report) -> None:
+        if at_once and (process := at_once[0]._process) is not None:
+            os.kill(process.pid, signal.SIGKILL)
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(write)
+        async with open_records(path, **OPTIONS) as records:
+            trainer = Trainer(records.model(seed=0), Adam(0.01), executor="inline")
+            with pytest.raises(WorkerError, match="exit code -9"):
+                await trainer.run(records, on_report=kill)
+        nursery.cancel_scope.cancel()
+    os.close(feed)
 
 
 async def test_where_it_cannot_start_all_stays_here(
