@@ -29,7 +29,7 @@ async def train(records: Records) -> tuple[Trainer, dict[str, Any]]:
 @pytest.mark.parametrize(
     ("options", "kinds"),
     [({"linger": 2.5}, {CUT}), ({"key_ttl": 9.0}, {EXPIRE}), ({"linger": 2.5, "key_ttl": 9.0}, {CUT, EXPIRE})],
-    ids=lambda value: ", ".join(value),
+    ids=lambda value: ", ".join(sorted(value)),
 )
 async def test_what_it_decided_gives_the_same_bits_again(
     options: dict[str, float], kinds: set[str], autojump_clock: trio.testing.MockClock
