@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from contextlib import aclosing
 
 import numpy as np
 import trio
@@ -13,7 +12,7 @@ import trio
 from ...core.base.safetensors import WeightsError
 from ...core.online.record_model import RecordModel
 from ..decoding.block import Block
-from ..decoding.formats import format_of, open_decoder
+from ..decoding.formats import format_of
 from ..decoding.options import RecordOptions
 from ..decoding.quarantine import Quarantine
 from ..lanes.blocks import DecodedBlocks
@@ -49,8 +48,8 @@ def predict(arguments: argparse.Namespace) -> int:
 async def _predict(
     model: RecordModel, source: str, form: str | None, options: RecordOptions, quarantine: Quarantine
 ) -> None:
-    async with aclosing(await open_transport(source)) as transport:
-        blocks = DecodedBlocks(transport, open_decoder(form or format_of(source), model.encoder.schema, options))
+    async with open_transport(source) as transport:
+        blocks = DecodedBlocks(transport, form or format_of(source), model.encoder.schema, options)
         predictor, writer = Predictor(model), PredictionWriter("-", model.encoder)
         while True:
             try:

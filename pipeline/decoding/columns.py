@@ -14,7 +14,7 @@ from .options import RecordOptions
 from .times import Moment, Times
 from .values import Cell, TextCache, Values, are_keys, key_text, shown
 
-__all__ = ["HEAD", "Columns", "concatenate", "none_of"]
+__all__ = ["HEAD", "Columns", "concatenate", "none_of", "part_of", "with_reject"]
 
 HEAD = 500  # bytes of a rejected record that are kept
 MOST_NAMED = 10  # fields in a reason
@@ -113,6 +113,26 @@ def concatenate(blocks: Iterable[Block]) -> Block:
             for reject in part.rejects
         ],
     )
+
+
+def part_of(block: Block, start: int, stop: int) -> Block:
+    """The records from `start` to before `stop`, without what was rejected."""
+    if start == 0 and stop == block.size:
+        return block
+    return Block(
+        stop - start,
+        block.numbers[start:stop],
+        [texts[start:stop] for texts in block.categories],
+        None if block.labels is None else block.labels[start:stop],
+        None if block.keys is None else block.keys[start:stop],
+        None if block.times is None else block.times[start:stop],
+        [],
+    )
+
+
+def with_reject(block: Block, origin: str, line: int, reason: str, data: bytes) -> Block:
+    """`block`, and behind it a record that cannot be used."""
+    return block._replace(rejects=[*block.rejects, Reject(block.size, origin, line, reason, data[:HEAD])])
 
 
 def none_of(names: Iterable[str]) -> str:

@@ -31,12 +31,21 @@ class RecordDecoder(Protocol):
         """Whether one that loads what this dumps has to be fed from the start of the source, as gzip has to be."""
         ...
 
+    @property
+    def is_long(self) -> bool:
+        """Whether the record that is not complete is longer than one may be."""
+        ...
+
     def feed(self, chunk: Chunk) -> Block:
         """See `Decoder`."""
         ...
 
     def finish(self) -> Block:
         """See `Decoder`."""
+        ...
+
+    def abandon(self) -> Block:
+        """What there is where the source broke off: what has no end is rejected."""
         ...
 
     def dump(self) -> Mapping[str, int | str]:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from ...core.online.schema import Schema
 from ..sources.source import Chunk, SourceError
 from .block import Block
-from .columns import Columns, concatenate
+from .columns import Columns, concatenate, with_reject
 from .inflate import Inflater
 from .lines import LONGEST, Lines, LineSplitter
 from .options import RecordOptions
@@ -15,6 +15,7 @@ from .options import RecordOptions
 __all__ = ["LineDecoder", "Names"]
 
 TOO_LONG = f"the line is longer than {LONGEST:,} bytes"
+BROKEN = "the source broke off before the end of the line"
 
 
 class Names:
@@ -61,6 +62,11 @@ class LineDecoder:
         """Whether one that loads what this dumps has to be fed from the start of the source, as gzip has to be."""
         return self._inflater.begins_again
 
+    @property
+    def is_long(self) -> bool:
+        """See `RecordDecoder`."""
+        return self._splitter.is_long
+
     def feed(self, chunk: Chunk) -> Block:
         """See `Decoder`."""
         self._origin = chunk.origin
@@ -72,6 +78,13 @@ class LineDecoder:
         if self._error is not None:
             raise self._error
         return block
+
+    def abandon(self) -> Block:
+        """See `RecordDecoder`."""
+        reason = TOO_LONG if self.is_long else BROKEN
+        line, rest = self._splitter.abandon()
+        block = self._decode(Lines(line, [], {}), last=True)
+        return with_reject(block, self._origin, line, reason, rest) if rest.strip() else block
 
     def _run(self, data: bytes, *, last: bool) -> Block:
         if self._error is not None:

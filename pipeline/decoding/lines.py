@@ -67,6 +67,18 @@ class LineSplitter:
             return self._split(data + b"\n" if data else data)
         return self._split(b"\n") if self._partial else Lines(self._next, [], {})
 
+    @property
+    def is_long(self) -> bool:
+        """Whether the line that is not complete is longer than one may be already."""
+        return self._long
+
+    def abandon(self) -> tuple[int, bytes]:
+        """The number of the last line, and what there is of it, where it will never end."""
+        rest = bytes(self._partial)
+        self._partial.clear()
+        self._long = False
+        return self._next, rest
+
     def dump(self) -> Mapping[str, int | str]:
         """What it keeps, as JSON."""
         partial = self._partial.decode("latin-1")

@@ -11,8 +11,8 @@ from ...core.base.checks import ArgumentError
 from ...core.base.parameters import Array
 from ...core.online.schema import Schema
 from ..sources.source import Chunk, SourceError
-from .block import Block, Reject
-from .columns import HEAD, Columns, concatenate
+from .block import Block
+from .columns import Columns, concatenate, with_reject
 from .inflate import Inflater
 from .options import RecordOptions
 from .values import Cell, shown
@@ -81,6 +81,11 @@ class RawBlocks:
         """See `LineDecoder`."""
         return self._inflater.begins_again
 
+    @property
+    def is_long(self) -> bool:
+        """See `RecordDecoder`: never."""
+        return False
+
     def feed(self, chunk: Chunk) -> Block:
         """See `Decoder`."""
         self._origin = chunk.origin
@@ -116,9 +121,13 @@ class RawBlocks:
         if self._partial:
             left = self._partial
             reason = f"{len(left)} bytes at the end, where a record has {self.dtype.itemsize} ({self.options.dtype})"
-            block.rejects.append(Reject(block.size, self._origin, self._record, reason, left[:HEAD]))
             self._partial = b""
+            block = with_reject(block, self._origin, self._record, reason, left)
         return block
+
+    def abandon(self) -> Block:
+        """See `RecordDecoder`."""
+        return self.finish()
 
     def dump(self) -> Mapping[str, int | str]:
         """See `Decoder`."""

@@ -13,13 +13,13 @@ import trio
 
 from ...core.online.schema import Schema
 from ..decoding.block import Block
-from ..decoding.formats import open_decoder
 from ..decoding.options import RecordOptions
+from ..decoding.streams import StreamDecoders
 from ..flow.group import Group
 from ..flow.pipes import widen
 from ..flow.worker_process import WorkerError, obstacle, processors, start_worker
-from ..sources import PipeTransport, SourceError, Transport
-from .decoding_worker import LENGTH, START, LocatedBlock, decode_answer
+from ..sources import SourceError, Transport
+from .decoding_worker import LENGTH, MESSAGES, START, LocatedBlock, decode_answer
 from .key_table import KeyTable
 
 __all__ = ["ApartBlocks"]
@@ -40,7 +40,7 @@ class ApartBlocks:
     ) -> None:
         self.name, self._transport, self._schema, self._group = transport.name, transport, schema, group
         self._form, self._options = form, options or RecordOptions()
-        self._decoder = open_decoder(form, schema, self._options)
+        self._decoders = StreamDecoders(form, schema, self._options, transport.streams)
         self._table: KeyTable | None = None
         self._begin, self._count = trio.current_time(), 0
         self._ended = False
@@ -66,14 +66,15 @@ class ApartBlocks:
             chunk = await self._transport.receive()
         except trio.EndOfChannel:
             self._ended = True
-            block = self._decoder.finish()
+            block = self._decoders.finish()
         else:
-            block = self._decoder.feed(chunk)
-        self.seen = self._decoder.seen
+            block = self._decoders.feed(chunk)
+        self.seen = self._decoders.seen
+        self._refuse(self._decoders.take_refused())
         self._count += block.size
         if self._count >= MANY and self._process is None:
             now = trio.current_time()
-            if self._table is not None and now - self._begin < SOON and not self._decoder.begins_again:
+            if self._table is not None and now - self._begin < SOON and not self._decoders.begins_again:
                 self._start()
             self._begin, self._count = now, 0
         return block
@@ -102,8 +103,8 @@ class ApartBlocks:
             "schema": self._schema.config,
             "format": self._form,
             "options": asdict(self._options),
-            "origin": self.name,
-            "decoder": dict(self._decoder.dump()),
+            "streams": self._transport.streams,
+            "decoders": self._decoders.dump(),
             "keys": self._table.capacity,
             "shards": self._table.shards,
             "table": self._table.dump(),
@@ -121,15 +122,11 @@ class ApartBlocks:
         assert self._process.stdin is not None
         with self._process.stdin as pipe:
             try:
-                await _send(pipe.fileno(), LENGTH.pack(len(setup)) + setup)
-                if isinstance(self._transport, PipeTransport):
-                    with suppress(OSError):
-                        while await self._transport.forward(pipe.fileno()):
-                            pass
+                await _send(pipe.fileno(), setup)
                 with suppress(trio.EndOfChannel):
                     while True:
-                        chunk = await self._transport.receive()
-                        await _send(pipe.fileno(), chunk.data)
+                        data, origin, _, stream, ends = await self._transport.receive()
+                        await _send(pipe.fileno(), MESSAGES.encode((origin, stream, ends, data)))
             except SourceError as error:
                 self._failure = error
             except OSError:  # the process has gone, as whoever receives sees
@@ -149,7 +146,12 @@ class ApartBlocks:
             raise self._failure
         del self._buffer[:end]
         self.seen = answer.seen
+        self._refuse(answer.refused)
         return answer
+
+    def _refuse(self, streams: list[int]) -> None:
+        for stream in streams:
+            self._transport.refuse(stream)
 
     def _end(self) -> int:
         """How much has to be in the buffer for the next answer to be complete."""
@@ -174,8 +176,8 @@ class ApartBlocks:
             process.wait()
 
 
-async def _send(pipe: int, data: bytes) -> None:
-    rest = memoryview(data)
+async def _send(pipe: int, message: bytes) -> None:
+    rest = memoryview(LENGTH.pack(len(message)) + message)
     while rest:
         try:
             rest = rest[os.write(pipe, rest) :]

@@ -12,9 +12,9 @@ import trio
 from ...core.base.checks import ArgumentError
 from ...core.online.schema import Schema
 from ..decoding.block import Block
-from ..decoding.decoder import Decoder
 from ..decoding.objects import decode_frame, decode_objects
 from ..decoding.options import RecordOptions
+from ..decoding.streams import StreamDecoders
 from ..sources import Transport
 from .decoding_worker import LocatedBlock
 
@@ -41,15 +41,19 @@ class BlockSource(Protocol):
 
 
 class DecodedBlocks:
-    """The records in the bytes that `transport` brings. A wait that is cancelled loses nothing."""
+    """The records in the bytes that `transport` brings, in the format `form`. A wait that is cancelled loses nothing.
 
-    def __init__(self, transport: Transport, decoder: Decoder[Block]) -> None:
-        self.name, self._transport, self._decoder, self._ended = transport.name, transport, decoder, False
+    Raises ArgumentError.
+    """
+
+    def __init__(self, transport: Transport, form: str, schema: Schema, options: RecordOptions | None = None) -> None:
+        self.name, self._transport, self._ended = transport.name, transport, False
+        self._decoders = StreamDecoders(form, schema, options, transport.streams)
 
     @property
     def seen(self) -> list[str]:
         """See `BlockSource`."""
-        return list(self._decoder.seen)  # type: ignore[attr-defined]
+        return self._decoders.seen
 
     async def receive(self) -> Block:
         """See `BlockSource`."""
@@ -59,8 +63,11 @@ class DecodedBlocks:
             chunk = await self._transport.receive()
         except trio.EndOfChannel:
             self._ended = True
-            return self._decoder.finish()
-        return self._decoder.feed(chunk)
+            return self._decoders.finish()
+        block = self._decoders.feed(chunk)
+        for stream in self._decoders.take_refused():
+            self._transport.refuse(stream)
+        return block
 
 
 class ItemBlocks:

@@ -1,8 +1,8 @@
 """A process that decodes records and finds the rows of their keys, so that another can train meanwhile.
 
-Its standard input begins with what it is to do, as JSON with its length in front. All that follows are the bytes that
-are to be decoded. Whenever some have come it writes a message, with its length in front: what ended there; the last one
-says so.
+All that goes between the two are messages with their length in front. On its standard input the first one says what is
+to be done, as JSON; each of the others is a chunk. Whenever some have come it writes a message: what ended there; the
+last one says so.
 """
 
 from __future__ import annotations
@@ -20,26 +20,53 @@ import numpy as np
 from ...core.base.parameters import Array
 from ...core.online.schema import Schema
 from ..decoding.block import Block, Reject
-from ..decoding.formats import open_decoder
+from ..decoding.columns import concatenate
 from ..decoding.options import RecordOptions
+from ..decoding.streams import StreamDecoders
 from ..flow.worker_process import end_with
-from ..sources import Chunk, SourceError
+from ..sources import Chunk, SourceError, Streams
 from .key_table import KeyTable, Located
 
 __all__ = ["LENGTH", "START", "LocatedBlock", "decode_answer", "worker"]
 
 LENGTH = struct.Struct("<I")
-CHUNK = 1 << 19  # bytes at most
+READ = 1 << 19  # bytes at most
 START = "from recurrio.pipeline.lanes.decoding_worker import worker; worker()"
 MESSAGES = msgspec.msgpack.Encoder()
 
 
 class LocatedBlock(NamedTuple):
-    """A block without its keys, the rows that these have, and the names of fields that have been seen."""
+    """A block without its keys, the rows that these have, names of fields, and streams that were refused."""
 
     block: Block
     located: list[Located]
     seen: list[str]
+    refused: list[int]
+
+
+class _Messages:
+    """The messages that come in at a file descriptor."""
+
+    def __init__(self, fd: int) -> None:
+        self._fd, self._buffer = fd, bytearray()
+
+    def read(self) -> list[bytes]:
+        """Those that are complete, at least one; none at the end."""
+        while True:
+            data = os.read(self._fd, READ)
+            if not data:
+                return []
+            self._buffer += data
+            found, start = [], 0
+            while (begin := start + LENGTH.size) <= len(self._buffer):
+                end = begin + LENGTH.unpack_from(self._buffer, start)[0]
+                if end > len(self._buffer):
+                    break
+                found.append(bytes(memoryview(self._buffer)[begin:end]))
+                start = end
+            if found:
+                del self._buffer[:start]
+                return found
 
 
 def worker() -> None:
@@ -47,42 +74,39 @@ def worker() -> None:
     out, parent = map(int, sys.argv[1:])
     end_with(parent)
     os.write(out, b"r")
-    head = _exactly(LENGTH.size)
-    start = None if head is None else _exactly(LENGTH.unpack(head)[0])
-    if start is None:
+    incoming = _Messages(0)
+    messages = incoming.read()
+    if not messages:
         return
-    setup: dict[str, Any] = json.loads(start)
+    setup: dict[str, Any] = json.loads(messages.pop(0))
     options = RecordOptions(**{name: _frozen(value) for name, value in setup["options"].items()})
-    decoder = open_decoder(setup["format"], Schema.of(**setup["schema"]), options)
-    decoder.load(setup["decoder"])
+    decoders = StreamDecoders(setup["format"], Schema.of(**setup["schema"]), options, Streams(setup["streams"]))
+    decoders.load(setup["decoders"])
     table = KeyTable(setup["keys"], setup["shards"])
     table.load(setup["table"])
-    data = b"\n"  # anything
-    while data:
-        data = os.read(0, CHUNK)
+    last = False
+    while not last:
+        messages = messages or incoming.read()
+        last, blocks, error = not messages, list[Block](), ""
         try:
-            block = decoder.feed(Chunk(data, setup["origin"], {})) if data else decoder.finish()
+            for message in messages:
+                origin, stream, ends, data = msgspec.msgpack.decode(message)
+                blocks.append(decoders.feed(Chunk(data, origin, {}, stream, ends)))
+            if last:
+                blocks.append(decoders.finish())
+        except SourceError as problem:
+            error = str(problem)
+        messages = []
+        if blocks:
+            block = concatenate(blocks)
             located = [*table.locate(block.keys, block.size)] if block.size else []
-            answer = _answer(block, located, decoder.seen, last=not data)
-        except SourceError as error:
-            answer = MESSAGES.encode({"error": str(error)})
-        _write(out, answer)
+            _write(out, _answer(block, located, decoders, last=last))
+        if error:
+            _write(out, MESSAGES.encode({"error": error}))
 
 
 def _frozen(value: Any) -> Any:  # noqa: ANN401 (what JSON has)
     return tuple(value) if isinstance(value, list) else value
-
-
-def _exactly(size: int) -> bytes | None:
-    """So many bytes; None where the parent has gone."""
-    parts = []
-    while size:
-        part = os.read(0, size)
-        if not part:
-            return None
-        parts.append(part)
-        size -= len(part)
-    return b"".join(parts)
 
 
 def _write(out: int, message: bytes) -> None:
@@ -91,7 +115,7 @@ def _write(out: int, message: bytes) -> None:
         rest = rest[os.write(out, rest) :]
 
 
-def _answer(block: Block, located: list[Located], seen: list[str], *, last: bool) -> bytes:
+def _answer(block: Block, located: list[Located], decoders: StreamDecoders, *, last: bool) -> bytes:
     return MESSAGES.encode(
         {
             "size": block.size,
@@ -101,7 +125,8 @@ def _answer(block: Block, located: list[Located], seen: list[str], *, last: bool
             "times": None if block.times is None else block.times.tobytes(),
             "rejects": [tuple(reject) for reject in block.rejects],
             "located": [(part.stop, part.rows.tobytes(), part.new, part.going.tobytes()) for part in located],
-            "seen": seen,
+            "seen": decoders.seen,
+            "refused": decoders.take_refused(),
             "last": last,
         }
     )
@@ -125,7 +150,7 @@ def decode_answer(message: bytes | memoryview, columns: int) -> tuple[LocatedBlo
         [Reject(*reject) for reject in answer["rejects"]],
     )
     located = [Located(stop, _rows(rows), new, _rows(going)) for stop, rows, new, going in answer["located"]]
-    return LocatedBlock(block, located, answer["seen"]), answer["last"]
+    return LocatedBlock(block, located, answer["seen"], answer["refused"]), answer["last"]
 
 
 def _rows(data: bytes) -> Array:

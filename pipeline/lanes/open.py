@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import AsyncIterator
-from contextlib import aclosing, asynccontextmanager, suppress
+from contextlib import asynccontextmanager, suppress
 
 import trio
 
@@ -12,7 +12,7 @@ from ...core.base.checks import check_count
 from ...core.text.text_model import TextModel
 from ...core.text.vocabulary import CharVocabulary, Vocabulary
 from ..decoding import TextDecoder, check_encoding
-from ..sources import FileTransport, Position, SourceError, open_transport
+from ..sources import FileTransport, Opening, Position, SourceError, Streams, open_transport
 from .source import Source
 from .text_file import TextFile
 from .text_stream import TextStream
@@ -47,7 +47,9 @@ async def open_source(
         raise ValueError(f"vocabulary: expected 'chars', 'bytes' or a vocabulary, got {vocabulary!r}")
     if encoding is not None:
         check_encoding(encoding)
-    async with aclosing(await open_transport(os.fspath(name), position)) as transport:
+    async with open_transport(Opening(os.fspath(name), position)) as transport:
+        if transport.streams != Streams.ONE:
+            raise SourceError(f"{transport.name}: brings records; a text comes from a file or a pipe")
         if isinstance(transport, FileTransport):
             async with TextFile(
                 transport, batch_size, seq_len, vocabulary, epochs, encoding=encoding, position=position
@@ -73,7 +75,7 @@ async def read_vocabulary(path: str | os.PathLike[str], encoding: str | None = N
     if name.endswith(".safetensors"):
         return (await trio.to_thread.run_sync(TextModel.load, name)).vocabulary
     decoder, characters = TextDecoder(encoding or "utf-8"), set[str]()
-    async with aclosing(await open_transport(name)) as transport:
+    async with open_transport(name) as transport:
         with suppress(trio.EndOfChannel):
             while True:
                 characters |= set(decoder.feed(await transport.receive()))

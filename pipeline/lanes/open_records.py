@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import AsyncIterator
-from contextlib import ExitStack, aclosing, asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 from typing import Any
 
 from ...core.online.schema import Schema
@@ -35,7 +35,7 @@ async def open_records(
     Raises SourceError where it cannot be opened, ArgumentError for nonsense arguments.
     """
     address = os.fspath(name)
-    async with aclosing(await open_transport(address)) as transport:
+    async with open_transport(address) as transport:
         with ExitStack() as stack:  # outside of the group, whose tasks end before the process does
             async with open_group() as group:
 

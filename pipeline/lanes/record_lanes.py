@@ -13,6 +13,7 @@ from ...core.base.parameters import Array
 from ...core.base.table import rows_of
 from ...core.online.encoder import Encoder
 from ..decoding.block import Block
+from ..decoding.columns import part_of
 from .course import Course
 from .decisions import CUT, EXPIRE, Decision, DecisionLog
 from .key_table import KeyTable, Located
@@ -68,7 +69,7 @@ class RecordLanes:
             end, next_one = block.size, self.log.next()
             if next_one is not None:
                 end = min(end, start + next_one - self.number)
-            part = _part(block, start, end)
+            part = part_of(block, start, end)
             yield from self.place(part, self.table.locate(part.keys, part.size))
             start = end
 
@@ -83,7 +84,7 @@ class RecordLanes:
             done = 0
             while start < stop:
                 end = min(stop, start + LARGEST, start + self._patience - self.number % self._patience)
-                yield from self._take(_part(block, start, end), rows[done : done + end - start])
+                yield from self._take(part_of(block, start, end), rows[done : done + end - start])
                 done, start = done + end - start, end
                 if self.number % self._patience == 0:
                     patience = max(self._patience, SLOW * self.packer.seq_len * self.keys)
@@ -201,18 +202,3 @@ class RecordLanes:
         np.maximum.accumulate(known, out=known)
         self._classes = int(known[-1])
         return known
-
-
-def _part(block: Block, start: int, stop: int) -> Block:
-    """The records from `start` to before `stop`."""
-    if start == 0 and stop == block.size:
-        return block
-    return Block(
-        stop - start,
-        block.numbers[start:stop],
-        [texts[start:stop] for texts in block.categories],
-        None if block.labels is None else block.labels[start:stop],
-        None if block.keys is None else block.keys[start:stop],
-        None if block.times is None else block.times[start:stop],
-        [],
-    )

@@ -7,13 +7,14 @@ import os
 import trio
 
 from .source import Chunk, Position, SourceError
+from .transport import Transport
 
 __all__ = ["FileTransport", "read_at", "size_is_true"]
 
 CHUNK = 1 << 20  # bytes of a chunk at most
 
 
-class FileTransport(trio.abc.ReceiveChannel[Chunk]):
+class FileTransport(Transport):
     """The regular file open at `fd`, which it closes in the end, from `position` on; `name` stands for it in messages.
 
     It ends at ``end``, the byte where it ended when it was first opened: what is written behind that meanwhile may be

@@ -3,48 +3,64 @@
 from __future__ import annotations
 
 import os
+import re
 import stat
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 
 import trio
 
+from .connect import connect_tcp
 from .file import FileTransport, size_is_true
+from .listen import listen_tcp, listen_unix
 from .pipe import PipeTransport
-from .source import Position, SourceError, Transport
+from .source import SourceError
+from .tail import open_tail
+from .transport import Opening, Transport
+from .udp import listen_udp
 
-__all__ = ["open_transport"]
+__all__ = ["SCHEMES", "open_transport"]
 
 
-async def open_transport(address: str, position: Position | None = None) -> Transport:
-    """Open `address`, the path of a file or pipe, or ``"-"`` for standard input; at `position` where that is given.
+@asynccontextmanager
+async def open_transport(opening: Opening | str) -> AsyncIterator[Transport]:
+    """Open an address: that of one of `SCHEMES`, ``"-"`` for standard input, or else the path of a file or pipe.
 
     Raises SourceError where it cannot be opened, or cannot begin at a position.
     """
-    scheme, mark, _ = address.partition("://")
-    opener = TRANSPORTS.get(scheme + mark, _open_path)
-    try:
-        transport = await opener(address, position)
-    except OSError as error:
-        raise SourceError(f"{address or repr(address)}: {error.strerror}") from None
-    if position is not None and not transport.rewindable:
-        await transport.aclose()
-        raise SourceError(f"{transport.name}: can be read only once, so it cannot begin at a position")
-    return transport
+    if isinstance(opening, str):
+        opening = Opening(opening)
+    address = opening.address
+    scheme = next((scheme for scheme in SCHEMES if address.startswith(scheme)), "")
+    if not scheme and re.match("[a-z][a-z+-]*://", address):
+        raise SourceError(f"{address}: expected a path, - or an address with one of {', '.join(SCHEMES)}")
+    opener = SCHEMES.get(scheme) or (_open_standard_input if address == "-" else _open_path)
+    async with AsyncExitStack() as stack:
+        try:
+            transport = await stack.enter_async_context(opener(address.removeprefix(scheme), opening))
+        except OSError as error:
+            raise SourceError(f"{address or repr(address)}: {error.strerror or error}") from None
+        if opening.position is not None and not transport.rewindable:
+            raise SourceError(f"{transport.name}: can be read only once, so it cannot begin at a position")
+        yield transport
 
 
-async def _open_standard_input(address: str, position: Position | None) -> Transport:
+@asynccontextmanager
+async def _open_standard_input(rest: str, opening: Opening) -> AsyncIterator[Transport]:
     if sys.stdin is None:  # it was closed before we began, and its descriptor is something else by now
         raise SourceError("standard input: is closed")
-    return PipeTransport(os.dup(0), "standard input")
+    async with PipeTransport(os.dup(0), "standard input") as transport:
+        yield transport
 
 
-async def _open_path(path: str, position: Position | None) -> Transport:
+@asynccontextmanager
+async def _open_path(path: str, opening: Opening) -> AsyncIterator[Transport]:
     def open_file() -> Transport:
         fd = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0))  # which Windows has
         try:
             if stat.S_ISREG(os.fstat(fd).st_mode) and size_is_true(fd):
-                return FileTransport(fd, path, position)
+                return FileTransport(fd, path, opening.position)
             return PipeTransport(fd, path)
         except BaseException:
             os.close(fd)
@@ -52,8 +68,16 @@ async def _open_path(path: str, position: Position | None) -> Transport:
 
     # Opening a named pipe waits for its writer.
     waits = not stat.S_ISREG(os.stat(path).st_mode)
-    return await trio.to_thread.run_sync(open_file, abandon_on_cancel=waits)
+    async with await trio.to_thread.run_sync(open_file, abandon_on_cancel=waits) as transport:
+        yield transport
 
 
-# By what an address begins with, up to "://", or the whole of it; anything else is a path.
-TRANSPORTS: dict[str, Callable[[str, Position | None], Awaitable[Transport]]] = {"-": _open_standard_input}
+Opener = Callable[[str, Opening], AbstractAsyncContextManager[Transport]]
+# By what an address begins with: given the rest of it, and the whole. Anything else is a path.
+SCHEMES: dict[str, Opener] = {
+    "tail:": open_tail,
+    "tcp://": connect_tcp,
+    "tcp-listen://": listen_tcp,
+    "unix:": listen_unix,
+    "udp-listen://": listen_udp,
+}

@@ -10,6 +10,7 @@ import trio
 
 from ..flow.pipes import widen
 from .source import Chunk, Position, SourceError
+from .transport import Transport
 
 __all__ = ["PipeTransport"]
 
@@ -17,10 +18,8 @@ CHUNK = 1 << 17  # bytes of a chunk at most
 MOVED = 1 << 20  # and of what is moved at once
 
 
-class PipeTransport(trio.abc.ReceiveChannel[Chunk]):
+class PipeTransport(Transport):
     """What comes in at the file descriptor `fd`, which it closes in the end; `name` stands for it in messages."""
-
-    rewindable = False
 
     def __init__(self, fd: int, name: str) -> None:
         if stat.S_ISDIR(os.fstat(fd).st_mode):

@@ -1,11 +1,12 @@
-"""What a source of bytes is to those who read it: chunks, each with the position behind it."""
+"""What comes from a source of bytes: chunks, each with the position behind it."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import NamedTuple, Protocol
+from enum import IntEnum
+from typing import NamedTuple
 
-__all__ = ["Chunk", "Position", "SourceError", "Transport"]
+__all__ = ["CUT", "WHOLE", "Chunk", "Position", "SourceError", "Streams"]
 
 Position = Mapping[str, int | str]
 """A place in a source, as JSON: what begins there is what comes behind it."""
@@ -15,32 +16,34 @@ class SourceError(Exception):
     """A source has nothing to train on, or something that is no training data. Its message names the source."""
 
 
+WHOLE, CUT = "whole", "cut"
+
+
 class Chunk(NamedTuple):
-    """`data` as it came from `origin`, which messages name; ``after`` is the position behind it."""
+    """`data` as it came from `origin`, which messages name; ``after`` is the position behind it.
+
+    A source may bring several streams of bytes, as connections are, each of which begins for itself: `stream` is the
+    number of this one, and no number comes again. `ends` is empty but in the last chunk of a stream: then it is WHOLE
+    where its sender has closed it, and CUT where it broke off, and what has no end there is no record.
+    """
 
     data: bytes
     origin: str
     after: Position
+    stream: int = 0
+    ends: str = ""
 
 
-class Transport(Protocol):
-    """Brings bytes, a chunk at a time. Chunks are cut anywhere, and mean nothing; it is an async context manager."""
+class Streams(IntEnum):
+    """What the streams of a source are, and what a fault in the bytes of one costs."""
 
-    name: str
-    rewindable: bool  # whether it can be opened at any position that it gave
-
-    @property
-    def position(self) -> Position:
-        """Where the next chunk begins."""
-        ...
-
-    async def receive(self) -> Chunk:
-        """Wait for the next chunk, which is not empty; a wait that is cancelled loses nothing.
-
-        Raises trio.EndOfChannel at the end, SourceError where it cannot be read.
-        """
-        ...
-
-    async def aclose(self) -> None:
-        """Let go of it."""
-        ...
+    ONE = 0
+    """A single one, as of a file: a fault ends the source."""
+    FILES = 1
+    """One behind the other, as of a log that is rotated: once a record has fitted, a fault costs that stream alone."""
+    CONNECTIONS = 2
+    """Likewise, and one can be closed, as it is where a line is too long."""
+    ANYBODY = 3
+    """Connections of whoever makes them: a fault never ends the source, and strangers are closed."""
+    MESSAGES = 4
+    """A single one, of whole lines from anybody: nothing at its start says what it is, and a fault costs its line."""

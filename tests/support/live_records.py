@@ -11,7 +11,6 @@ import numpy as np
 from recurrio.core import Adam, SequenceBatch
 from recurrio.core.base.parameters import Array
 from recurrio.pipeline import Records, Trainer
-from recurrio.pipeline.decoding.formats import open_decoder
 from recurrio.pipeline.decoding.options import RecordOptions
 from recurrio.pipeline.lanes.blocks import DecodedBlocks
 from support.streams import Bytes, as_jsonl, items, note_forecasts
@@ -51,9 +50,7 @@ def open_records(
         data = as_jsonl(data)
     data = data.encode() if isinstance(data, str) else data
     pieces = [data[start : start + 65536] for start in range(0, len(data), 65536)]
-    return Records(
-        (), **given, _source=lambda schema: DecodedBlocks(Bytes(pieces), open_decoder(form, schema, options))
-    )
+    return Records((), **given, _source=lambda schema: DecodedBlocks(Bytes(pieces), form, schema, options))
 
 
 async def run(

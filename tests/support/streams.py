@@ -17,19 +17,18 @@ from recurrio.core.optim.updater import Updater, planned_version
 from recurrio.core.serial import run
 from recurrio.core.training_state import TrainingState
 from recurrio.pipeline import Trainer
-from recurrio.pipeline.decoding.formats import open_decoder
 from recurrio.pipeline.lanes.blocks import DecodedBlocks
 from recurrio.pipeline.lanes.forecasts import Forecast
 from recurrio.pipeline.lanes.records import Records
-from recurrio.pipeline.sources import Chunk
+from recurrio.pipeline.sources import Chunk, Transport
 
 LR, CLIP = 0.01, 1.0
 
 
-class Bytes(trio.abc.ReceiveChannel[Chunk]):
+class Bytes(Transport):
     """A transport that brings these pieces, and waits `pause` seconds before each."""
 
-    name, rewindable = "bytes", False
+    name = "bytes"
 
     def __init__(self, pieces: Iterable[bytes], pause: float = 0) -> None:
         self._pieces, self._pause, self._came = iter(pieces), pause, 0
@@ -98,7 +97,7 @@ def open_bytes(pieces: Iterable[bytes], form: str = "jsonl", pause: float = 0, *
     return Records(
         (),
         **{**given, **options},
-        _source=lambda schema: DecodedBlocks(Bytes(pieces, pause), open_decoder(form, schema)),
+        _source=lambda schema: DecodedBlocks(Bytes(pieces, pause), form, schema),
     )
 
 

@@ -1,0 +1,64 @@
+"""A connection to a server that sends records, made again whenever it ends."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager, suppress
+
+import trio
+
+from ..flow.group import open_group
+from .connections import Connections
+from .net import Backoff, host_and_port, keep_alive, reason_of
+from .source import Streams
+from .transport import Opening, Transport
+
+__all__ = ["Reconnecting", "connect_tcp"]
+
+
+class Reconnecting(Connections):
+    """Connections to one server, one behind the other."""
+
+    def __init__(self, name: str, opening: Opening) -> None:
+        super().__init__(name, Streams.CONNECTIONS)
+        self._notice, self._reconnects = opening.notice, 0
+
+    @property
+    def counts(self) -> Mapping[str, int]:
+        """See `Transport`: also how often it was connected again."""
+        return {**super().counts, "reconnects": self._reconnects}
+
+    async def keep(self, connect: Callable[[], Awaitable[trio.abc.ReceiveStream]]) -> None:
+        """Connect, and again whenever the connection has ended; wait longer and longer where that fails."""
+        backoff, said = Backoff(), False
+        while True:
+            try:
+                stream = await connect()
+            except OSError as error:
+                if not said:
+                    self._notice(f"{self.name}: {reason_of(error)}; trying again")
+                    said = True
+            else:
+                if said:
+                    self._notice(f"{self.name}: connected")
+                if await self.take(stream, self.name):
+                    backoff.reset()
+                said, self._reconnects = False, self._reconnects + 1
+            await backoff.wait()
+
+
+@asynccontextmanager
+async def connect_tcp(rest: str, opening: Opening) -> AsyncIterator[Transport]:
+    """``tcp://host:port``. Raises OSError where there is no such host."""
+    host, port = host_and_port(rest, opening.address)
+    await trio.socket.getaddrinfo(host, port)
+
+    async def connect() -> trio.SocketStream:
+        stream = await trio.open_tcp_stream(host, port)
+        with suppress(OSError):
+            keep_alive(stream.socket)
+        return stream
+
+    async with Reconnecting(opening.address, opening) as connections, open_group() as group:
+        group.start_background(connections.keep, connect)
+        yield connections

@@ -1,0 +1,62 @@
+"""What a source of bytes is to those who read it, and what it is told when it is opened."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import trio
+
+from .source import Chunk, Position, Streams
+
+__all__ = ["Opening", "Transport"]
+
+
+class Transport(trio.abc.ReceiveChannel[Chunk]):
+    """Brings bytes, a chunk at a time. Chunks are cut anywhere, and mean nothing; it is an async context manager.
+
+    ``name`` stands for it in messages. Where it is ``rewindable`` it can be opened at any position that it gave.
+    ``streams`` says what its streams are.
+    """
+
+    name: str
+    rewindable = False
+    streams = Streams.ONE
+
+    @property
+    @abstractmethod
+    def position(self) -> Position:
+        """Where the next chunk begins."""
+
+    @abstractmethod
+    async def receive(self) -> Chunk:
+        """Wait for the next chunk, which is empty only where a stream ends; a wait that is cancelled loses nothing.
+
+        Raises trio.EndOfChannel at the end, SourceError where it cannot be read.
+        """
+
+    def refuse(self, stream: int) -> None:
+        """Bring no more of this stream, if it can be closed."""
+
+    @property
+    def counts(self) -> Mapping[str, int]:
+        """What has become of its connections and files, by names for a report."""
+        return {}
+
+
+def ignore(text: str) -> None:
+    """Say nothing."""
+
+
+@dataclass(frozen=True)
+class Opening:
+    """How a source is to be opened: its whole `address`, and at which `position`, if any.
+
+    `allow_remote` lets it listen to other machines; `notice` is told what a user may want to know meanwhile.
+    """
+
+    address: str
+    position: Position | None = None
+    allow_remote: bool = False
+    notice: Callable[[str], None] = ignore
