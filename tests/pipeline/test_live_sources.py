@@ -7,7 +7,6 @@ import struct
 from contextlib import AsyncExitStack
 from functools import partial
 from itertools import pairwise
-from pathlib import Path
 
 import pytest
 import trio
@@ -15,15 +14,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.live import SCHEMA, Reader, Taken, line, port_of, reading
 
-from recurrio.core.base.checks import ArgumentError
 from recurrio.pipeline import SourceError
-from recurrio.pipeline.decoding.columns import concatenate
 from recurrio.pipeline.decoding.line_decoder import BROKEN, TOO_LONG
-from recurrio.pipeline.decoding.options import RecordOptions
 from recurrio.pipeline.decoding.streams import StreamDecoders
-from recurrio.pipeline.sources import Chunk, Streams, connect, connections, net
+from recurrio.pipeline.sources import Streams, connect, connections, net
 from recurrio.pipeline.sources.connections import Connections
-from recurrio.pipeline.sources.source import CUT, WHOLE
+from recurrio.pipeline.sources.source import CUT
 
 LISTEN = "tcp-listen://127.0.0.1:0"
 ALL = [("a", 1.0), ("b", 2.0), ("a", 3.0)]
@@ -276,53 +272,6 @@ async def test_a_port_that_is_taken_is_named() -> None:
                 pass
 
 
-# Unix sockets
-
-
-@pytest.fixture
-def short(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder to be in: the path of a socket cannot be long."""
-    folder = tmp_path_factory.mktemp("s p")
-    monkeypatch.chdir(folder)
-    return folder
-
-
-async def test_a_unix_socket_takes_many_producers_and_goes_in_the_end(short: Path) -> None:
-    async with reading("unix:s") as reader:
-        for number in range(3):
-            async with await trio.open_unix_socket("s") as stream:
-                await stream.send_all(line("a", number))
-        assert sorted((await reader.take(3)).records) == [("a", 0.0), ("a", 1.0), ("a", 2.0)]
-    assert not (short / "s").exists()
-
-
-async def test_a_unix_socket_that_was_left_behind_is_replaced(short: Path) -> None:
-    with socket.socket(socket.AF_UNIX) as left:
-        left.bind("s")
-    async with reading("unix:s") as reader:
-        async with await trio.open_unix_socket("s") as stream:
-            await stream.send_all(line("a", 1))
-        await reader.take(1)
-
-
-async def test_a_unix_socket_that_is_used_is_let_be(short: Path) -> None:
-    async with reading("unix:s") as reader:
-        with pytest.raises(SourceError, match="another process listens"):
-            async with reading("unix:s"):
-                pass
-        async with await trio.open_unix_socket("s") as stream:
-            await stream.send_all(line("a", 1))
-        await reader.take(1)
-
-
-async def test_a_file_is_no_unix_socket_and_stays(short: Path) -> None:
-    (short / "s").write_text("precious")
-    with pytest.raises(SourceError, match="something else than a socket"):
-        async with reading("unix:s"):
-            pass
-    assert (short / "s").read_text() == "precious"
-
-
 # Connecting
 
 
@@ -366,86 +315,3 @@ async def test_a_host_that_is_none_is_named() -> None:
     with pytest.raises(SourceError, match=r"example.invalid:1: "):
         async with reading("tcp://example.invalid:1"):
             pass
-
-
-# Datagrams
-
-
-async def test_a_datagram_is_whole_lines() -> None:
-    async with reading("udp-listen://127.0.0.1:0") as reader:
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as producer:
-            for data in (b"\x1f\x8b\x08", b"\xff\xfe", line("a", 1), line("a", 2)[:-1], b'{"k":"a",', b'"x":4}', b""):
-                producer.sendto(data, ("127.0.0.1", port_of(reader)))
-            producer.sendto(line("b", 1) + line("b", 2)[:-1], ("127.0.0.1", port_of(reader)))
-        taken = await reader.take(4, 4)
-        assert taken.records == [("a", 1.0), ("a", 2.0), ("b", 1.0), ("b", 2.0)]
-        assert len(taken.rejects) == 4
-        assert reader.transport.counts["datagrams"] == 8
-
-
-def test_messages_have_no_header_and_no_raw_blocks() -> None:
-    with pytest.raises(ArgumentError, match="--columns"):
-        StreamDecoders("csv", SCHEMA, None, Streams.MESSAGES)
-    with pytest.raises(ArgumentError, match="raw"):
-        StreamDecoders("raw", SCHEMA, RecordOptions(dtype="k:i4,x:f4"), Streams.MESSAGES)
-    decoders = StreamDecoders("csv", SCHEMA, RecordOptions(columns=("k", "x")), Streams.MESSAGES)
-    assert decoders.feed(Chunk(b"a,1\n", "there", {})).size == 1
-
-
-# Streams through decoders
-
-BAD, GOOD, LONG = b"junk\n", line("a", 1), b'{"k":"' + b"y" * (1 << 20) + b'"}\n'
-SENT = {
-    "good": GOOD * 3,
-    "two strange": BAD * 2 + GOOD + BAD * 5,
-    "strange": BAD * 4 + GOOD,
-    "long": GOOD + LONG + GOOD,
-    "long without end": GOOD + LONG[:-1],
-}
-
-
-@pytest.mark.parametrize("name", SENT)
-@pytest.mark.parametrize("kind", Streams)
-@pytest.mark.parametrize("ends", [WHOLE, CUT])
-def test_a_stream_is_refused_at_the_same_place_however_it_is_cut(name: str, kind: Streams, ends: str) -> None:
-    def decode(size: int, at: int | None = None) -> tuple[int, list[tuple[int, str]], list[int]]:
-        decoders, refused = StreamDecoders("jsonl", SCHEMA, None, kind), list[int]()
-        pieces = [SENT[name][start : start + size] for start in range(0, len(SENT[name]), size)]
-        blocks = []
-        for index, piece in enumerate([*pieces, b""]):
-            if index == at:
-                state = decoders.dump()
-                decoders = StreamDecoders("jsonl", SCHEMA, None, kind)
-                decoders.load(state)
-            blocks.append(decoders.feed(Chunk(piece, "there", {}, 5, "" if index < len(pieces) else ends)))
-            refused += decoders.take_refused()
-        block = concatenate(blocks)
-        return block.size, [(reject.before, reject.reason) for reject in block.rejects], refused
-
-    sizes = (7, 1000, 1 << 22) if len(SENT[name]) < 10_000 else (99_991, 1 << 22)
-    first = decode(sizes[0])
-    assert [decode(size) for size in sizes[1:]] == [first] * (len(sizes) - 1)
-    assert decode(sizes[0], at=2) == first
-    closes = kind in (Streams.CONNECTIONS, Streams.ANYBODY)
-    assert first[2] == ([5] if (name == "strange" and kind == Streams.ANYBODY) or ("long" in name and closes) else [])
-
-
-@pytest.mark.parametrize("kind", Streams)
-def test_a_stream_that_is_at_fault_costs_itself_alone_once_one_has_fitted(kind: Streams) -> None:
-    decoders = StreamDecoders("csv", SCHEMA, RecordOptions(columns=("k", "x")), kind)
-    wrong = Chunk(b"\xff\xfek,x\n", "there", {}, 1)
-    if kind == Streams.MESSAGES:
-        assert decoders.feed(wrong).rejects
-        return
-    if kind < Streams.ANYBODY:
-        with pytest.raises(SourceError, match="there: this is UTF-16"):
-            decoders.feed(wrong)
-        decoders = StreamDecoders("csv", SCHEMA, RecordOptions(columns=("k", "x")), kind)
-    decoders.feed(Chunk(b"a,1\n", "here", {}, 0))
-    if kind == Streams.ONE:
-        return
-    (reject,) = decoders.feed(wrong).rejects
-    assert reject.reason.startswith("this is UTF-16")
-    assert decoders.take_refused() == [1]
-    assert decoders.feed(Chunk(b"a,1\n", "there", {}, 1)).size == 0
-    assert decoders.feed(Chunk(b"a,2\n", "here", {}, 0)).size == 1
