@@ -8,6 +8,7 @@ import select
 import subprocess
 from contextlib import suppress
 from dataclasses import asdict
+from typing import Any
 
 import trio
 
@@ -18,8 +19,8 @@ from ..decoding.streams import StreamDecoders
 from ..flow.group import Group
 from ..flow.pipes import widen
 from ..flow.worker_process import WorkerError, obstacle, processors, start_worker
-from ..sources import SourceError, Transport
-from .decoding_worker import LENGTH, MESSAGES, START, LocatedBlock, decode_answer
+from ..sources import SourceError, Streams, Transport
+from .decoding_worker import LENGTH, LENGTHS, MESSAGES, START, LocatedBlock, decode_answer
 from .key_table import KeyTable
 
 __all__ = ["ApartBlocks"]
@@ -34,6 +35,8 @@ class ApartBlocks:
     decoder, and from the table of keys that has been shared. What comes out is the same. A wait that is cancelled loses
     nothing.
     """
+
+    came_from = 0
 
     def __init__(
         self, transport: Transport, form: str, schema: Schema, options: RecordOptions | None, group: Group
@@ -53,6 +56,16 @@ class ApartBlocks:
         """The process may take over `table`, which nobody else will then use."""
         if processors() > 1 and obstacle() is None:
             self._table = table
+
+    @property
+    def anybody(self) -> bool:
+        """See `BlockSource`."""
+        return self._transport.streams >= Streams.ANYBODY
+
+    @property
+    def counts(self) -> list[dict[str, Any]]:
+        """See `BlockSource`."""
+        return [{"source": self.name, **self._transport.counts}]
 
     async def receive(self) -> Block | LocatedBlock:
         """See `BlockSource`."""
@@ -126,7 +139,7 @@ class ApartBlocks:
                 with suppress(trio.EndOfChannel):
                     while True:
                         data, origin, _, stream, ends = await self._transport.receive()
-                        await _send(pipe.fileno(), MESSAGES.encode((origin, stream, ends, data)))
+                        await _send(pipe.fileno(), MESSAGES.encode((origin, stream, ends)), data)
             except SourceError as error:
                 self._failure = error
             except OSError:  # the process has gone, as whoever receives sees
@@ -176,10 +189,13 @@ class ApartBlocks:
             process.wait()
 
 
-async def _send(pipe: int, message: bytes) -> None:
-    rest = memoryview(LENGTH.pack(len(message)) + message)
-    while rest:
+async def _send(pipe: int, head: bytes, data: bytes = b"") -> None:
+    """Write a message."""
+    start = LENGTHS.pack(len(head), len(data)) + head
+    done, end = 0, len(start) + len(data)
+    while done < end:
+        rest = [start[done:], data] if done < len(start) else [memoryview(data)[done - len(start) :]]
         try:
-            rest = rest[os.write(pipe, rest) :]
+            done += os.writev(pipe, rest)
         except BlockingIOError:
             await trio.lowlevel.wait_writable(pipe)

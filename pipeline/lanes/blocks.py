@@ -15,7 +15,7 @@ from ..decoding.block import Block
 from ..decoding.objects import decode_frame, decode_objects
 from ..decoding.options import RecordOptions
 from ..decoding.streams import StreamDecoders
-from ..sources import Transport
+from ..sources import Streams, Transport
 from .decoding_worker import LocatedBlock
 
 __all__ = ["BlockSource", "DecodedBlocks", "ItemBlocks"]
@@ -35,6 +35,21 @@ class BlockSource(Protocol):
         """The names of fields that have been seen."""
         ...
 
+    @property
+    def anybody(self) -> bool:
+        """Whether anybody may send records, so that those that cannot be used say nothing of the others."""
+        ...
+
+    @property
+    def came_from(self) -> int:
+        """Which of its sources the last block was from."""
+        ...
+
+    @property
+    def counts(self) -> list[dict[str, Any]]:
+        """Of each of its sources the name, as ``source``, and what it counts, by names for a report."""
+        ...
+
     async def receive(self) -> Block | LocatedBlock:
         """Wait for the next block, which can be empty. Raises trio.EndOfChannel, SourceError."""
         ...
@@ -46,6 +61,8 @@ class DecodedBlocks:
     Raises ArgumentError.
     """
 
+    came_from = 0
+
     def __init__(self, transport: Transport, form: str, schema: Schema, options: RecordOptions | None = None) -> None:
         self.name, self._transport, self._ended = transport.name, transport, False
         self._decoders = StreamDecoders(form, schema, options, transport.streams)
@@ -54,6 +71,16 @@ class DecodedBlocks:
     def seen(self) -> list[str]:
         """See `BlockSource`."""
         return self._decoders.seen
+
+    @property
+    def anybody(self) -> bool:
+        """See `BlockSource`."""
+        return self._transport.streams >= Streams.ANYBODY
+
+    @property
+    def counts(self) -> list[dict[str, Any]]:
+        """See `BlockSource`."""
+        return [{"source": self.name, **self._transport.counts}]
 
     async def receive(self) -> Block:
         """See `BlockSource`."""
@@ -77,6 +104,8 @@ class ItemBlocks:
     without losing it.
     """
 
+    came_from, anybody = 0, False
+
     def __init__(self, items: object, schema: Schema, options: RecordOptions) -> None:
         self.name, self._schema, self._options = type(items).__name__, schema, options
         self.seen: list[str] = []
@@ -90,6 +119,11 @@ class ItemBlocks:
         else:
             raise ArgumentError("records", "an iterable of records, or a frame", type(items).__name__)
         self._held: Any = None  # a list or a frame that has come behind records
+
+    @property
+    def counts(self) -> list[dict[str, Any]]:
+        """See `BlockSource`."""
+        return [{"source": self.name}]
 
     @property
     def can_wait(self) -> bool:

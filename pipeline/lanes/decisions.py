@@ -7,16 +7,16 @@ from typing import NamedTuple
 
 from ...core.base.checks import ArgumentError
 
-__all__ = ["CUT", "EXPIRE", "Decision", "DecisionLog"]
+__all__ = ["CUT", "EXPIRE", "TURN", "Decision", "DecisionLog"]
 
-CUT, EXPIRE = "cut", "expire"
-KINDS = (CUT, EXPIRE)
+CUT, EXPIRE, TURN = "cut", "expire", "turn"
+KINDS = (CUT, EXPIRE, TURN)
 
 
 class Decision(NamedTuple):
     """Before the record `number` came, what had begun, or was last used, before the record `before` was cut off.
 
-    `kind` is CUT, of open chunks, or EXPIRE, of keys.
+    `kind` is CUT, of open chunks, or EXPIRE, of keys. It may be TURN: from there on records are of the source `before`.
     """
 
     number: int
@@ -27,7 +27,8 @@ class Decision(NamedTuple):
 class DecisionLog:
     """The decisions of a run in their order. Those of another, `given`, are taken in the place of the clock's.
 
-    ``kept`` are the newest of them, `limit` at most; ``count`` is how many there were.
+    ``kept`` are the newest of them, `limit` at most; ``count`` is how many there were. The turns among them are for
+    `recurrio.pipeline.lanes.merged` to take.
     """
 
     def __init__(self, given: Iterable[Decision] | None = None, limit: int = 1 << 16) -> None:
@@ -37,6 +38,9 @@ class DecisionLog:
         for decision in self._given or ():
             if decision.kind not in KINDS:
                 raise ArgumentError("decisions", f"one of {', '.join(KINDS)}", repr(decision.kind))
+        if self._given is not None:
+            self._given = [decision for decision in self._given if decision.kind != TURN]
+        self._source = 0  # whose turn it is
         self._limit, self._taken = limit, 0
         self.kept: list[Decision] = []
         self.count = 0
@@ -52,6 +56,12 @@ class DecisionLog:
         self.kept.append(decision)
         if len(self.kept) > self._limit:
             del self.kept[: self._limit // 2]
+
+    def turn(self, number: int, source: int) -> None:
+        """From the record `number` on they are of this `source`."""
+        if source != self._source:
+            self._source = source
+            self.note(Decision(number, TURN, source))
 
     def due(self, number: int) -> list[Decision]:
         """Those given for the record `number` and before, which were not taken yet."""

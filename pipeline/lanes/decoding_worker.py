@@ -1,8 +1,8 @@
 """A process that decodes records and finds the rows of their keys, so that another can train meanwhile.
 
-All that goes between the two are messages with their length in front. On its standard input the first one says what is
-to be done, as JSON; each of the others is a chunk. Whenever some have come it writes a message: what ended there; the
-last one says so.
+On its standard input come messages of two parts, with their lengths in front: the first one says what is to be done, as
+JSON; each of the others is a chunk, what it is and its data. Whenever some have come it writes a message, with its
+length in front: what ended there; the last one says so.
 """
 
 from __future__ import annotations
@@ -27,9 +27,10 @@ from ..flow.worker_process import end_with
 from ..sources import Chunk, SourceError, Streams
 from .key_table import KeyTable, Located
 
-__all__ = ["LENGTH", "START", "LocatedBlock", "decode_answer", "worker"]
+__all__ = ["LENGTH", "LENGTHS", "MESSAGES", "START", "LocatedBlock", "decode_answer", "worker"]
 
 LENGTH = struct.Struct("<I")
+LENGTHS = struct.Struct("<II")
 READ = 1 << 19  # bytes at most
 START = "from recurrio.pipeline.lanes.decoding_worker import worker; worker()"
 MESSAGES = msgspec.msgpack.Encoder()
@@ -45,12 +46,12 @@ class LocatedBlock(NamedTuple):
 
 
 class _Messages:
-    """The messages that come in at a file descriptor."""
+    """The messages that come in at a file descriptor, each of two parts."""
 
     def __init__(self, fd: int) -> None:
         self._fd, self._buffer = fd, bytearray()
 
-    def read(self) -> list[bytes]:
+    def read(self) -> list[tuple[bytes, bytes]]:
         """Those that are complete, at least one; none at the end."""
         while True:
             data = os.read(self._fd, READ)
@@ -58,12 +59,15 @@ class _Messages:
                 return []
             self._buffer += data
             found, start = [], 0
-            while (begin := start + LENGTH.size) <= len(self._buffer):
-                end = begin + LENGTH.unpack_from(self._buffer, start)[0]
-                if end > len(self._buffer):
+            whole = memoryview(self._buffer)
+            while (begin := start + LENGTHS.size) <= len(whole):
+                head, rest = LENGTHS.unpack_from(whole, start)
+                middle = begin + head
+                if middle + rest > len(whole):
                     break
-                found.append(bytes(memoryview(self._buffer)[begin:end]))
-                start = end
+                found.append((bytes(whole[begin:middle]), bytes(whole[middle : middle + rest])))
+                start = middle + rest
+            whole.release()
             if found:
                 del self._buffer[:start]
                 return found
@@ -78,7 +82,7 @@ def worker() -> None:
     messages = incoming.read()
     if not messages:
         return
-    setup: dict[str, Any] = json.loads(messages.pop(0))
+    setup: dict[str, Any] = json.loads(messages.pop(0)[0])
     options = RecordOptions(**{name: _frozen(value) for name, value in setup["options"].items()})
     decoders = StreamDecoders(setup["format"], Schema.of(**setup["schema"]), options, Streams(setup["streams"]))
     decoders.load(setup["decoders"])
@@ -89,8 +93,8 @@ def worker() -> None:
         messages = messages or incoming.read()
         last, blocks, error = not messages, list[Block](), ""
         try:
-            for message in messages:
-                origin, stream, ends, data = msgspec.msgpack.decode(message)
+            for head, data in messages:
+                origin, stream, ends = msgspec.msgpack.decode(head)
                 blocks.append(decoders.feed(Chunk(data, origin, {}, stream, ends)))
             if last:
                 blocks.append(decoders.finish())

@@ -13,9 +13,13 @@ from ...core.model.forecaster import Forecaster
 from ...core.model.sequence_model import SequenceModel
 from ...core.online.encoder import Encoder
 from ...core.online.scores import ClassScores, NumberScores, WorstClasses, WorstNumbers
+from ..decoding.values import shown
 from .live import Arrivals, Arrived
 
 __all__ = ["Forecast", "ForecastMaker"]
+
+HOPELESS = 5  # times as far off as the last value
+LOOKED_AT = 10_000  # records, after which the forecasts of keys are looked at
 
 
 class Forecast(NamedTuple):
@@ -34,8 +38,8 @@ class Forecast(NamedTuple):
 class ForecastMaker:
     """Forecasts with `model`, each key from a state of its own, which every record of it moves on.
 
-    `keys` is how many keys there can be, `names` are those there are, by their rows in the table. `listener` is told of
-    every forecast. ``scores`` are those of forecasts whose truth has come.
+    `keys` is how many keys there can be, `names` are those there are, by their rows in the table. `warn` is told where
+    forecasts are hopeless, and `listener` of every one. ``scores`` are those of forecasts whose truth has come.
     """
 
     def __init__(
@@ -45,9 +49,10 @@ class ForecastMaker:
         keys: int,
         names: Sequence[str],
         listener: Callable[[Forecast], None] | None = None,
+        warn: Callable[[str], None] | None = None,
     ) -> None:
         schema = encoder.schema
-        self._names = names
+        self._names, self._warn, self._warned = names, warn, False
         self._encoder, self._dtype, self.listener = encoder, model.dtype, listener
         self.forecaster = Forecaster(model, keys)
         self._horizons = [target.horizon for target in schema.targets] or [0]
@@ -83,6 +88,8 @@ class ForecastMaker:
             self.listener(Forecast(arrived.number + start, version, keys, times, now))
         if stop == len(arrived.rows):
             self._score()
+        if (arrived.number + start) // LOOKED_AT != (arrived.number + stop) // LOOKED_AT:
+            self.look_at_scales()
 
     def _classes(self, outputs: Array, known: Array) -> Array:
         """The likeliest of the classes that there were when each record came."""
@@ -114,6 +121,20 @@ class ForecastMaker:
         """The keys in `rows` have gone."""
         self._score()
         self.scores.forget(rows)
+
+    def look_at_scales(self) -> None:
+        """Warn once of a key whose forecasts are so far off that its numbers must be of another size."""
+        if self._warn is None or self._warned or self._encoder.schema.key is None or self._encoder.keys:
+            return
+        for score in self.worst():
+            if isinstance(score, WorstNumbers) and score.mae > HOPELESS * score.naive_mae:
+                self._warned = True
+                self._warn(
+                    f"forecasts of the key {shown(self._names[score.row])} are {score.mae / score.naive_mae:.3g} times "
+                    "as far off as its last value; where the numbers of keys differ in size, --per-key scales those of "
+                    "each by themselves"
+                )
+                return
 
     def metrics(self) -> dict[str, Any]:
         """See the scores."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import deque
+from collections import defaultdict, deque
 from typing import NamedTuple
 
 from ...core.online.learned import Learned
@@ -30,8 +30,21 @@ class Ledger:
 
     def __init__(self) -> None:
         self.received = self.rejected = self.applied = self.unlabelled = self.dropped = 0
+        self._sources: defaultdict[int, list[int]] = defaultdict(lambda: [0, 0])
         self._flying: deque[_Flying] = deque()
         self._last: _Flying | None = None  # the last that was applied
+
+    def receive(self, records: int, rejected: int, source: int) -> None:
+        """So many have come from the source of this number, of which so many cannot be used."""
+        self.received += records
+        self.rejected += rejected
+        came = self._sources[source]
+        came[0] += records
+        came[1] += rejected
+
+    def of_source(self, source: int) -> dict[str, int]:
+        """How many have come from the source of this number, and were rejected."""
+        return dict(zip(("received", "rejected"), self._sources[source], strict=True))
 
     @property
     def waiting(self) -> int:

@@ -1,18 +1,22 @@
-"""`open_records`: from an address to records."""
+"""`open_records`: from addresses to records."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator
-from contextlib import ExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
 from typing import Any
 
+from ...core.base.checks import ArgumentError
 from ...core.online.schema import Schema
 from ..decoding.formats import format_of
 from ..decoding.options import RecordOptions
 from ..flow.group import open_group
-from ..sources import open_transport
+from ..sources import Opening, open_transport
 from .apart import ApartBlocks
+from .blocks import BlockSource, DecodedBlocks
+from .decisions import TURN, Decision
+from .merged import WHEN_BEHIND, MergedBlocks
 from .records import Records
 
 __all__ = ["open_records"]
@@ -20,28 +24,54 @@ __all__ = ["open_records"]
 
 @asynccontextmanager
 async def open_records(
-    name: str | os.PathLike[str],
-    *,
+    *addresses: str | os.PathLike[str],
     format: str | None = None,
     options: RecordOptions | None = None,
+    when_behind: str = "block",
+    allow_remote: bool = False,
+    on_notice: Callable[[str], None] = lambda text: None,
+    decisions: Iterable[Decision] | None = None,
     **arguments: Any,  # noqa: ANN401 (those of Records)
 ) -> AsyncIterator[Records]:
-    """Open the records in `name`, the path of a file or a pipe, or ``"-"`` for standard input, for a `Trainer`.
+    """Open the records at `addresses`, for a `Trainer`: those of several come in turn.
 
-    `format` is one of `recurrio.pipeline.decoding.formats.FORMATS`, by default that of the suffix, or JSON lines;
-    `options` say how records are written there. The other `arguments` are those of `Records`, beginning with
-    ``features`` and ``target`` or ``label``.
+    An address is the path of a file or a pipe, ``"-"`` for standard input, or begins with one of
+    `recurrio.pipeline.sources.SCHEMES`. `format` is one of `recurrio.pipeline.decoding.formats.FORMATS`, by default
+    that of the suffix, or JSON lines; `options` say how records are written there. `when_behind` is one of
+    `recurrio.pipeline.lanes.merged.WHEN_BEHIND`, and datagrams cannot wait. `allow_remote` lets sources listen to other
+    machines, and `on_notice` is told what becomes of connections. The other `arguments`, and `decisions`, are those of
+    `Records`, beginning with ``features`` and ``target`` or ``label``.
 
-    Raises SourceError where it cannot be opened, ArgumentError for nonsense arguments.
+    Raises SourceError where one cannot be opened, ArgumentError for nonsense arguments.
     """
-    address = os.fspath(name)
-    async with open_transport(address) as transport:
-        with ExitStack() as stack:  # outside of the group, whose tasks end before the process does
-            async with open_group() as group:
+    names = [os.fspath(address) for address in addresses]
+    if not names:
+        raise ArgumentError("addresses", "one at least", "none")
+    if when_behind not in WHEN_BEHIND:
+        raise ArgumentError("when_behind", f"one of {', '.join(WHEN_BEHIND)}", repr(when_behind))
+    given = None if decisions is None else [Decision(*decision) for decision in decisions]
+    async with AsyncExitStack() as stack:
+        transports = []
+        for name in names:
+            opening = Opening(name, allow_remote=allow_remote, notice=on_notice)
+            transports.append(await stack.enter_async_context(open_transport(opening)))
+        policies = [
+            "drop-oldest" if when_behind == "block" and not transport.waits else when_behind for transport in transports
+        ]
+        forms = [format or format_of(name) for name in names]
+        closing = stack.enter_context(ExitStack())  # outside of the group, whose tasks end before the process does
+        group = await stack.enter_async_context(open_group())
 
-                def decoded(schema: Schema) -> ApartBlocks:
-                    blocks = ApartBlocks(transport, format or format_of(address), schema, options, group)
-                    stack.callback(blocks.close)
-                    return blocks
+        def decoded(schema: Schema) -> BlockSource:
+            if policies == ["block"]:
+                blocks = ApartBlocks(transports[0], forms[0], schema, options, group)
+                closing.callback(blocks.close)
+                return blocks
+            sources = [
+                DecodedBlocks(transport, form, schema, options)
+                for transport, form in zip(transports, forms, strict=True)
+            ]
+            turns = None if given is None else [decision for decision in given if decision.kind == TURN]
+            return MergedBlocks(sources, policies, group, turns)
 
-                yield Records((), **arguments, _source=decoded)
+        yield Records((), **arguments, decisions=given, _source=decoded)

@@ -18,10 +18,8 @@ from ...core.model.sequence_model import SequenceModel
 from ...core.online.encoder import Encoder
 from ...core.online.record_model import RecordModel
 from ...core.online.schema import Schema
-from ...core.online.scores import WorstNumbers
 from ..decoding.block import Block, Reject
 from ..decoding.options import RecordOptions
-from ..decoding.values import shown
 from ..sources import SourceError
 from .apart import ApartBlocks
 from .blocks import BlockSource, ItemBlocks
@@ -41,8 +39,6 @@ __all__ = ["Records"]
 
 TRIED = 1000  # records, of which one has to fit
 PATIENCE = 1 << 17  # records
-HOPELESS = 5  # times as far off as the last value
-LOOKED_AT = 10_000  # records, after which the forecasts of keys are looked at
 
 
 class Records(LiveSource):
@@ -124,7 +120,7 @@ class Records(LiveSource):
         self._items: Iterator[Arrivals | Packed] = iter(())
         self._ended = False
         self._rejected: Reject | None = None  # the last
-        self._watch, self._hinted = RecordWatch(schema, self._warn), False
+        self._watch = RecordWatch(schema, self._warn)
 
     @property
     def largest(self) -> tuple[int, int]:
@@ -177,7 +173,9 @@ class Records(LiveSource):
             if isinstance(self._source, ApartBlocks) and self._ttl.seconds == math.inf and not self.log.replays:
                 self._source.share(self._lanes.table)
             if self.forecasts:
-                self._maker = ForecastMaker(model, self.encoder, self.keys, self._lanes.names, self.on_forecasts)
+                self._maker = ForecastMaker(
+                    model, self.encoder, self.keys, self._lanes.names, self.on_forecasts, self._warn
+                )
         elif shards != self._shards:
             raise ArgumentError("shards", f"{self._shards}, as in the run before", shards)
 
@@ -251,16 +249,17 @@ class Records(LiveSource):
         return item.batch
 
     def _count(self, block: Block) -> None:
-        ledger = self.ledger
-        ledger.received += block.size + len(block.rejects)
-        ledger.rejected += len(block.rejects)
+        ledger, source, rejects = self.ledger, self._source.came_from, len(block.rejects)
+        ledger.receive(block.size + rejects, rejects, source)
+        if block.size and self._lanes is not None:
+            self.log.turn(self._lanes.number, source)
         if self.on_reject is not None:
             for reject in block.rejects:
                 self.on_reject(reject)
         self._watch.look(block, self._source.seen)
         if block.rejects:
             self._rejected = block.rejects[-1]
-            if ledger.rejected >= TRIED and ledger.rejected == ledger.received:
+            if ledger.rejected >= TRIED and ledger.rejected == ledger.received and not self._source.anybody:
                 raise self._none_fits()
 
     def _none_fits(self) -> SourceError:
@@ -276,9 +275,6 @@ class Records(LiveSource):
         """Make the forecasts of `arrivals` with the `parameters` of `version`."""
         assert self._maker is not None
         self._maker.forecast(arrivals, version, parameters)
-        number = arrivals.arrived.number
-        if (number + arrivals.start) // LOOKED_AT != (number + arrivals.stop) // LOOKED_AT:
-            self._look_at_scales()
 
     def _warn(self, text: str) -> None:
         if self.on_warning is not None:
@@ -301,7 +297,8 @@ class Records(LiveSource):
     def end(self) -> None:
         """The run is at its end; the trainer says so. Batches that it has not applied are dropped."""
         self.ledger.drop()
-        self._look_at_scales()
+        if self._maker is not None:
+            self._maker.look_at_scales()
 
     def report(self) -> dict[str, Any]:
         """What has become of the records so far, and how good the forecasts are.
@@ -309,10 +306,16 @@ class Records(LiveSource):
         ``records`` received, of which so many are ``applied``, ``unlabelled``, ``dropped``, ``rejected``, ``waiting``;
         ``late``; the ``keys`` there are, and how many were ``evicted`` or ``expired``; ``unknown``, categories and
         classes beyond the tables; ``missing``, the share of missing of each field that has any; with forecasts,
-        ``metrics``, see `recurrio.core.online.scores`, and the ``worst`` keys.
+        ``metrics``, see `recurrio.core.online.scores`, and the ``worst`` keys. ``sources`` has the counts of each.
         """
         lanes, maker, tables = self._lanes, self._maker, [*self.encoder.categories, self.encoder.classes]
         found: dict[str, Any] = self.ledger.counts()
+        found["sources"] = sources = [
+            {"dropped": 0, **counts, **self.ledger.of_source(index)} for index, counts in enumerate(self._source.counts)
+        ]
+        for source in sources:  # which has not let them in
+            found["records"] += source["dropped"]
+            found["dropped"] += source["dropped"]
         found["unknown"] = sum(table.other for table in tables)
         found["missing"] = {name: share for name, share in self._watch.missing.items() if share}
         if lanes is not None:
@@ -326,21 +329,6 @@ class Records(LiveSource):
                     for score in maker.worst()
                 ]
         return found
-
-    def _look_at_scales(self) -> None:
-        """Say once where the forecasts of a key are so far off that its numbers must be of another size."""
-        lanes, maker = self._lanes, self._maker
-        if self._hinted or lanes is None or maker is None or self.schema.key is None or self.encoder.keys:
-            return
-        for score in maker.worst():
-            if isinstance(score, WorstNumbers) and score.mae > HOPELESS * score.naive_mae:
-                self._hinted = True
-                self._warn(
-                    f"forecasts of the key {shown(lanes.names[score.row])} are {score.mae / score.naive_mae:.3g} times "
-                    "as far off as its last value; where the numbers of keys differ in size, --per-key scales those of "
-                    "each by themselves"
-                )
-                return
 
 
 def _leaves_out(loss: Loss, *, is_class: bool) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Mapping
 from itertools import count
 
@@ -13,7 +14,7 @@ from .transport import Transport
 
 __all__ = ["Connections"]
 
-CHUNK = 1 << 17  # bytes of a chunk at most
+CHUNK, SMALL = 1 << 19, 1 << 14  # bytes of a chunk at most; and where each connection may have one in hand
 IDLE = 3600.0  # seconds after which one that is silent is closed
 MOST = 1024  # that are open at once
 
@@ -29,6 +30,7 @@ class Connections(Transport):
         self.name, self.streams = name, streams
         self._send, self._receive = trio.open_memory_channel[Chunk](0)
         self._numbers, self._came = count(), 0
+        self._turn = trio.Lock()
         self._open: dict[int, trio.CancelScope] = {}  # the one that was heard last stands last
         self._connections = self._refused = self._broken = 0
 
@@ -59,7 +61,7 @@ class Connections(Transport):
 
     async def take(self, stream: trio.abc.ReceiveStream, origin: str) -> bool:
         """Hand on what comes over `stream` until its end, and close it; whether anything came."""
-        number, ends, came = next(self._numbers), CUT, False
+        number, ends, came = next(self._numbers), "", False
         self._connections += 1
         if len(self._open) >= MOST:
             self._open[next(iter(self._open))].cancel()
@@ -67,26 +69,56 @@ class Connections(Transport):
         try:
             async with stream:
                 with scope:
-                    while True:
+                    while not ends:
                         scope.deadline = trio.current_time() + IDLE
-                        data = await stream.receive_some(CHUNK)
-                        scope.deadline = math.inf
-                        if not data:
-                            ends = WHOLE
-                            break
-                        self._open[number] = self._open.pop(number)
-                        came, self._came = True, self._came + len(data)
-                        await self._send.send(Chunk(bytes(data), origin, self.position, number))
-        except (trio.BrokenResourceError, trio.ClosedResourceError, OSError):
-            self._broken += 1
-        finally:
-            del self._open[number]
+                        if isinstance(stream, trio.SocketStream) and os.name == "posix":
+                            await trio.lowlevel.wait_readable(stream.socket)
+                            scope.deadline = math.inf  # it is not silent while it waits for its turn
+                            async with self._turn:  # so that a single one has a chunk in hand
+                                data, ends = _read(stream.socket.fileno())
+                                came |= await self._pass_on(data, origin, number)
+                        else:
+                            data = bytes(await stream.receive_some(SMALL))
+                            scope.deadline, ends = math.inf, "" if data else WHOLE
+                            came |= await self._pass_on(data, origin, number)
+        except (trio.BrokenResourceError, trio.ClosedResourceError):
+            pass
+        self._broken += ends != WHOLE
+        del self._open[number]
         if came:
-            await self._send.send(Chunk(b"", origin, self.position, number, ends))
+            await self._send.send(Chunk(b"", origin, self.position, number, ends or CUT))
         return came
+
+    async def _pass_on(self, data: bytes, origin: str, number: int) -> bool:
+        """Hand on what has come over the stream with this number; whether anything has."""
+        if data:
+            self._open[number] = self._open.pop(number)
+            self._came += len(data)
+            await self._send.send(Chunk(data, origin, self.position, number))
+        return bool(data)
 
     async def aclose(self) -> None:
         """See `Transport`."""
         self._receive.close()
         self._send.close()
         await trio.lowlevel.checkpoint()
+
+
+def _read(socket: int) -> tuple[bytes, str]:
+    """What there is, up to a chunk of it, and how the stream ends behind it, if it does.
+
+    Whoever sends goes on meanwhile, and so there is more than the system keeps at once.
+    """
+    parts, size = list[bytes](), 0
+    try:
+        while size < CHUNK:
+            part = os.read(socket, CHUNK - size)
+            if not part:
+                return b"".join(parts), WHOLE
+            parts.append(part)
+            size += len(part)
+    except BlockingIOError:
+        pass
+    except OSError:
+        return b"".join(parts), CUT
+    return b"".join(parts), ""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import stat
 
@@ -14,8 +13,7 @@ from .transport import Transport
 
 __all__ = ["PipeTransport"]
 
-CHUNK = 1 << 17  # bytes of a chunk at most
-MOVED = 1 << 20  # and of what is moved at once
+CHUNK = 1 << 19  # bytes of a chunk at most
 
 
 class PipeTransport(Transport):
@@ -42,23 +40,6 @@ class PipeTransport(Transport):
             raise trio.EndOfChannel
         self._came += len(data)
         return Chunk(data, self.name, self.position)
-
-    async def forward(self, pipe: int) -> bool:
-        """Move some of what comes into `pipe`, which does not block, without a copy of it here; False at the end.
-
-        Raises OSError where this cannot be: on another system, or of what is no pipe itself.
-        """
-        if not hasattr(os, "splice"):
-            raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
-        while True:
-            await trio.lowlevel.wait_readable(self._fd)
-            await trio.lowlevel.wait_writable(pipe)
-            try:
-                count = os.splice(self._fd, pipe, MOVED, flags=os.SPLICE_F_NONBLOCK | os.SPLICE_F_MOVE)
-            except BlockingIOError:  # somebody else was faster
-                continue
-            self._came += count
-            return count > 0
 
     async def _read(self) -> bytes:
         # Not in a thread if it can be helped: one that is left behind would read what comes later. And not by trio's

@@ -17,12 +17,13 @@ class Transport(trio.abc.ReceiveChannel[Chunk]):
     """Brings bytes, a chunk at a time. Chunks are cut anywhere, and mean nothing; it is an async context manager.
 
     ``name`` stands for it in messages. Where it is ``rewindable`` it can be opened at any position that it gave.
-    ``streams`` says what its streams are.
+    ``streams`` says what its streams are, and ``waits`` whether whoever sends does so where nobody receives.
     """
 
     name: str
     rewindable = False
     streams = Streams.ONE
+    waits = True
 
     @property
     @abstractmethod

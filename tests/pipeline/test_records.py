@@ -12,7 +12,19 @@ import trio
 import trio.testing
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support.streams import Result, as_csv, as_jsonl, bits, cut, items, make_data, open_bytes, train, train_serially
+from support.streams import (
+    Result,
+    as_csv,
+    as_jsonl,
+    bits,
+    counts_of,
+    cut,
+    items,
+    make_data,
+    open_bytes,
+    train,
+    train_serially,
+)
 
 from recurrio.core import Adam, SequenceBatch
 from recurrio.core.online import RecordModel
@@ -109,7 +121,7 @@ async def test_a_run_goes_on_where_another_has_ended() -> None:
         said.append(trainer.step)
     assert said[:3] == [3, 4, 9]
     assert bits(trainer.state) == serial().state
-    assert records.report() == serial().counts
+    assert counts_of(records) == serial().counts
 
 
 @pytest.mark.parametrize("executor", EXECUTORS)

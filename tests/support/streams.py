@@ -116,7 +116,9 @@ def bits(state: TrainingState) -> dict[str, bytes]:
 
 def counts_of(records: Records) -> dict[str, Any]:
     """The report, but for what time and memory have to do with."""
-    return records.report()
+    report = records.report()
+    del report["sources"]
+    return report
 
 
 async def train(

@@ -1,0 +1,161 @@
+"""Several sources as one: a block of each in its turn, in an order that is noted."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+from typing import Any
+
+import trio
+
+from ..decoding.block import Block
+from ..decoding.columns import part_of
+from ..flow.group import Group
+from .blocks import BlockSource
+from .decisions import TURN, Decision
+
+__all__ = ["WHEN_BEHIND", "MergedBlocks"]
+
+MOST = 1 << 16  # records that wait of a source that cannot
+BLOCK, DROP_OLDEST, SAMPLE = "block", "drop-oldest", "sample"
+WHEN_BEHIND = (BLOCK, DROP_OLDEST, SAMPLE)
+
+
+class _Feed:
+    """The blocks of a source that wait, and what becomes of them where they are too many."""
+
+    def __init__(self, source: BlockSource, policy: str) -> None:
+        self.source, self._policy = source, policy
+        self.blocks: deque[Block] = deque()
+        self.waiting = self.dropped = 0
+        self.ended = False
+        self.error: BaseException | None = None
+        self._room = trio.Event()
+
+    async def put(self, block: Block) -> None:
+        """Let `block` wait; where the source can wait, it does until there is room."""
+        while self._policy == BLOCK and self.blocks:
+            self._room = trio.Event()
+            await self._room.wait()
+        self.blocks.append(block)
+        self.waiting += _size(block)
+        if self._policy != BLOCK and self.waiting > MOST:
+            before = self.waiting
+            if self._policy == SAMPLE:
+                self.blocks = deque(map(_every_other, self.blocks))
+            while (waiting := sum(map(_size, self.blocks))) > MOST and len(self.blocks) > 1:
+                self.blocks.popleft()
+            self.waiting = waiting
+            self.dropped += before - waiting
+
+    def take(self, most: int | None) -> Block:
+        """The first block, or its first `most` records."""
+        block = self.blocks.popleft()
+        if most is not None and block.size > most:
+            self.blocks.appendleft(part_of(block, most, block.size))
+            block = part_of(block, 0, most)._replace(rejects=block.rejects)
+        self.waiting -= _size(block)
+        self._room.set()
+        return block
+
+
+class MergedBlocks:
+    """The records of `sources`, of each in its own order. A `BlockSource`; `group` is for the tasks that read them.
+
+    `policies` say of each what is done where more come than can be learned: ``block`` lets it wait, ``drop-oldest``
+    drops those that have waited for longest, and ``sample`` every other one of all that wait; of the two latter at most
+    65,536 wait, and one block. Dropped ones have no number, as if they had not come.
+
+    `turns` are those of another run, as its log has them: then the order is theirs.
+    """
+
+    def __init__(
+        self,
+        sources: Sequence[BlockSource],
+        policies: Sequence[str],
+        group: Group,
+        turns: Sequence[Decision] | None = None,
+    ) -> None:
+        self.name = ", ".join(source.name for source in sources)
+        self.came_from = 0
+        self._feeds = [_Feed(source, policy) for source, policy in zip(sources, policies, strict=True)]
+        self._number = 0
+        self._turns = None if turns is None else deque([Decision(0, TURN, 0), *turns])
+        self._news = trio.Event()
+        for feed in self._feeds:
+            group.start_background(self._fill, feed)
+
+    @property
+    def seen(self) -> list[str]:
+        """See `BlockSource`."""
+        return [*dict.fromkeys(name for feed in self._feeds for name in feed.source.seen)]
+
+    @property
+    def anybody(self) -> bool:
+        """See `BlockSource`."""
+        return any(feed.source.anybody for feed in self._feeds)
+
+    @property
+    def counts(self) -> list[dict[str, Any]]:
+        """See `BlockSource`."""
+        return [{**feed.source.counts[0], "dropped": feed.dropped, "waiting": feed.waiting} for feed in self._feeds]
+
+    async def receive(self) -> Block:
+        """See `BlockSource`."""
+        await trio.lowlevel.checkpoint()
+        while True:
+            index, most = self._next()
+            if index is not None:
+                block = self._feeds[index].take(most)
+                self.came_from = index
+                self._number += block.size
+                return block
+            for feed in self._feeds:
+                if feed.error is not None:
+                    raise feed.error
+            if all(feed.ended for feed in self._feeds):
+                raise trio.EndOfChannel
+            self._news = trio.Event()
+            await self._news.wait()
+
+    def _next(self) -> tuple[int | None, int | None]:
+        """Which source has a block whose turn it is, and how many records of it, if that is known."""
+        if (turns := self._turns) is not None:
+            while len(turns) > 1 and turns[1].number <= self._number:
+                turns.popleft()
+            index = turns[0].before
+            most = turns[1].number - self._number if len(turns) > 1 else None
+            return (index if self._feeds[index].blocks else None), most
+        count = len(self._feeds)
+        others = ((self.came_from + step) % count for step in range(1, count + 1))
+        return next((index for index in others if self._feeds[index].blocks), None), None
+
+    async def _fill(self, feed: _Feed) -> None:
+        try:
+            while True:
+                block = await feed.source.receive()
+                assert isinstance(block, Block)  # decoded here
+                await feed.put(block)
+                self._news.set()
+        except trio.EndOfChannel:
+            feed.ended = True
+        except Exception as error:
+            feed.error = error
+        self._news.set()
+
+
+def _size(block: Block) -> int:
+    return block.size + len(block.rejects)
+
+
+def _every_other(block: Block) -> Block:
+    kept = slice(None, None, 2)
+    return Block(
+        (block.size + 1) // 2,
+        block.numbers[kept],
+        [texts[kept] for texts in block.categories],
+        None if block.labels is None else block.labels[kept],
+        None if block.keys is None else block.keys[kept],
+        None if block.times is None else block.times[kept],
+        [reject._replace(before=(reject.before + 1) // 2) for reject in block.rejects[kept]],
+    )
