@@ -14,7 +14,7 @@ import trio
 from ...core.base.safetensors import WeightsError
 from ...core.optim.updater import NonFiniteError
 from ..observe.timeline import Timeline
-from ..sources import SourceError
+from ..sources import SourceError, path_of
 from .demo import demo
 from .display import open_display
 from .folder import RunFolder, model_path
@@ -60,7 +60,8 @@ def _train(arguments: argparse.Namespace, interrupts: Interrupts) -> int:
         return _fail("--predictions -: goes to standard output, as --json does; --reports FILE is for both", 2)
     files = {"--trace": trace, "--timeline": picture, "--rejects": arguments.rejects, "--reports": arguments.reports}
     files["--predictions"] = None if predictions == "-" else predictions
-    outputs = Outputs({"SOURCE": settings.source})
+    one = len(settings.sources) == 1
+    outputs = Outputs({"SOURCE" if one else f"SOURCE {name}": path_of(name) or name for name in settings.sources})
     for option, file in files.items():
         if file is not None:
             outputs.claim(option, file)

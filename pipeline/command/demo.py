@@ -35,7 +35,7 @@ def demo(seconds: float, interrupts: Interrupts) -> Outcome:
         corpus = Path(folder) / "standard-library.py"
         files = _write_corpus(corpus)
         display.say(f"Learning Python {sys.version_info.major}.{sys.version_info.minor} from {files} of its own files.")
-        settings = Settings(str(corpus), lr=0.004, epochs=1000, delay=1)  # so that the stages overlap
+        settings = Settings((str(corpus),), lr=0.004, epochs=1000, delay=1)  # so that the stages overlap
         run = trio.run(train, settings, display, interrupts, seconds)
     text = run.model
     if isinstance(text, TextModel) and run.error is None and interrupts.number is None:

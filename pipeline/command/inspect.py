@@ -32,7 +32,9 @@ def inspect(arguments: argparse.Namespace) -> int:
         lines += _records(about) if "schema" in about else [("vocabulary", _vocabulary(about["vocabulary"]))]
         training = about.get("training") or {}
         said = [
-            f"{name} {value}" for name, value in training.items() if value is not None and not isinstance(value, dict)
+            f"{name} {' '.join(value) if isinstance(value, list) else value}"
+            for name, value in training.items()
+            if value is not None and not isinstance(value, dict)
         ]
         lines.append(("trained", ", ".join(said) or "nobody says how"))
         lines.append(

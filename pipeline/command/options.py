@@ -15,6 +15,8 @@ from ...core.cells.table import CELLS
 from ..decoding.formats import FORMATS
 from ..decoding.options import RecordOptions
 from ..executors import AUTO, EXECUTORS
+from ..lanes.merged import WHEN_BEHIND
+from ..sources import SCHEMES
 from .config import words_of
 from .settings import OPTIMIZERS, RECORDS, TEXT, TEXT_ALONE, RecordSettings, Settings
 from .values import duration, every, fields_of, names, number, number_or_none, temperature, whole
@@ -62,6 +64,9 @@ def make_settings(given: argparse.Namespace) -> Settings:
                 raise ValueError(
                     f"{option}: is for records, and --features and --target, or --label, say what these are"
                 )
+        if len(options["sources"]) > 1:
+            raise ValueError(f"SOURCE: expected one, of a text, got {len(options['sources'])}")
+    options["sources"] = tuple(options["sources"])
     return Settings(**defaults | fields_of(Settings, options), records=records)
 
 
@@ -120,7 +125,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _add_train(train: argparse.ArgumentParser) -> None:
     """One group for each thing that a person has in mind; a default stands in parentheses."""
-    default = Settings("")
+    default = Settings(())
     rates = ", ".join(f"{rate} for {name}" for name, (_, rate) in OPTIMIZERS.items())
 
     def count(group: argparse._ArgumentGroup, option: str, help_: str, least: int = 1) -> None:
@@ -129,7 +134,8 @@ def _add_train(train: argparse.ArgumentParser) -> None:
         group.add_argument(option, type=whole(least), metavar="N", help=f"{help_} ({value})")
 
     data = train.add_argument_group("data")
-    data.add_argument("source", metavar="SOURCE", help="a file, or - for standard input")
+    help_ = f"a file, - for standard input, or of records also addresses that begin with {', '.join(SCHEMES)}"
+    data.add_argument("sources", metavar="SOURCE", nargs="+", help=help_)
     count(data, "--batch-size", "lanes: sequences, or chunks of as many keys, trained on side by side")
     count(data, "--seq-len", "time steps of a batch")
     text = train.add_argument_group("text")
@@ -140,6 +146,7 @@ def _add_train(train: argparse.ArgumentParser) -> None:
     text.add_argument("--epochs", type=whole(1), metavar="N", help="times over a file (1 where --steps is not given)")
     _add_records(train.add_argument_group("records"))
     _add_formats(train.add_argument_group("how records are written"))
+    _add_sources(train.add_argument_group("live sources"))
 
     model = train.add_argument_group("model")
     model.add_argument("--cell", choices=list(CELLS), help=f"recurrent cell ({default.cell})")
@@ -185,6 +192,15 @@ def _add_records(records: argparse._ArgumentGroup) -> None:
     add("--linger", type=duration, metavar="TIME", help=help_)
     add("--max-classes", type=whole(2), metavar="N", help=f"outputs for a label ({default.max_classes})")
     add("--max-categories", type=whole(1), metavar="N", help=f"values of a category ({default.max_categories})")
+
+
+def _add_sources(sources: argparse._ArgumentGroup) -> None:
+    """What is done about sources that are live."""
+    default = RecordSettings("")
+    help_ = f"where more come than can be learned: {', '.join(WHEN_BEHIND)} ({default.when_behind})"
+    sources.add_argument("--when-behind", choices=WHEN_BEHIND, metavar="POLICY", help=help_)
+    help_ = "let other machines send records, whoever they are"
+    sources.add_argument("--allow-remote", action="store_true", default=None, help=help_)
 
 
 def _add_formats(written: argparse._ArgumentGroup) -> None:

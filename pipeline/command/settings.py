@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import asdict, dataclass, field, fields
 from typing import TYPE_CHECKING, Any
@@ -51,15 +51,21 @@ class RecordSettings:
     max_keys: int = 1 << 17
     max_classes: int = 64
     max_categories: int = 32
+    when_behind: str = "block"
+    allow_remote: bool = False
     options: RecordOptions = field(default_factory=RecordOptions)
 
-    def open(self, source: str, **arguments: Any) -> AbstractAsyncContextManager[Records]:  # noqa: ANN401 (of Records)
-        """The records in `source`."""
+    def open(
+        self,
+        sources: Iterable[str],
+        **arguments: Any,  # noqa: ANN401 (of Records)
+    ) -> AbstractAsyncContextManager[Records]:
+        """The records in `sources`."""
         from ..lanes.open_records import open_records  # with it come all formats, which a text has no use for
 
         given = {one.name: getattr(self, one.name) for one in fields(self)}
         given["target"] = given["target"] or ()
-        return open_records(source, **given, **arguments)
+        return open_records(*sources, **given, **arguments)
 
 
 @dataclass(frozen=True)
@@ -69,7 +75,7 @@ class Settings:
     `records` says how they are read where that is what is trained on; else it is a text.
     """
 
-    source: str
+    sources: tuple[str, ...]
     cell: str = "lstm"
     hidden: int = TEXT["hidden"]
     layers: int = 1
@@ -95,7 +101,7 @@ class Settings:
 
         Of a text it is not asked; and what comes through a pipe is never the same.
         """
-        if self.records is None or not os.path.isfile(self.source) or not os.path.isfile(model):
+        if self.records is None or not all(map(os.path.isfile, (*self.sources, model))):
             return False
         try:
             training = json.loads(load_weights(model)[1].get("training", "{}"))

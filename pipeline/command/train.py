@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from contextlib import suppress
 from functools import partial
 
@@ -48,7 +49,7 @@ async def train(
     async with trio.open_nursery() as nursery:
         with interrupts.forward(partial(token.run_sync_soon, stop)), training, trio.move_on_after(seconds):
             try:
-                nursery.start_soon(_explain, settings.source, display, opening)
+                nursery.start_soon(_explain, settings.sources, display, opening)
                 await job(Job(settings, display, interrupts, run, opening, timeline, sinks))
             except Exception as error:  # the caller saves what was applied before it shows the error
                 run.error = error
@@ -56,9 +57,10 @@ async def train(
     return run
 
 
-async def _explain(source: str, display: Display, opening: trio.CancelScope) -> None:
+async def _explain(sources: Sequence[str], display: Display, opening: trio.CancelScope) -> None:
     """Say what is waited for, where that takes its time."""
     with opening:
         await trio.sleep(SILENT)
         with suppress(OSError):  # the next message meets it as well
-            display.say(f"reading {'standard input' if source == '-' else source}: the first batch is not there yet")
+            names = ", ".join("standard input" if source == "-" else source for source in sources)
+            display.say(f"reading {names}: the first batch is not there yet")

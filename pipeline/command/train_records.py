@@ -39,8 +39,8 @@ async def train_records(job: Job) -> None:
     with ExitStack() as stack:
         quarantine = stack.enter_context(Quarantine(sinks.rejects))
         sizes = {"batch_size": settings.batch_size, "seq_len": settings.seq_len}
-        hooks = {"on_reject": on_reject, "on_warning": display.warn}
-        async with settings.records.open(settings.source, **hooks, **sizes) as records:
+        hooks = {"on_reject": on_reject, "on_warning": display.warn, "on_notice": display.say}
+        async with settings.records.open(settings.sources, **hooks, **sizes) as records:
             if sinks.predictions is not None:
                 writer = PredictionWriter(sinks.predictions, records.encoder)
                 stack.callback(writer.close)

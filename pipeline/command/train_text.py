@@ -52,7 +52,7 @@ async def train_text(job: Job) -> None:
         display.report(report, {"unknown": run.unknown})
 
     async with open_source(
-        settings.source,
+        settings.sources[0],
         batch_size=settings.batch_size,
         seq_len=settings.seq_len,
         vocabulary=await _vocabulary(settings),

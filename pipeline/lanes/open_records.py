@@ -12,7 +12,7 @@ from ...core.online.schema import Schema
 from ..decoding.formats import format_of
 from ..decoding.options import RecordOptions
 from ..flow.group import open_group
-from ..sources import Opening, open_transport
+from ..sources import Opening, open_transport, path_of
 from .apart import ApartBlocks
 from .blocks import BlockSource, DecodedBlocks
 from .decisions import TURN, Decision
@@ -58,7 +58,7 @@ async def open_records(
         policies = [
             "drop-oldest" if when_behind == "block" and not transport.waits else when_behind for transport in transports
         ]
-        forms = [format or format_of(name) for name in names]
+        forms = [format or format_of(path_of(name) or "") for name in names]
         closing = stack.enter_context(ExitStack())  # outside of the group, whose tasks end before the process does
         group = await stack.enter_async_context(open_group())
 

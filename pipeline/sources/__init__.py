@@ -7,7 +7,7 @@ What the bytes mean is the business of `decoding`; another kind of source is a f
 """
 
 from .file import FileTransport
-from .open import SCHEMES, open_transport
+from .open import SCHEMES, open_transport, path_of
 from .pipe import PipeTransport
 from .source import Chunk, Position, SourceError, Streams
 from .transport import Opening, Transport
@@ -23,4 +23,5 @@ __all__ = [
     "Streams",
     "Transport",
     "open_transport",
+    "path_of",
 ]

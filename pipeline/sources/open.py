@@ -16,11 +16,23 @@ from .file import FileTransport, size_is_true
 from .listen import listen_tcp, listen_unix
 from .pipe import PipeTransport
 from .source import SourceError
-from .tail import open_tail
+from .tail import open_tail, tail_path
 from .transport import Opening, Transport
 from .udp import listen_udp
 
-__all__ = ["SCHEMES", "open_transport"]
+__all__ = ["SCHEMES", "open_transport", "path_of"]
+
+
+def path_of(address: str) -> str | None:
+    """The path of the file that `address` is, or that it follows; None where there is none."""
+    scheme = _scheme_of(address)
+    if scheme == "tail:":
+        return tail_path(address.removeprefix(scheme))
+    return None if scheme or address == "-" else address
+
+
+def _scheme_of(address: str) -> str:
+    return next((scheme for scheme in SCHEMES if address.startswith(scheme)), "")
 
 
 @asynccontextmanager
@@ -32,7 +44,7 @@ async def open_transport(opening: Opening | str) -> AsyncIterator[Transport]:
     if isinstance(opening, str):
         opening = Opening(opening)
     address = opening.address
-    scheme = next((scheme for scheme in SCHEMES if address.startswith(scheme)), "")
+    scheme = _scheme_of(address)
     if not scheme and re.match("[a-z][a-z+-]*://", address):
         raise SourceError(f"{address}: expected a path, - or an address with one of {', '.join(SCHEMES)}")
     opener = SCHEMES.get(scheme) or (_open_standard_input if address == "-" else _open_path)

@@ -13,7 +13,7 @@ from .file import read_at
 from .source import CUT, Chunk, Position, SourceError, Streams
 from .transport import Opening, Transport
 
-__all__ = ["TailTransport", "open_tail"]
+__all__ = ["TailTransport", "open_tail", "tail_path"]
 
 CHUNK = 1 << 17  # bytes of a chunk at most
 POLL = 0.05  # seconds between two looks
@@ -155,10 +155,13 @@ def _behind_last_line(fd: int) -> int:
     return 0
 
 
+def tail_path(rest: str) -> str:
+    """The path in an address behind its scheme."""
+    return rest.removesuffix(END).removesuffix(START)
+
+
 @asynccontextmanager
 async def open_tail(rest: str, opening: Opening) -> AsyncIterator[Transport]:
     """``tail:path``, from the start of the file on, or with ``?from=end`` behind what there is."""
-    at_end = rest.endswith(END)
-    path = rest.removesuffix(END).removesuffix(START)
-    async with TailTransport(path, opening, at_end=at_end) as transport:
+    async with TailTransport(tail_path(rest), opening, at_end=rest.endswith(END)) as transport:
         yield transport

@@ -126,7 +126,7 @@ def test_what_cannot_be_meant_is_refused(words: list[str], capsys: pytest.Captur
 
 WITHOUT_DEFAULT = {
     *("--overwrite", "--json", "--trace", "--timeline", "--config", "--reports", "--predictions", "--rejects"),
-    *("--features", "--target", "--label", "--key", "--time", "--per-key", "--max-gap"),
+    *("--features", "--target", "--label", "--key", "--time", "--per-key", "--max-gap", "--allow-remote"),
     *("--missing", "--time-format", "--columns", "--dtype"),
 }
 
@@ -138,7 +138,7 @@ def test_help_is_in_groups_and_shows_each_default(
     with pytest.raises(SystemExit):
         parse(["train", "--help"])
     shown = capsys.readouterr().out
-    groups = "data, text, records, how records are written, model, training, machine, output"
+    groups = "data, text, records, how records are written, live sources, model, training, machine, output"
     assert re.findall(r"^(\w[\w ]+):$", shown, re.MULTILINE) == ["options", *groups.split(", ")]
     found = re.findall(r"^  (--\S+)((?:.*\n)(?:    .*\n)*)", shown, re.MULTILINE)
     assert len(found) > 20
