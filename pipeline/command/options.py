@@ -199,6 +199,7 @@ def _add_sources(sources: argparse._ArgumentGroup) -> None:
     default = RecordSettings("")
     help_ = f"where more come than can be learned: {', '.join(WHEN_BEHIND)} ({default.when_behind})"
     sources.add_argument("--when-behind", choices=WHEN_BEHIND, metavar="POLICY", help=help_)
+    sources.add_argument("--send", metavar="TEXT", help="what a WebSocket is sent whenever it is connected")
     help_ = "let other machines send records, whoever they are"
     sources.add_argument("--allow-remote", action="store_true", default=None, help=help_)
 

@@ -41,8 +41,6 @@ class StreamDecoders:
     ) -> None:
         self._form, self._schema, self._options = form, schema, options or RecordOptions()
         self._kind, self._closes = streams, streams in (Streams.CONNECTIONS, Streams.ANYBODY)
-        if streams == Streams.MESSAGES and form == "raw":
-            raise ArgumentError("format", "one of lines, where each message is whole", repr(form))
         if streams == Streams.MESSAGES and form != "jsonl" and not self._options.columns:
             raise ArgumentError("columns", "the names of the columns (--columns), as messages have no header", "none")
         self._spare: RecordDecoder | None = self._make()  # for the first stream

@@ -29,6 +29,7 @@ async def open_records(
     options: RecordOptions | None = None,
     when_behind: str = "block",
     allow_remote: bool = False,
+    send: str | None = None,
     on_notice: Callable[[str], None] = lambda text: None,
     decisions: Iterable[Decision] | None = None,
     **arguments: Any,  # noqa: ANN401 (those of Records)
@@ -39,7 +40,8 @@ async def open_records(
     `recurrio.pipeline.sources.SCHEMES`. `format` is one of `recurrio.pipeline.decoding.formats.FORMATS`, by default
     that of the suffix, or JSON lines; `options` say how records are written there. `when_behind` is one of
     `recurrio.pipeline.lanes.merged.WHEN_BEHIND`, and datagrams cannot wait. `allow_remote` lets sources listen to other
-    machines, and `on_notice` is told what becomes of connections. The other `arguments`, and `decisions`, are those of
+    machines, `send` is what a WebSocket is sent once it is connected, and `on_notice` is told what becomes of
+    connections. The other `arguments`, and `decisions`, are those of
     `Records`, beginning with ``features`` and ``target`` or ``label``.
 
     Raises SourceError where one cannot be opened, ArgumentError for nonsense arguments.
@@ -53,12 +55,14 @@ async def open_records(
     async with AsyncExitStack() as stack:
         transports = []
         for name in names:
-            opening = Opening(name, allow_remote=allow_remote, notice=on_notice)
+            opening = Opening(name, allow_remote=allow_remote, greeting=send, notice=on_notice)
             transports.append(await stack.enter_async_context(open_transport(opening)))
         policies = [
             "drop-oldest" if when_behind == "block" and not transport.waits else when_behind for transport in transports
         ]
         forms = [format or format_of(path_of(name) or "") for name in names]
+        if any(transport.messages and form == "raw" for transport, form in zip(transports, forms, strict=True)):
+            raise ArgumentError("format", "one of lines, where messages are what comes", "'raw'")
         closing = stack.enter_context(ExitStack())  # outside of the group, whose tasks end before the process does
         group = await stack.enter_async_context(open_group())
 

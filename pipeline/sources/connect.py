@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 
 import trio
 
@@ -17,33 +17,36 @@ __all__ = ["Reconnecting", "connect_tcp"]
 
 
 class Reconnecting(Connections):
-    """Connections to one server, one behind the other."""
+    """Connections to one server, one behind the other; `errors` are what else may come of an attempt than OSError."""
 
-    def __init__(self, name: str, opening: Opening) -> None:
+    def __init__(self, name: str, opening: Opening, errors: tuple[type[Exception], ...] = ()) -> None:
         super().__init__(name, Streams.CONNECTIONS)
         self._notice, self._reconnects = opening.notice, 0
+        self._errors: tuple[type[Exception], ...] = (OSError, *errors)
 
     @property
     def counts(self) -> Mapping[str, int]:
         """See `Transport`: also how often it was connected again."""
         return {**super().counts, "reconnects": self._reconnects}
 
-    async def keep(self, connect: Callable[[], Awaitable[trio.abc.ReceiveStream]]) -> None:
+    async def keep(self, connect: Callable[[], AbstractAsyncContextManager[trio.abc.ReceiveStream]]) -> None:
         """Connect, and again whenever the connection has ended; wait longer and longer where that fails."""
         backoff, said = Backoff(), False
         while True:
+            came = False
             try:
-                stream = await connect()
-            except OSError as error:
+                async with connect() as stream:
+                    if said:
+                        self._notice(f"{self.name}: connected")
+                    said = False
+                    came = await self.take(stream, self.name)
+                    self._reconnects += 1
+            except self._errors as error:
                 if not said:
                     self._notice(f"{self.name}: {reason_of(error)}; trying again")
-                    said = True
-            else:
-                if said:
-                    self._notice(f"{self.name}: connected")
-                if await self.take(stream, self.name):
-                    backoff.reset()
-                said, self._reconnects = False, self._reconnects + 1
+                said = True
+            if came:
+                backoff.reset()
             await backoff.wait()
 
 
@@ -53,12 +56,13 @@ async def connect_tcp(rest: str, opening: Opening) -> AsyncIterator[Transport]:
     host, port = host_and_port(rest, opening.address)
     await trio.socket.getaddrinfo(host, port)
 
-    async def connect() -> trio.SocketStream:
-        stream = await trio.open_tcp_stream(host, port)
-        with suppress(OSError):
-            keep_alive(stream.socket)
-        return stream
+    @asynccontextmanager
+    async def connected() -> AsyncIterator[trio.abc.ReceiveStream]:
+        async with await trio.open_tcp_stream(host, port) as stream:
+            with suppress(OSError):
+                keep_alive(stream.socket)
+            yield stream
 
     async with Reconnecting(opening.address, opening) as connections, open_group() as group:
-        group.start_background(connections.keep, connect)
+        group.start_background(connections.keep, connected)
         yield connections

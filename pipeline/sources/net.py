@@ -56,13 +56,14 @@ def named(peer: object) -> str:
     return f"[{peer[0]}]:{peer[1]}" if ":" in peer[0] else f"{peer[0]}:{peer[1]}"
 
 
-def reason_of(error: OSError) -> str:
-    """Why nobody could be connected to; trio's own error hides it behind the addresses that it tried."""
-    if isinstance(error.__cause__, BaseExceptionGroup):
-        error = next((each for each in error.__cause__.exceptions if isinstance(each, OSError)), error)
-    elif isinstance(error.__cause__, OSError):
-        error = error.__cause__
-    return os.strerror(error.errno) if error.errno and error.errno > 0 else str(error.strerror or error)
+def reason_of(error: Exception) -> str:
+    """Why nobody could be connected to; errors of several attempts, or of a library, hide the system's own."""
+    found: BaseException | None = error
+    while found is not None:
+        if isinstance(found, OSError) and found.errno and found.errno > 0:
+            return os.strerror(found.errno)
+        found = found.exceptions[0] if isinstance(found, BaseExceptionGroup) else found.__cause__ or found.__context__
+    return str(error) or type(error).__name__
 
 
 class Backoff:

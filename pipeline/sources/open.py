@@ -12,6 +12,7 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontext
 import trio
 
 from .connect import connect_tcp
+from .events import open_events
 from .file import FileTransport, size_is_true
 from .listen import listen_tcp, listen_unix
 from .pipe import PipeTransport
@@ -19,6 +20,7 @@ from .source import SourceError
 from .tail import open_tail, tail_path
 from .transport import Opening, Transport
 from .udp import listen_udp
+from .websocket import open_websocket
 
 __all__ = ["SCHEMES", "open_transport", "path_of"]
 
@@ -92,4 +94,8 @@ SCHEMES: dict[str, Opener] = {
     "tcp-listen://": listen_tcp,
     "unix:": listen_unix,
     "udp-listen://": listen_udp,
+    "ws://": open_websocket,
+    "wss://": open_websocket,
+    "http://": open_events,
+    "https://": open_events,
 }

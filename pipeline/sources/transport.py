@@ -17,12 +17,14 @@ class Transport(trio.abc.ReceiveChannel[Chunk]):
     """Brings bytes, a chunk at a time. Chunks are cut anywhere, and mean nothing; it is an async context manager.
 
     ``name`` stands for it in messages. Where it is ``rewindable`` it can be opened at any position that it gave.
-    ``streams`` says what its streams are, and ``waits`` whether whoever sends does so where nobody receives.
+    ``streams`` says what its streams are, ``messages`` whether their bytes are lines in any case, and ``waits`` whether
+    whoever sends does so where nobody receives.
     """
 
     name: str
     rewindable = False
     streams = Streams.ONE
+    messages = False
     waits = True
 
     @property
@@ -54,10 +56,12 @@ def ignore(text: str) -> None:
 class Opening:
     """How a source is to be opened: its whole `address`, and at which `position`, if any.
 
-    `allow_remote` lets it listen to other machines; `notice` is told what a user may want to know meanwhile.
+    `allow_remote` lets it listen to other machines; `greeting` is sent to a server once it is connected; `notice` is
+    told what a user may want to know meanwhile.
     """
 
     address: str
     position: Position | None = None
     allow_remote: bool = False
+    greeting: str | None = None
     notice: Callable[[str], None] = ignore

@@ -23,7 +23,7 @@ class UdpTransport(Transport):
     """The datagrams that come to `sock`, which it closes; each is whole lines, whose last one needs no end."""
 
     streams = Streams.MESSAGES
-    waits = False
+    messages, waits = True, False
 
     def __init__(self, sock: socket.socket, name: str) -> None:
         self.name, self._sock = name, sock

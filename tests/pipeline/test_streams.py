@@ -70,10 +70,8 @@ def test_a_stream_that_is_at_fault_costs_itself_alone_once_one_has_fitted(kind: 
     assert decoders.feed(Chunk(b"a,2\n", "here", {}, 0)).size == 1
 
 
-def test_messages_have_no_header_and_no_raw_blocks() -> None:
+def test_messages_have_no_header() -> None:
     with pytest.raises(ArgumentError, match="--columns"):
         StreamDecoders("csv", SCHEMA, None, Streams.MESSAGES)
-    with pytest.raises(ArgumentError, match="raw"):
-        StreamDecoders("raw", SCHEMA, RecordOptions(dtype="k:i4,x:f4"), Streams.MESSAGES)
     decoders = StreamDecoders("csv", SCHEMA, RecordOptions(columns=("k", "x")), Streams.MESSAGES)
     assert decoders.feed(Chunk(b"a,1\n", "there", {})).size == 1

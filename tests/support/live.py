@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import trio
 
@@ -55,10 +55,13 @@ class Reader:
 
 @asynccontextmanager
 async def reading(
-    address: str, form: str = "jsonl", options: RecordOptions | None = None, *, allow_remote: bool = False
+    address: str,
+    form: str = "jsonl",
+    options: RecordOptions | None = None,
+    **opening: Any,  # noqa: ANN401 (of Opening)
 ) -> AsyncIterator[Reader]:
     said: list[str] = []
-    async with open_transport(Opening(address, None, allow_remote, said.append)) as transport:
+    async with open_transport(Opening(address, notice=said.append, **opening)) as transport:
         reader = Reader(transport, form, options)
         reader.said = said
         yield reader

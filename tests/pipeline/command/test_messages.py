@@ -126,7 +126,7 @@ def test_what_cannot_be_meant_is_refused(words: list[str], capsys: pytest.Captur
 
 WITHOUT_DEFAULT = {
     *("--overwrite", "--json", "--trace", "--timeline", "--config", "--reports", "--predictions", "--rejects"),
-    *("--features", "--target", "--label", "--key", "--time", "--per-key", "--max-gap", "--allow-remote"),
+    *("--features", "--target", "--label", "--key", "--time", "--per-key", "--max-gap", "--allow-remote", "--send"),
     *("--missing", "--time-format", "--columns", "--dtype"),
 }
 
