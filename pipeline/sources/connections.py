@@ -15,6 +15,7 @@ from .transport import Transport
 __all__ = ["Connections"]
 
 CHUNK, SMALL = 1 << 19, 1 << 14  # bytes of a chunk at most; and where each connection may have one in hand
+READY = 2  # chunks that wait, so that one can be read while another is handed on
 IDLE = 3600.0  # seconds after which one that is silent is closed
 MOST = 1024  # that are open at once
 
@@ -28,7 +29,7 @@ class Connections(Transport):
 
     def __init__(self, name: str, streams: Streams) -> None:
         self.name, self.streams = name, streams
-        self._send, self._receive = trio.open_memory_channel[Chunk](0)
+        self._send, self._receive = trio.open_memory_channel[Chunk](READY)
         self._numbers, self._came = count(), 0
         self._turn = trio.Lock()
         self._open: dict[int, trio.CancelScope] = {}  # the one that was heard last stands last
@@ -75,7 +76,7 @@ class Connections(Transport):
                             await trio.lowlevel.wait_readable(stream.socket)
                             scope.deadline = math.inf  # it is not silent while it waits for its turn
                             async with self._turn:  # so that a single one has a chunk in hand
-                                data, ends = _read(stream.socket.fileno())
+                                data, ends = await _read(stream.socket.fileno())
                                 came |= await self._pass_on(data, origin, number)
                         else:
                             data = bytes(await stream.receive_some(SMALL))
@@ -104,21 +105,23 @@ class Connections(Transport):
         await trio.lowlevel.checkpoint()
 
 
-def _read(socket: int) -> tuple[bytes, str]:
+async def _read(socket: int) -> tuple[bytes, str]:
     """What there is, up to a chunk of it, and how the stream ends behind it, if it does.
 
-    Whoever sends goes on meanwhile, and so there is more than the system keeps at once.
+    The system keeps less than a chunk, and whoever sends fills it up again while all others here have their turn.
     """
-    parts, size = list[bytes](), 0
-    try:
-        while size < CHUNK:
-            part = os.read(socket, CHUNK - size)
-            if not part:
-                return b"".join(parts), WHOLE
-            parts.append(part)
-            size += len(part)
-    except BlockingIOError:
-        pass
-    except OSError:
-        return b"".join(parts), CUT
+    parts, size, before = list[bytes](), 0, -1
+    while before < size < CHUNK:
+        before = size
+        try:
+            while size < CHUNK:
+                part = os.read(socket, CHUNK - size)
+                if not part:
+                    return b"".join(parts), WHOLE
+                parts.append(part)
+                size += len(part)
+        except BlockingIOError:
+            await trio.lowlevel.checkpoint()
+        except OSError:
+            return b"".join(parts), CUT
     return b"".join(parts), ""
