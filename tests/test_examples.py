@@ -37,6 +37,10 @@ EXPECTED: dict[str, Expected] = {
         (r"^MAE \S+, naive \S+, skill (\S+)$", pytest.approx([0.156], abs=0.03)),
         (r"^the same bits by fit: True()$", []),
     ],
+    "live_sensors.py": [
+        (r"^(200) devices, \d+ records that broke off$", [200]),
+        (r"^skill (\S+)$", pytest.approx([0.22], abs=0.17)),  # the more the faster the machine is
+    ],
     "nn_rnn_article.py": [
         (r"^x .*\((.*)\)$", [5, 3, 10]),
         (r"^h_0 .*\((.*)\)$", [2, 3, 20]),
