@@ -203,7 +203,8 @@ def test_the_gradient_may_be_reused(case: Case) -> None:
 
 @every_case
 def test_nothing_is_allocated_after_the_first_step(case: Case) -> None:
-    parameters, gradient, optimizer = np.ones(100_000, np.float32), np.ones(100_000, np.float32), case.make()
+    size = 1_000_000  # so that what other threads allocate meanwhile is nothing beside it
+    parameters, gradient, optimizer = np.ones(size, np.float32), np.ones(size, np.float32), case.make()
     optimizer.step(parameters, gradient, parameters)
     tracemalloc.start()
     try:
