@@ -15,11 +15,11 @@ import trio
 from ...core.online.schema import Schema
 from ..decoding.block import Block
 from ..decoding.options import RecordOptions
-from ..decoding.streams import StreamDecoders
 from ..flow.group import Group
 from ..flow.pipes import widen
 from ..flow.worker_process import WorkerError, obstacle, processors, start_worker
-from ..sources import SourceError, Streams, Transport
+from ..sources import SourceError, Transport
+from .blocks import DecodedBlocks
 from .decoding_worker import LENGTH, LENGTHS, MESSAGES, START, LocatedBlock, decode_answer
 from .key_table import KeyTable
 
@@ -43,7 +43,7 @@ class ApartBlocks:
     ) -> None:
         self.name, self._transport, self._schema, self._group = transport.name, transport, schema, group
         self._form, self._options = form, options or RecordOptions()
-        self._decoders = StreamDecoders(form, schema, self._options, transport.streams)
+        self._here = DecodedBlocks(transport, form, schema, self._options)
         self._table: KeyTable | None = None
         self._begin, self._count = trio.current_time(), 0
         self._ended = False
@@ -60,34 +60,25 @@ class ApartBlocks:
     @property
     def anybody(self) -> bool:
         """See `BlockSource`."""
-        return self._transport.streams >= Streams.ANYBODY
+        return self._here.anybody
 
     @property
     def counts(self) -> list[dict[str, Any]]:
         """See `BlockSource`."""
-        return [{"source": self.name, **self._transport.counts}]
+        return self._here.counts
 
     async def receive(self) -> Block | LocatedBlock:
         """See `BlockSource`."""
         if self._apart:
             return await self._answer()
-        if self._ended:
-            raise trio.EndOfChannel
         if self._process is not None and select.select([self._answers], [], [], 0)[0] and self._hand_over():
             return await self._answer()
-        try:
-            chunk = await self._transport.receive()
-        except trio.EndOfChannel:
-            self._ended = True
-            block = self._decoders.finish()
-        else:
-            block = self._decoders.feed(chunk)
-        self.seen = self._decoders.seen
-        self._refuse(self._decoders.take_refused())
+        block = await self._here.receive()
+        self.seen = self._here.seen
         self._count += block.size
         if self._count >= MANY and self._process is None:
             now = trio.current_time()
-            if self._table is not None and now - self._begin < SOON and not self._decoders.begins_again:
+            if self._table is not None and now - self._begin < SOON and not self._here.decoders.begins_again:
                 self._start()
             self._begin, self._count = now, 0
         return block
@@ -117,7 +108,7 @@ class ApartBlocks:
             "format": self._form,
             "options": asdict(self._options),
             "streams": self._transport.streams,
-            "decoders": self._decoders.dump(),
+            "decoders": self._here.decoders.dump(),
             "keys": self._table.capacity,
             "shards": self._table.shards,
             "table": self._table.dump(),
@@ -159,12 +150,8 @@ class ApartBlocks:
             raise self._failure
         del self._buffer[:end]
         self.seen = answer.seen
-        self._refuse(answer.refused)
+        self._here.refuse(answer.refused)
         return answer
-
-    def _refuse(self, streams: list[int]) -> None:
-        for stream in streams:
-            self._transport.refuse(stream)
 
     def _end(self) -> int:
         """How much has to be in the buffer for the next answer to be complete."""

@@ -58,19 +58,19 @@ class BlockSource(Protocol):
 class DecodedBlocks:
     """The records in the bytes that `transport` brings, in the format `form`. A wait that is cancelled loses nothing.
 
-    Raises ArgumentError.
+    ``decoders`` are what has been kept of its streams. Raises ArgumentError.
     """
 
     came_from = 0
 
     def __init__(self, transport: Transport, form: str, schema: Schema, options: RecordOptions | None = None) -> None:
         self.name, self._transport, self._ended = transport.name, transport, False
-        self._decoders = StreamDecoders(form, schema, options, transport.streams)
+        self.decoders = StreamDecoders(form, schema, options, transport.streams)
 
     @property
     def seen(self) -> list[str]:
         """See `BlockSource`."""
-        return self._decoders.seen
+        return self.decoders.seen
 
     @property
     def anybody(self) -> bool:
@@ -90,11 +90,15 @@ class DecodedBlocks:
             chunk = await self._transport.receive()
         except trio.EndOfChannel:
             self._ended = True
-            return self._decoders.finish()
-        block = self._decoders.feed(chunk)
-        for stream in self._decoders.take_refused():
-            self._transport.refuse(stream)
+            return self.decoders.finish()
+        block = self.decoders.feed(chunk)
+        self.refuse(self.decoders.take_refused())
         return block
+
+    def refuse(self, streams: Iterable[int]) -> None:
+        """Bring no more of these streams."""
+        for stream in streams:
+            self._transport.refuse(stream)
 
 
 class ItemBlocks:
