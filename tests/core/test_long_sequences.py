@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import tracemalloc
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import pytest
 from support.layers import LAYERS
+from support.memory import peak
 
 from recurrio.core import GRU, SequenceBatch, SequenceModel
 from recurrio.core.base import blas
@@ -74,14 +74,6 @@ def test_a_model_gives_the_bits_of_one_pass(
         monkeypatch.setattr(sequence_model, "STEPS", steps)
         for ours, whole in zip(flat(model(inputs, state, **masks)), expected, strict=True):
             assert np.array_equal(ours, whole)
-
-
-def peak(call: Callable[[], Any]) -> int:
-    tracemalloc.start()
-    call()
-    found = tracemalloc.get_traced_memory()[1]
-    tracemalloc.stop()
-    return found
 
 
 @pytest.mark.parametrize("layer", LAYERS)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tracemalloc
 from collections.abc import Callable
 from typing import Any
 
@@ -11,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.layers import LAYERS
+from support.memory import peak
 
 from recurrio.core import GRU, LSTM, RNN, ArgumentError, LSTMState, StateDictError
 
@@ -188,15 +188,8 @@ def test_nothing_is_allocated_that_grows_with_the_steps(cell: str) -> None:
         )
         for one in passes:
             one()
-            found.append(min(peak_of(one) for _ in range(3)))  # other threads may allocate meanwhile
+            found.append(min(peak(one) for _ in range(3)))  # other threads may allocate meanwhile
         return found
-
-    def peak_of(one: Callable[[], object]) -> int:
-        tracemalloc.start()
-        one()
-        peak = tracemalloc.get_traced_memory()[1]
-        tracemalloc.stop()
-        return peak
 
     # NumPy's own buffers for arrays in pieces grow up to a few hundred steps, to at most 8192 elements an operand.
     for short, long in zip(peaks(400), peaks(2000), strict=True):
