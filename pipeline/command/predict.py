@@ -12,6 +12,7 @@ import trio
 from ...core.base.safetensors import WeightsError
 from ...core.online.record_model import RecordModel
 from ..decoding.block import Block
+from ..decoding.fields import Fields
 from ..decoding.formats import format_of
 from ..decoding.options import RecordOptions
 from ..decoding.quarantine import Quarantine
@@ -49,7 +50,7 @@ async def _predict(
     model: RecordModel, source: str, form: str | None, options: RecordOptions, quarantine: Quarantine
 ) -> None:
     async with open_transport(source) as transport:
-        blocks = DecodedBlocks(transport, form or format_of(source), model.encoder.schema, options)
+        blocks = DecodedBlocks(transport, form or format_of(source), Fields.of(model.encoder.schema), options)
         predictor, writer = Predictor(model), PredictionWriter("-", model.encoder)
         while True:
             try:

@@ -23,14 +23,16 @@ class Reject(NamedTuple):
 
 
 class Block(NamedTuple):
-    """`n` records in their order, as columns; the fields are those of a `recurrio.core.online.Schema`.
+    """`n` records in their order, as columns; by the fields that are read.
 
-    - ``numbers`` ``(n, F)`` float64: by ``schema.numbers``, NaN where one is missing, else finite.
-    - ``categories``: for each of ``schema.categories`` the texts, None where one is missing.
-    - ``labels``: the classes, None where one is missing; None where the schema has no label.
-    - ``keys``: the texts of the keys; None where the schema has none.
-    - ``times`` ``(n,)`` float64, in seconds since 1970 UTC; None where the schema has none.
+    - ``numbers`` ``(n, F)`` float64: by `Fields.numbers`, NaN where one is missing, else finite.
+    - ``categories``: for each of them the texts, None where one is missing.
+    - ``labels``: the classes, None where one is missing; None where no label is read.
+    - ``keys``: the texts of the keys; None where none is read.
+    - ``times`` ``(n,)`` float64, in seconds since 1970 UTC; None where none is read.
     - ``rejects``: what came between them and cannot be used.
+    - ``ids``: the texts of the ids; None where none is read. And then of each whether it is an ``answer`` ``(n,)``
+      alone, to another record: its key, and its time, say nothing.
     """
 
     size: int
@@ -40,3 +42,5 @@ class Block(NamedTuple):
     keys: list[str] | None
     times: Array | None
     rejects: list[Reject]
+    ids: list[str] | None = None
+    answer: Array | None = None

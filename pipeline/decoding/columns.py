@@ -3,45 +3,44 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from itertools import accumulate
+from typing import TypeVar
 
 import numpy as np
 
 from ...core.base.parameters import Array
-from ...core.online.schema import Schema
 from .block import Block, Reject
+from .fields import Fields
 from .options import RecordOptions
 from .times import Moment, Times
 from .values import Cell, TextCache, Values, are_keys, key_text, shown
 
-__all__ = ["HEAD", "Columns", "concatenate", "none_of", "part_of", "with_reject"]
+__all__ = ["HEAD", "Columns", "concatenate", "none_of", "part_of", "select", "with_reject"]
 
 HEAD = 500  # bytes of a rejected record that are kept
 MOST_NAMED = 10  # fields in a reason
 
+Text = TypeVar("Text", str, "str | None")
+
 
 class Columns:
-    """Makes blocks by `schema` of the columns that a format has read, by the rules for values."""
+    """Makes blocks of `fields` of the columns that a format has read, by the rules for values."""
 
-    def __init__(self, schema: Schema, options: RecordOptions) -> None:
-        self.schema = schema
+    def __init__(self, fields: Fields, options: RecordOptions) -> None:
+        self.fields = fields
         self.values = Values(options.missing, options.decimal)
-        self.times = None if schema.time is None else Times(schema.time, options.time_format, options.decimal)
-        self._keys = None if schema.key is None else TextCache(schema.key, key_text, are_keys)
-        self._categories = [TextCache(name, self.values.text) for name in schema.categories]
-        self._label = None if schema.label is None else TextCache(schema.label, self.values.text)
-
-    @property
-    def declared(self) -> tuple[str, ...]:
-        """The fields that make a record one: features, targets and the label."""
-        label = () if self.schema.label is None else (self.schema.label,)
-        return tuple(dict.fromkeys((*self.schema.numbers, *self.schema.categories, *label)))
+        self.times = None if fields.time is None else Times(fields.time, options.time_format, options.decimal)
+        self._categories = [TextCache(name, self.values.text) for name in fields.categories]
+        self._label = None if fields.label is None else TextCache(fields.label, self.values.text)
+        self._keys = None if fields.key is None else TextCache(fields.key, key_text, are_keys)
+        self._ids = None if fields.id is None else TextCache(fields.id, partial(key_text, what="id"), are_keys)
 
     @property
     def zero(self) -> bool:
         """Whether the whole number 0 was among the texts of the last block."""
-        caches = [*self._categories, *(cache for cache in (self._label, self._keys) if cache is not None)]
-        return any(cache.zero for cache in caches)
+        caches = (*self._categories, self._label, self._keys, self._ids)
+        return any(cache is not None and cache.zero for cache in caches)
 
     def block(
         self,
@@ -55,41 +54,52 @@ class Columns:
     ) -> Block:
         """The block of n rows.
 
-        `numbers` ``(n, F)`` by ``schema.numbers``, finite or NaN; it is changed. `texts` are the columns of the
-        categories, then that of the label, then that of the key, as the schema has them. `bad` has the reasons against
-        rows, by their index. `places` are the numbers of the rows in their source, and `data` has the row of an
-        index.
+        `numbers` ``(n, F)`` by `Fields.numbers`, finite or NaN; it is changed. `texts` are the columns of
+        `Fields.texts`. `bad` has the reasons against rows, by their index. `places` are the numbers of the rows in
+        their source, and `data` has the row of an index.
         """
         self.values.clean(numbers)
         texts = list(texts)
-        keys = self._keys.column(texts.pop(), bad) if self._keys is not None else None
-        seconds = None if self.times is None or times is None else self.times.column(times, bad)
+        ids = self._ids.column(texts.pop(), bad) if self._ids is not None else None
+        strays: dict[int, str] = {}  # against a key, or a time
+        keys = self._keys.column(texts.pop(), strays) if self._keys is not None else None
+        seconds = None if self.times is None or times is None else self.times.column(times, strays)
         labels = self._label.column(texts.pop(), bad) if self._label is not None else None
         categories = [cache.column(cells, bad) for cache, cells in zip(self._categories, texts, strict=True)]
+        answer = None if ids is None else self._answers(numbers, categories, labels)
+        for index, reason in strays.items():
+            if answer is None or not answer[index]:
+                bad.setdefault(index, reason)
         size = len(numbers)
+        block = Block(size, numbers, categories, labels, keys, seconds, [], ids, answer)  # type: ignore[arg-type]
         if not bad:
-            return Block(size, numbers, categories, labels, keys, seconds, [])  # type: ignore[arg-type]
+            return block
         good = np.ones(size, bool)
         good[list(bad)] = False
-        kept, before = np.flatnonzero(good).tolist(), np.cumsum(good).tolist()
+        before = np.cumsum(good).tolist()
         rejects = [
             Reject(before[index], origin, places[index], bad[index], data(index)[:HEAD]) for index in sorted(bad)
         ]
-        return Block(
-            len(kept),
-            numbers[good],
-            [[column[index] for index in kept] for column in categories],
-            None if labels is None else [labels[index] for index in kept],
-            None if keys is None else [str(keys[index]) for index in kept],
-            None if seconds is None else seconds[good],
-            rejects,
-        )
+        return select(block, np.flatnonzero(good))._replace(rejects=rejects)
+
+    def _answers(self, numbers: Array, categories: list[list[str | None]], labels: list[str | None] | None) -> Array:
+        """Which of these records are answers alone: they have nothing else that is declared."""
+        fields, n = self.fields, len(numbers)
+        inputs = len(fields.inputs)
+        if not fields.answers:
+            return np.zeros(n, bool)
+        found: Array = np.asarray(np.isnan(numbers[:, :inputs]).all(axis=1))
+        for texts in categories:
+            found &= np.array([text is None for text in texts], bool)
+        if inputs or categories:  # or there are no others
+            known = ~np.isnan(numbers[:, inputs:]).all(axis=1)
+            found &= known if labels is None else np.array([text is not None for text in labels], bool)
+        return found
 
     def empty(self) -> Block:
         """A block without records."""
-        texts: list[list[Cell]] = [[] for _ in self._categories]
-        texts += [[] for cache in (self._label, self._keys) if cache is not None]
-        return self.block(np.empty((0, len(self.schema.numbers))), texts, [], {}, "", [], lambda _: b"")
+        texts: list[list[Cell]] = [[] for _ in self.fields.texts]
+        return self.block(np.empty((0, len(self.fields.numbers))), texts, [], {}, "", [], lambda _: b"")
 
 
 def concatenate(blocks: Iterable[Block]) -> Block:
@@ -112,6 +122,8 @@ def concatenate(blocks: Iterable[Block]) -> Block:
             for start, part in zip(starts, parts, strict=False)
             for reject in part.rejects
         ],
+        None if first.ids is None else [text for part in parts for text in part.ids or ()],
+        None if first.answer is None else np.concatenate([part.answer for part in parts if part.answer is not None]),
     )
 
 
@@ -119,15 +131,27 @@ def part_of(block: Block, start: int, stop: int) -> Block:
     """The records from `start` to before `stop`, without what was rejected."""
     if start == 0 and stop == block.size:
         return block
+    return select(block, slice(start, stop))
+
+
+def select(block: Block, rows: slice | Array) -> Block:
+    """These records, without what was rejected."""
+    numbers, categories = block.numbers[rows], [_picked(texts, rows) for texts in block.categories]
     return Block(
-        stop - start,
-        block.numbers[start:stop],
-        [texts[start:stop] for texts in block.categories],
-        None if block.labels is None else block.labels[start:stop],
-        None if block.keys is None else block.keys[start:stop],
-        None if block.times is None else block.times[start:stop],
+        len(numbers),
+        numbers,
+        categories,
+        None if block.labels is None else _picked(block.labels, rows),
+        None if block.keys is None else _picked(block.keys, rows),
+        None if block.times is None else block.times[rows],
         [],
+        None if block.ids is None else _picked(block.ids, rows),
+        None if block.answer is None else block.answer[rows],
     )
+
+
+def _picked(texts: list[Text], rows: slice | Array) -> list[Text]:
+    return texts[rows] if isinstance(rows, slice) else [texts[row] for row in rows.tolist()]
 
 
 def with_reject(block: Block, origin: str, line: int, reason: str, data: bytes) -> Block:

@@ -9,12 +9,12 @@ from operator import itemgetter
 import numpy as np
 
 from ...core.base.checks import ArgumentError, check_count
-from ...core.online.schema import Schema
 from ..sources.source import SourceError
 from .block import Block
 from .columns import HEAD
 from .csv_header import check_columns, places_of
 from .csv_rows import RowReader, Rows
+from .fields import Fields
 from .line_decoder import LineDecoder
 from .lines import Lines
 from .options import RecordOptions
@@ -31,8 +31,8 @@ class CsvLines(LineDecoder):
     `repeated_headers`. Raises ArgumentError where the options cannot be used.
     """
 
-    def __init__(self, schema: Schema, options: RecordOptions | None = None, *, tabs: bool = False) -> None:
-        super().__init__(schema, options)
+    def __init__(self, fields: Fields, options: RecordOptions | None = None, *, tabs: bool = False) -> None:
+        super().__init__(fields, options)
         options = self.options
         self._delimiter = options.delimiter if options.delimiter is not None else "\t" if tabs else ","
         if len(self._delimiter) != 1 or self._delimiter in '"\r\n\0':
@@ -55,13 +55,11 @@ class CsvLines(LineDecoder):
                 raise ArgumentError("columns", "those that are declared", f"these: {error}") from None
 
     def _take_header(self, names: list[str]) -> None:
-        schema, times = self._columns.schema, self._columns.times
-        inputs = [*(feature.name for feature in schema.features), schema.key, times.name if times else None]
-        answers = [*(target.name for target in schema.targets), schema.label]
-        needed = [name for name in inputs if name is not None]
-        others = [name for name in answers if name is not None]
-        self._picks = places_of(names, [*needed, *others])
-        check_columns(names, needed + others if self.options.answers else needed, self._picks, self._delimiter)
+        fields, times = self._columns.fields, self._columns.times
+        needed = [*fields.required, *([times.name] if times else [])]
+        self._picks = places_of(names, [*needed, *fields.answers])
+        needed += fields.answers if self.options.answers else ()
+        check_columns(names, needed, self._picks, self._delimiter)
         self._header = names
         self._names.add(names)
 
@@ -93,20 +91,19 @@ class CsvLines(LineDecoder):
         )
 
     def _block(self, rows: Rows) -> Block:
-        columns, schema = self._columns, self._columns.schema
+        columns, fields = self._columns, self._columns.fields
         bad, cells = dict(rows.bad), rows.cells
         if bad:  # a row of nothing, so that columns are of one length
             nothing = [""] * (self._rows.width or 0)
             cells = [row or nothing for row in cells]
-        numbers = np.full((len(cells), len(schema.numbers)), np.nan)
-        for index, name in enumerate(schema.numbers):
+        numbers = np.full((len(cells), len(fields.numbers)), np.nan)
+        for index, name in enumerate(fields.numbers):
             if (place := self._picks.get(name)) is not None:
                 numbers[:, index] = columns.values.column(name, list(map(itemgetter(place), cells)), bad)
         texts: list[list[Cell]] = []
-        for field in (*schema.categories, schema.label, schema.key):
-            if field is not None:
-                place = self._picks.get(field)
-                texts.append([None] * len(cells) if place is None else list(map(itemgetter(place), cells)))
+        for name in fields.texts:
+            place = self._picks.get(name)
+            texts.append([None] * len(cells) if place is None else list(map(itemgetter(place), cells)))
         times: Sequence[Moment] | None = None
         if columns.times is not None:
             times = list(map(itemgetter(self._picks[columns.times.name]), cells))

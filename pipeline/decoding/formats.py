@@ -7,10 +7,10 @@ from functools import partial
 from typing import NamedTuple, Protocol
 
 from ...core.base.checks import ArgumentError
-from ...core.online.schema import Schema
 from ..sources.source import Chunk
 from .block import Block
 from .csv_lines import CsvLines
+from .fields import Fields
 from .json_lines import JsonLines
 from .options import RecordOptions
 from .raw import RawBlocks
@@ -60,7 +60,7 @@ class RecordDecoder(Protocol):
 class Format(NamedTuple):
     """What makes a decoder of a format, and how the names of its files end."""
 
-    make: Callable[[Schema, RecordOptions], RecordDecoder]
+    make: Callable[[Fields, RecordOptions], RecordDecoder]
     suffixes: tuple[str, ...]
 
 
@@ -73,11 +73,11 @@ FORMATS: dict[str, Format] = {
 """By their names; a further one is a further row."""
 
 
-def open_decoder(form: str, schema: Schema, options: RecordOptions | None = None) -> RecordDecoder:
+def open_decoder(form: str, fields: Fields, options: RecordOptions | None = None) -> RecordDecoder:
     """A decoder of the format `form`. Raises ArgumentError, also where the options cannot be used."""
     if form not in FORMATS:
         raise ArgumentError("format", f"one of {', '.join(FORMATS)}", repr(form))
-    return FORMATS[form].make(schema, RecordOptions() if options is None else options)
+    return FORMATS[form].make(fields, RecordOptions() if options is None else options)
 
 
 def format_of(path: str) -> str:

@@ -10,6 +10,7 @@ import re
 import struct
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -17,9 +18,9 @@ import numpy as np
 from msgspec import Raw
 
 from ...core.base.parameters import Array
-from ...core.online.schema import Schema
 from .block import Block
 from .columns import none_of
+from .fields import Fields
 from .json_reasons import reason_against
 from .line_decoder import TOO_LONG, LineDecoder
 from .lines import Lines
@@ -47,14 +48,12 @@ class JsonLines(LineDecoder):
     finds what a text is by the rules, or the reason against it. `careful` does that with every line.
     """
 
-    def __init__(self, schema: Schema, options: RecordOptions | None = None, *, careful: bool = False) -> None:
-        super().__init__(schema, options)
-        times, label, key = self._columns.times, schema.label, schema.key
+    def __init__(self, fields: Fields, options: RecordOptions | None = None, *, careful: bool = False) -> None:
+        super().__init__(fields, options)
+        times, called = self._columns.times, fields.names
         readers: list[tuple[str, Any, Callable[[str, bytes], object]]] = []
-        readers += [(name, NUMBER, self._number) for name in schema.numbers]
-        readers += [(name, TEXT, _text) for name in (*schema.categories, *([] if label is None else [label]))]
-        self._answers = len(readers)
-        readers += [] if key is None else [(key, TEXT, _key)]
+        readers += [(name, NUMBER, self._number) for name in fields.numbers]
+        readers += [(name, TEXT, _reader(called.get(name))) for name in fields.texts]
         texts = len(readers)
         readers += [] if times is None else [(times.name, TEXT if times.as_text else TIME, self._time)]
         self._readers = [(name, read) for name, _, read in readers]
@@ -73,7 +72,7 @@ class JsonLines(LineDecoder):
         rename = None if self._apart else {attribute: name for name, attribute in unique.items()}
         self._raw = msgspec.json.Decoder(msgspec.defstruct("Fields", raw, rename=rename, gc=False))
         self._unique = unique
-        first = len(schema.numbers)
+        first = len(fields.numbers)
         self._numbers_of = _picker(attributes[:first])
         self._texts_of = _picker(attributes[first:texts])
         self._times_of = _picker(attributes[texts:])
@@ -123,7 +122,7 @@ class JsonLines(LineDecoder):
         return records, data, places, bad
 
     def _block(self, records: list[Any], data: list[bytes], places: Sequence[int], bad: dict[int, str]) -> Block:
-        numbers = np.empty((len(records), len(self._columns.schema.numbers)))
+        numbers = np.empty((len(records), len(self._columns.fields.numbers)))
         form, pack = f"{len(records)}d", struct.pack
         for index, column in enumerate(self._numbers_of(records)):
             try:
@@ -139,12 +138,12 @@ class JsonLines(LineDecoder):
         nothing = np.isnan(numbers[:, 0]) if numbers.size else np.ones(len(data), bool)
         if not nothing.any():
             return
-        answers = texts[: self._answers - numbers.shape[1]]
+        declared = texts[: len(texts) - len(self._columns.fields.names)]
         for index in np.flatnonzero(nothing & np.isnan(numbers).all(axis=1)).tolist():
-            if index in bad or any(column[index] is not None for column in answers):
+            if index in bad or any(column[index] is not None for column in declared):
                 continue
             fields = self._fields(data[index])
-            if not any(bytes(fields[name]) for name in self._columns.declared):
+            if not any(bytes(fields[name]) for name in self._columns.fields.declared):
                 names = list(decode_fields(data[index].decode(errors="replace").encode()))
                 self._names.add(names)
                 bad[index] = none_of(names)
@@ -196,13 +195,17 @@ def _text(name: str, value: bytes) -> str:
     return value.decode()
 
 
-def _key(name: str, value: bytes) -> str:
+def _reader(what: str | None) -> Callable[[str, bytes], str]:
+    return _text if what is None else partial(_name, what=what)
+
+
+def _name(name: str, value: bytes, what: str) -> str:
     if value.startswith(b'"'):
         return decode_string(value)
     text = value.decode(errors="replace")
     if not WHOLE.fullmatch(text):
         got = NO_VALUES.get(value[:1]) or shown(text)
-        raise Malformed(f"key {shown(name)}: expected text or a whole number, got {got}{_dots(name, value)}")
+        raise Malformed(f"{what} {shown(name)}: expected text or a whole number, got {got}{_dots(name, value)}")
     return text
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from ...core.online.schema import Schema
 from ..sources.source import Chunk, SourceError
 from .block import Block
 from .columns import Columns, concatenate, with_reject
+from .fields import Fields
 from .inflate import Inflater
 from .lines import LONGEST, Lines, LineSplitter
 from .options import RecordOptions
@@ -39,14 +39,14 @@ class Names:
 
 
 class LineDecoder:
-    """A `Decoder` of lines to blocks of records by `schema`; a subclass says what a line means, in `_decode`.
+    """A `Decoder` of lines to blocks of records by `fields`; a subclass says what a line means, in `_decode`.
 
     gzip is recognised and read whole. Where it `begins_again`, what `dump` gave is for the source's start.
     """
 
-    def __init__(self, schema: Schema, options: RecordOptions | None = None) -> None:
+    def __init__(self, fields: Fields, options: RecordOptions | None = None) -> None:
         self.options = RecordOptions() if options is None else options
-        self._columns = Columns(schema, self.options)
+        self._columns = Columns(fields, self.options)
         self._origin = ""
         self._names = Names()
         self._inflater, self._splitter = Inflater(), LineSplitter()

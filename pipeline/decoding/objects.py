@@ -9,18 +9,19 @@ import datetime
 import math
 from collections.abc import Callable, Iterable, Mapping
 from decimal import Decimal
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from ...core.base.checks import ArgumentError
 from ...core.base.parameters import Array
-from ...core.online.schema import Schema
 from .block import Block
 from .columns import Columns, none_of
+from .fields import Fields
 from .options import RecordOptions
 from .times import Moment
-from .values import Cell, Malformed, Values, key_text, shown
+from .values import Cell, Malformed, Values, shown
 
 __all__ = ["decode_frame", "decode_objects"]
 
@@ -28,30 +29,28 @@ ABSENT = object()
 
 
 def decode_objects(
-    schema: Schema, items: Iterable[Mapping[str, Any]], options: RecordOptions | None = None, origin: str = "records"
+    fields: Fields, items: Iterable[Mapping[str, Any]], options: RecordOptions | None = None, origin: str = "records"
 ) -> Block:
     """The block of `items`, each a mapping of the names of fields to their values.
 
     Values are numbers, NumPy's too, texts and None; those of the field ``a.b`` may be inside of that of ``a``.
     """
-    columns = Columns(schema, RecordOptions() if options is None else options)
+    columns = Columns(fields, RecordOptions() if options is None else options)
     rows = [*items]
     bad: dict[int, str] = {}
     for index, row in enumerate(rows):
         if not isinstance(row, Mapping):
             bad[index] = f"expected a mapping of fields to values, got {type(row).__name__}"
-    names = dict.fromkeys(
-        (*columns.declared, *([schema.key] if schema.key is not None else []), *_time_of(columns)),
-    )
-    fields = {name: [ABSENT if index in bad else _find(row, name) for index, row in enumerate(rows)] for name in names}
+    names = dict.fromkeys((*fields.declared, *fields.names, *_time_of(columns)))
+    found = {name: [ABSENT if index in bad else _find(row, name) for index, row in enumerate(rows)] for name in names}
     for index, row in enumerate(rows):
-        if index not in bad and all(fields[name][index] is ABSENT for name in columns.declared):
+        if index not in bad and all(found[name][index] is ABSENT for name in fields.declared):
             bad[index] = none_of([str(name) for name in row])
-    return _block(columns, fields, len(rows), bad, origin, lambda index: rows[index])
+    return _block(columns, found, len(rows), bad, origin, lambda index: rows[index])
 
 
 def decode_frame(
-    schema: Schema,
+    fields: Fields,
     frame: Any,  # noqa: ANN401 (of any library)
     options: RecordOptions | None = None,
     origin: str = "frame",
@@ -62,25 +61,25 @@ def decode_frame(
     ArgumentError.
     """
     options = RecordOptions() if options is None else options
-    columns = Columns(schema, options)
+    columns = Columns(fields, options)
     there = [str(name) for name in getattr(frame, "columns", frame)]
-    inputs = {*(feature.name for feature in schema.features), schema.key, *_time_of(columns)} - {None}
-    fields: dict[str, Array] = {}
-    for name in dict.fromkeys((*columns.declared, *sorted(str(name) for name in inputs))):
+    needed = (*fields.required, *_time_of(columns))
+    found: dict[str, Array] = {}
+    for name in dict.fromkeys((*needed, *fields.answers)):
         if name in there:
             column = frame[name]
-            fields[name] = column.to_numpy() if hasattr(column, "to_numpy") else np.asarray(column)
-        elif name in inputs or options.answers:
+            found[name] = column.to_numpy() if hasattr(column, "to_numpy") else np.asarray(column)
+        elif name in needed or options.answers:
             raise ArgumentError("frame", f"a column {shown(name)}", ", ".join(map(shown, there[:20])) or "none")
-    sizes = {len(column) for column in fields.values()}
-    if len(sizes) > 1 or any(column.ndim != 1 for column in fields.values()):
-        shapes = ", ".join(f"{shown(name)} {column.shape}" for name, column in fields.items())
+    sizes = {len(column) for column in found.values()}
+    if len(sizes) > 1 or any(column.ndim != 1 for column in found.values()):
+        shapes = ", ".join(f"{shown(name)} {column.shape}" for name, column in found.items())
         raise ArgumentError("frame", "columns of one length", shapes)
 
     def row(index: int) -> dict[str, Any]:
-        return {name: column[index] for name, column in fields.items()}
+        return {name: column[index] for name, column in found.items()}
 
-    return _block(columns, fields, next(iter(sizes)), {}, origin, row)
+    return _block(columns, found, next(iter(sizes)), {}, origin, row)
 
 
 def _time_of(columns: Columns) -> tuple[str, ...]:
@@ -89,22 +88,21 @@ def _time_of(columns: Columns) -> tuple[str, ...]:
 
 def _block(
     columns: Columns,
-    fields: Mapping[str, Any],
+    found: Mapping[str, Any],
     size: int,
     bad: dict[int, str],
     origin: str,
     row: Callable[[int], object],
 ) -> Block:
-    schema, values = columns.schema, columns.values
-    numbers = np.full((size, len(schema.numbers)), math.nan)
-    for place, name in enumerate(schema.numbers):
-        if name in fields:
-            numbers[:, place] = _numbers(values, name, fields[name], bad)
-    answers = (*schema.categories, *([] if schema.label is None else [schema.label]))
-    texts = [_cells(field, fields.get(field, [None] * size), bad, _text) for field in answers]
-    if schema.key is not None:
-        texts.append(_cells(schema.key, fields[schema.key], bad, _key))
-    times = None if columns.times is None else _moments(columns.times.name, fields[columns.times.name], bad)
+    fields, values = columns.fields, columns.values
+    numbers = np.full((size, len(fields.numbers)), math.nan)
+    for place, name in enumerate(fields.numbers):
+        if name in found:
+            numbers[:, place] = _numbers(values, name, found[name], bad)
+    texts = [
+        _cells(name, found.get(name, [None] * size), bad, _reader(fields.names.get(name))) for name in fields.texts
+    ]
+    times = None if columns.times is None else _moments(columns.times.name, found[columns.times.name], bad)
 
     def data(index: int) -> bytes:
         return repr(row(index)).encode("utf-8", "backslashreplace")
@@ -181,10 +179,14 @@ def _text(name: str, value: object) -> Cell:
     raise Malformed(f"{shown(name)}: expected text, got {shown(str(value))}")
 
 
-def _key(name: str, value: object) -> Cell:
+def _reader(what: str | None) -> Callable[[str, object], Cell]:
+    return _text if what is None else partial(_name, what=what)
+
+
+def _name(name: str, value: object, what: str) -> Cell:
     if isinstance(value, bool) or not (value is None or isinstance(value, str | int)):
-        raise Malformed(f"key {shown(name)}: expected text or a whole number, got {shown(str(value))}")
-    return key_text(name, value)
+        raise Malformed(f"{what} {shown(name)}: expected text or a whole number, got {shown(str(value))}")
+    return value
 
 
 def _moments(name: str, column: Iterable[object], bad: dict[int, str]) -> list[Moment]:

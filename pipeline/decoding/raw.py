@@ -9,10 +9,10 @@ import numpy as np
 
 from ...core.base.checks import ArgumentError
 from ...core.base.parameters import Array
-from ...core.online.schema import Schema
 from ..sources.source import Chunk, SourceError
 from .block import Block
 from .columns import Columns, concatenate, with_reject
+from .fields import Fields
 from .inflate import Inflater
 from .options import RecordOptions
 from .values import Cell, shown
@@ -48,26 +48,25 @@ class RawBlocks:
     that are declared must be there. Raises ArgumentError.
     """
 
-    def __init__(self, schema: Schema, options: RecordOptions | None = None) -> None:
+    def __init__(self, fields: Fields, options: RecordOptions | None = None) -> None:
         self.options = RecordOptions() if options is None else options
         if self.options.dtype is None:
             raise ArgumentError("dtype", NOTATION, "none, which raw blocks need")
         self.dtype = parse_dtype(self.options.dtype)
-        self._columns, self._inflater = Columns(schema, self.options), Inflater()
+        self._columns, self._inflater = Columns(fields, self.options), Inflater()
         self._origin, self._partial, self._record = "", b"", 1
         self._error: SourceError | None = None  # behind what has come out
         names = self.seen
         times = self._columns.times
-        self._texts = [name for name in (*schema.categories, schema.label, schema.key) if name is not None]
-        optional = () if self.options.answers else (*(t.name for t in schema.targets), schema.label)
-        for name in (*self._columns.declared, *self._texts, *([times.name] if times else [])):
+        self._texts = fields.texts
+        for name in (*fields.required, *fields.answers, *([times.name] if times else [])):
             if name not in names:
-                if name in optional and name not in {feature.name for feature in schema.features}:
+                if name in fields.answers and not self.options.answers:
                     continue
                 raise ArgumentError("dtype", f"a field {shown(name)}", self.options.dtype)
             if name in self._texts and self.dtype[name].kind == "f":
                 raise ArgumentError("dtype", f"{shown(name)} as an integer or bytes", self.options.dtype)
-        for name in schema.numbers:
+        for name in fields.numbers:
             if name in names and self.dtype[name].kind == "S":
                 raise ArgumentError("dtype", f"{shown(name)} as a number", self.options.dtype)
 
@@ -151,9 +150,9 @@ class RawBlocks:
         return self._block(np.frombuffer(data[:whole], self.dtype), first, data)
 
     def _block(self, records: Array, first: int, data: bytes) -> Block:
-        schema, bad = self._columns.schema, dict[int, str]()
-        numbers = np.full((len(records), len(schema.numbers)), np.nan)
-        for index, name in enumerate(schema.numbers):
+        fields, bad = self._columns.fields, dict[int, str]()
+        numbers = np.full((len(records), len(fields.numbers)), np.nan)
+        for index, name in enumerate(fields.numbers):
             if name in self.seen:
                 with np.errstate(invalid="ignore"):  # of a NaN that signals
                     numbers[:, index] = records[name]

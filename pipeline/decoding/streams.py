@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from ...core.base.checks import ArgumentError
-from ...core.online.schema import Schema
 from ..sources.source import WHOLE, Chunk, SourceError, Streams
 from .block import Block
 from .columns import Columns, concatenate, part_of, with_reject
+from .fields import Fields
 from .formats import RecordDecoder, open_decoder
 from .line_decoder import TOO_LONG
 from .options import RecordOptions
@@ -37,21 +37,21 @@ class StreamDecoders:
     """
 
     def __init__(
-        self, form: str, schema: Schema, options: RecordOptions | None = None, streams: Streams = Streams.ONE
+        self, form: str, fields: Fields, options: RecordOptions | None = None, streams: Streams = Streams.ONE
     ) -> None:
-        self._form, self._schema, self._options = form, schema, options or RecordOptions()
+        self._form, self._fields, self._options = form, fields, options or RecordOptions()
         self._kind, self._closes = streams, streams in (Streams.CONNECTIONS, Streams.ANYBODY)
         if streams == Streams.MESSAGES and form != "jsonl" and not self._options.columns:
             raise ArgumentError("columns", "the names of the columns (--columns), as messages have no header", "none")
         self._spare: RecordDecoder | None = self._make()  # for the first stream
         self._seen = self._spare.seen
         self._streams: dict[int, _Stream] = {}
-        self._empty = Columns(schema, self._options).empty()
+        self._empty = Columns(fields, self._options).empty()
         self._fits = False  # any record has
         self._refused: list[int] = []
 
     def _make(self) -> RecordDecoder:
-        return open_decoder(self._form, self._schema, self._options)
+        return open_decoder(self._form, self._fields, self._options)
 
     @property
     def seen(self) -> list[str]:

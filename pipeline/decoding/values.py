@@ -57,17 +57,17 @@ def number_text(text: str) -> float | None:
     return float(text) if NUMBER.fullmatch(text) else None
 
 
-def key_text(name: str, value: Cell) -> str:
-    """The key that `value` of the field `name` is. Raises Malformed."""
+def key_text(name: str, value: Cell, what: str = "key") -> str:
+    """The key, or `what` else it is called, that `value` of the field `name` is. Raises Malformed."""
     text = str(value) if type(value) is int else value
     if not text or not isinstance(text, str):
-        raise Malformed(f"key {shown(name)} is missing")
+        raise Malformed(f"{what} {shown(name)} is missing")
     try:
         size = len(text.encode())
     except UnicodeEncodeError:
-        raise Malformed(f"key {shown(name)}: expected text in UTF-8, got {quoted(text)}") from None
+        raise Malformed(f"{what} {shown(name)}: expected text in UTF-8, got {quoted(text)}") from None
     if size > MOST_KEY_BYTES:
-        raise Malformed(f"key {shown(name)}: expected at most {MOST_KEY_BYTES:,} bytes, got {size:,}")
+        raise Malformed(f"{what} {shown(name)}: expected at most {MOST_KEY_BYTES:,} bytes, got {size:,}")
     return text
 
 

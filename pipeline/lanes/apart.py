@@ -12,8 +12,8 @@ from typing import Any
 
 import trio
 
-from ...core.online.schema import Schema
 from ..decoding.block import Block
+from ..decoding.fields import Fields
 from ..decoding.options import RecordOptions
 from ..flow.group import Group
 from ..flow.pipes import widen
@@ -39,11 +39,11 @@ class ApartBlocks:
     came_from = 0
 
     def __init__(
-        self, transport: Transport, form: str, schema: Schema, options: RecordOptions | None, group: Group
+        self, transport: Transport, form: str, fields: Fields, options: RecordOptions | None, group: Group
     ) -> None:
-        self.name, self._transport, self._schema, self._group = transport.name, transport, schema, group
+        self.name, self._transport, self._fields, self._group = transport.name, transport, fields, group
         self._form, self._options = form, options or RecordOptions()
-        self._here = DecodedBlocks(transport, form, schema, self._options)
+        self._here = DecodedBlocks(transport, form, fields, self._options)
         self._table: KeyTable | None = None
         self._begin, self._count = trio.current_time(), 0
         self._ended = False
@@ -104,7 +104,7 @@ class ApartBlocks:
             self._table = None
             return False
         setup = {
-            "schema": self._schema.config,
+            "fields": asdict(self._fields),
             "format": self._form,
             "options": asdict(self._options),
             "streams": self._transport.streams,
@@ -145,7 +145,7 @@ class ApartBlocks:
             if not part:
                 raise self._broken()
             self._buffer += part
-        answer, self._ended = decode_answer(memoryview(self._buffer)[LENGTH.size : end], len(self._schema.numbers))
+        answer, self._ended = decode_answer(memoryview(self._buffer)[LENGTH.size : end], len(self._fields.numbers))
         if self._ended and self._failure is not None:  # what came last is no end
             raise self._failure
         del self._buffer[:end]

@@ -10,8 +10,8 @@ import numpy as np
 import trio
 
 from ...core.base.checks import ArgumentError
-from ...core.online.schema import Schema
 from ..decoding.block import Block
+from ..decoding.fields import Fields
 from ..decoding.objects import decode_frame, decode_objects
 from ..decoding.options import RecordOptions
 from ..decoding.streams import StreamDecoders
@@ -63,9 +63,9 @@ class DecodedBlocks:
 
     came_from = 0
 
-    def __init__(self, transport: Transport, form: str, schema: Schema, options: RecordOptions | None = None) -> None:
+    def __init__(self, transport: Transport, form: str, fields: Fields, options: RecordOptions | None = None) -> None:
         self.name, self._transport, self._ended = transport.name, transport, False
-        self.decoders = StreamDecoders(form, schema, options, transport.streams)
+        self.decoders = StreamDecoders(form, fields, options, transport.streams)
 
     @property
     def seen(self) -> list[str]:
@@ -110,8 +110,8 @@ class ItemBlocks:
 
     came_from, anybody = 0, False
 
-    def __init__(self, items: object, schema: Schema, options: RecordOptions) -> None:
-        self.name, self._schema, self._options = type(items).__name__, schema, options
+    def __init__(self, items: object, fields: Fields, options: RecordOptions) -> None:
+        self.name, self._fields, self._options = type(items).__name__, fields, options
         self.seen: list[str] = []
         self._items: Iterator[Any] | AsyncIterator[Any]
         if _is_frame(items):
@@ -166,13 +166,13 @@ class ItemBlocks:
             return self._records(item)
         if _is_frame(item):
             self._see(item.keys() if isinstance(item, Mapping) else item.columns)
-            return decode_frame(self._schema, item, self._options)
+            return decode_frame(self._fields, item, self._options)
         return self._records([item])
 
     def _records(self, records: list[Any]) -> Block:
         if records and isinstance(records[-1], Mapping):
             self._see(records[-1])
-        return decode_objects(self._schema, records, self._options)
+        return decode_objects(self._fields, records, self._options)
 
     def _see(self, names: Iterable[object]) -> None:
         if len(self.seen) < SEEN:

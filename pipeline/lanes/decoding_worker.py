@@ -18,9 +18,9 @@ import msgspec
 import numpy as np
 
 from ...core.base.parameters import Array
-from ...core.online.schema import Schema
 from ..decoding.block import Block, Reject
 from ..decoding.columns import concatenate
+from ..decoding.fields import Fields
 from ..decoding.options import RecordOptions
 from ..decoding.streams import StreamDecoders
 from ..flow.worker_process import end_with
@@ -83,8 +83,8 @@ def worker() -> None:
     if not messages:
         return
     setup: dict[str, Any] = json.loads(messages.pop(0)[0])
-    options = RecordOptions(**{name: _frozen(value) for name, value in setup["options"].items()})
-    decoders = StreamDecoders(setup["format"], Schema.of(**setup["schema"]), options, Streams(setup["streams"]))
+    fields, options = Fields(**_frozen(setup["fields"])), RecordOptions(**_frozen(setup["options"]))
+    decoders = StreamDecoders(setup["format"], fields, options, Streams(setup["streams"]))
     decoders.load(setup["decoders"])
     table = KeyTable(setup["keys"], setup["shards"])
     table.load(setup["table"])
@@ -109,8 +109,8 @@ def worker() -> None:
             _write(out, MESSAGES.encode({"error": error}))
 
 
-def _frozen(value: Any) -> Any:  # noqa: ANN401 (what JSON has)
-    return tuple(value) if isinstance(value, list) else value
+def _frozen(arguments: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: tuple(value) if isinstance(value, list) else value for name, value in arguments.items()}
 
 
 def _write(out: int, message: bytes) -> None:

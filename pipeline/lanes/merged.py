@@ -9,7 +9,7 @@ from typing import Any
 import trio
 
 from ..decoding.block import Block
-from ..decoding.columns import part_of
+from ..decoding.columns import part_of, select
 from ..flow.group import Group
 from .blocks import BlockSource
 from .decisions import TURN, Decision
@@ -150,12 +150,5 @@ def _size(block: Block) -> int:
 
 def _every_other(block: Block) -> Block:
     kept = slice(None, None, 2)
-    return Block(
-        (block.size + 1) // 2,
-        block.numbers[kept],
-        [texts[kept] for texts in block.categories],
-        None if block.labels is None else block.labels[kept],
-        None if block.keys is None else block.keys[kept],
-        None if block.times is None else block.times[kept],
-        [reject._replace(before=(reject.before + 1) // 2) for reject in block.rejects[kept]],
-    )
+    rejects = [reject._replace(before=(reject.before + 1) // 2) for reject in block.rejects[kept]]
+    return select(block, kept)._replace(rejects=rejects)

@@ -8,7 +8,7 @@ from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
 from typing import Any
 
 from ...core.base.checks import ArgumentError
-from ...core.online.schema import Schema
+from ..decoding.fields import Fields
 from ..decoding.formats import format_of
 from ..decoding.options import RecordOptions
 from ..flow.group import open_group
@@ -66,13 +66,13 @@ async def open_records(
         closing = stack.enter_context(ExitStack())  # outside of the group, whose tasks end before the process does
         group = await stack.enter_async_context(open_group())
 
-        def decoded(schema: Schema) -> BlockSource:
+        def decoded(fields: Fields) -> BlockSource:
             if policies == ["block"]:
-                blocks = ApartBlocks(transports[0], forms[0], schema, options, group)
+                blocks = ApartBlocks(transports[0], forms[0], fields, options, group)
                 closing.callback(blocks.close)
                 return blocks
             sources = [
-                DecodedBlocks(transport, form, schema, options)
+                DecodedBlocks(transport, form, fields, options)
                 for transport, form in zip(transports, forms, strict=True)
             ]
             turns = None if given is None else [decision for decision in given if decision.kind == TURN]

@@ -19,6 +19,7 @@ from ...core.online.encoder import Encoder
 from ...core.online.record_model import RecordModel
 from ...core.online.schema import Schema
 from ..decoding.block import Block, Reject
+from ..decoding.fields import Fields
 from ..decoding.options import RecordOptions
 from ..sources import SourceError
 from .apart import ApartBlocks
@@ -87,7 +88,7 @@ class Records(LiveSource):
         patience: int = PATIENCE,
         decisions: Iterable[Decision] | None = None,
         options: RecordOptions | None = None,
-        _source: Callable[[Schema], BlockSource] | None = None,
+        _source: Callable[[Fields], BlockSource] | None = None,
     ) -> None:
         bounds = {"max_categories": max_categories, "max_classes": max_classes}
         self.schema = schema = Schema.of(features, target, label, key, time, **bounds)
@@ -102,7 +103,8 @@ class Records(LiveSource):
             None if value is None else check_number(name, value, 0, open_low=True)
             for name, value in (("linger", linger), ("key_ttl", key_ttl))
         )
-        self._source = ItemBlocks(records, schema, options or RecordOptions()) if _source is None else _source(schema)
+        fields = Fields.of(schema)
+        self._source = ItemBlocks(records, fields, options or RecordOptions()) if _source is None else _source(fields)
         if (
             not (linger is None and key_ttl is None)
             and isinstance(self._source, ItemBlocks)

@@ -15,6 +15,7 @@ from support.records import SCHEMA, decode, outcome, run
 
 from recurrio.core.online.schema import Schema
 from recurrio.pipeline.decoding.csv_lines import CsvLines
+from recurrio.pipeline.decoding.fields import Fields
 from recurrio.pipeline.decoding.formats import open_decoder
 from recurrio.pipeline.decoding.options import RecordOptions
 
@@ -24,7 +25,7 @@ QUOTED = Schema.of("x,c:category", "x@+1", key="k")
 
 def fault(data: str, form: str = "csv", schema: Schema = SCHEMA, **options: object) -> str:
     """The error that ends `data`."""
-    decoder = open_decoder(form, schema, RecordOptions(**options))  # type: ignore[arg-type]
+    decoder = open_decoder(form, Fields.of(schema), RecordOptions(**options))  # type: ignore[arg-type]
     _, error = run(decoder, [data.encode()])
     return error
 
@@ -123,7 +124,7 @@ def test_lines_above_the_header_are_skipped() -> None:
 
 def test_rows_of_another_width_are_rejected_and_repeated_headers_are_not() -> None:
     text = "k,x\na,1\na\nk,x\na,1,2\n\n  \nk,x\na,2"
-    decoder = CsvLines(SCHEMA)
+    decoder = CsvLines(Fields.of(SCHEMA))
     block, _ = run(decoder, [text.encode()])
     assert block is not None
     assert block.numbers.tolist() == [[1.0], [2.0]]
@@ -144,7 +145,7 @@ def test_a_quoted_cell_may_go_over_lines() -> None:
 def test_a_quote_that_is_never_closed_costs_its_own_line(size: int) -> None:
     rows = 100_000 if size > 1000 else 300
     data = b'k,note,x\na,"ok,1\na,b,2\na,c,3\n' + b"".join(b"a,n,%d\n" % n for n in range(rows))
-    block, _ = run(CsvLines(SCHEMA), [data[at : at + size] for at in range(0, len(data), size)])
+    block, _ = run(CsvLines(Fields.of(SCHEMA)), [data[at : at + size] for at in range(0, len(data), size)])
     assert block is not None
     assert block.numbers[:, 0].tolist() == [2, 3, *range(rows)]
     assert [(reject.before, reject.line, reject.reason, reject.data) for reject in block.rejects] == [
@@ -154,7 +155,7 @@ def test_a_quote_that_is_never_closed_costs_its_own_line(size: int) -> None:
 
 def test_quotes_that_are_never_closed_are_bounded_in_bytes_too() -> None:
     rows = b"".join(b'a,%s,"\n' % (b"n" * 40_000) for _ in range(9))
-    block, _ = run(CsvLines(SCHEMA), [b"k,note,x\n" + rows + b"a,b,1\n"])
+    block, _ = run(CsvLines(Fields.of(SCHEMA)), [b"k,note,x\n" + rows + b"a,b,1\n"])
     assert block is not None
     assert block.numbers.tolist() == [[1.0]]
     assert [reject.line for reject in block.rejects] == [*range(2, 11)]
@@ -212,11 +213,11 @@ def test_answers_may_be_absent() -> None:
 )
 def test_options_that_cannot_be_used(options: dict[str, object], message: str) -> None:
     with pytest.raises(ValueError, match=re.escape(message)):
-        open_decoder("csv", SCHEMA, RecordOptions(**options))  # type: ignore[arg-type]
+        open_decoder("csv", Fields.of(SCHEMA), RecordOptions(**options))  # type: ignore[arg-type]
 
 
 def test_it_tells_which_columns_it_has_seen() -> None:
-    decoder = open_decoder("csv", SCHEMA)
+    decoder = open_decoder("csv", Fields.of(SCHEMA))
     assert decoder.seen == []
     run(decoder, [b"k,x,y\n"])
     assert decoder.seen == ["k", "x", "y"]

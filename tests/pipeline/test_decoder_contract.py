@@ -17,6 +17,7 @@ from support.records import Outcome, cut, outcome, reloaded, run
 
 from recurrio.core.online.schema import Schema
 from recurrio.pipeline.decoding.block import Block
+from recurrio.pipeline.decoding.fields import Fields
 from recurrio.pipeline.decoding.formats import FORMATS, RecordDecoder, format_of, open_decoder
 from recurrio.pipeline.decoding.options import RecordOptions
 from recurrio.pipeline.sources import Chunk
@@ -95,7 +96,7 @@ each_case = pytest.mark.parametrize("name", CASES)
 
 
 def make(case: Case) -> RecordDecoder:
-    return open_decoder(case.form, case.schema, case.options)
+    return open_decoder(case.form, Fields.of(case.schema), case.options)
 
 
 def whole(case: Case, parts: list[bytes]) -> Outcome:
@@ -235,4 +236,4 @@ def test_the_formats_know_their_files() -> None:
     assert format_of("LOG.CSV.GZ") == "csv"
     assert format_of("events") == "jsonl"
     with pytest.raises(ValueError, match="format: expected one of jsonl, csv, tsv, raw, got 'xml'"):
-        open_decoder("xml", SCHEMA)
+        open_decoder("xml", Fields.of(SCHEMA))

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from support.records import SCHEMA, decode, outcome, run
 
 from recurrio.core.online.schema import Schema
+from recurrio.pipeline.decoding.fields import Fields
 from recurrio.pipeline.decoding.json_lines import JsonLines
 from recurrio.pipeline.decoding.options import RecordOptions
 
@@ -40,7 +41,7 @@ LINES = st.one_of(
 @settings(max_examples=600, deadline=None)
 def test_the_quick_way_gives_what_the_careful_one_does(lines: list[str], missing: tuple[str, ...]) -> None:
     data, options = "\n".join(lines).encode(), RecordOptions(missing=missing)
-    quick, careful = (run(JsonLines(ALL, options, careful=flag), [data])[0] for flag in (False, True))
+    quick, careful = (run(JsonLines(Fields.of(ALL), options, careful=flag), [data])[0] for flag in (False, True))
     assert quick is not None
     assert careful is not None
     assert outcome(quick) == outcome(careful)
@@ -49,7 +50,7 @@ def test_the_quick_way_gives_what_the_careful_one_does(lines: list[str], missing
 @given(st.lists(st.floats(allow_nan=False, allow_infinity=False), min_size=1), st.booleans())
 def test_every_number_that_python_writes_is_read_to_the_bit(numbers: list[float], careful: bool) -> None:
     data = "".join(f'{{"k":1,"x":{number!r}}}\n' for number in numbers).encode()
-    block, _ = run(JsonLines(SCHEMA, careful=careful), [data])
+    block, _ = run(JsonLines(Fields.of(SCHEMA), careful=careful), [data])
     assert block is not None
     assert block.numbers.tobytes() == (np.array(numbers) + 0.0).tobytes()
 
@@ -147,11 +148,11 @@ def test_a_field_may_be_several_things() -> None:
 
 
 def test_it_tells_which_fields_it_has_seen() -> None:
-    decoder = JsonLines(SCHEMA)
+    decoder = JsonLines(Fields.of(SCHEMA))
     run(decoder, [b'{"k":1,"x":1}\n', b'{"k":1,"temperature":1}\n', b'{"status":1}\n'])
     assert decoder.seen == ["k", "x", "temperature", "status"]
-    run(JsonLines(SCHEMA), ["".join(f'{{"f{n}":1}}\n' for n in range(99)).encode()])
-    decoder = JsonLines(SCHEMA)
+    run(JsonLines(Fields.of(SCHEMA)), ["".join(f'{{"f{n}":1}}\n' for n in range(99)).encode()])
+    decoder = JsonLines(Fields.of(SCHEMA))
     run(decoder, ["".join(f'{{"f{n}":1}}\n' for n in range(99)).encode()])
     assert len(decoder.seen) == 50
 
@@ -160,7 +161,7 @@ def test_a_line_that_is_too_long_costs_itself_alone() -> None:
     long = b'{"k":1,"x":2,"note":"' + b"n" * (1 << 20) + b'"}\n'
     data = b'{"k":1,"x":1}\n' + long + b'\n{"k":1,"x":3}\n' + long[:-1]
     for size in (len(data), 1000, 65_536):
-        block, _ = run(JsonLines(SCHEMA), [data[at : at + size] for at in range(0, len(data), size)])
+        block, _ = run(JsonLines(Fields.of(SCHEMA)), [data[at : at + size] for at in range(0, len(data), size)])
         assert block is not None
         assert block.numbers.tolist() == [[1.0], [3.0]]
         assert [(reject.before, reject.line, reject.reason, len(reject.data)) for reject in block.rejects] == [

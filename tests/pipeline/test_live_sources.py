@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from support.live import SCHEMA, Reader, Taken, line, port_of, reading
 
 from recurrio.pipeline import SourceError
+from recurrio.pipeline.decoding.fields import Fields
 from recurrio.pipeline.decoding.line_decoder import BROKEN, TOO_LONG
 from recurrio.pipeline.decoding.streams import StreamDecoders
 from recurrio.pipeline.sources import Streams, connect, connections, net
@@ -199,7 +200,7 @@ async def test_the_clock_of_a_silent_one_begins_again_with_each_blank_line(
 
         nursery.start_soon(produce)
         nursery.start_soon(source.take, far, "there")
-        blocks = StreamDecoders("jsonl", SCHEMA, None, Streams.ANYBODY)
+        blocks = StreamDecoders("jsonl", Fields.of(SCHEMA), None, Streams.ANYBODY)
         records = 0
         while records < 2:
             block = blocks.feed(await source.receive())

@@ -15,6 +15,7 @@ from recurrio.core import Adam
 from recurrio.core.base.checks import ArgumentError
 from recurrio.pipeline import SourceError, Trainer, open_records
 from recurrio.pipeline.decoding.block import Block
+from recurrio.pipeline.decoding.fields import Fields
 from recurrio.pipeline.flow.group import open_group
 from recurrio.pipeline.lanes import merged
 from recurrio.pipeline.lanes.blocks import DecodedBlocks
@@ -32,7 +33,7 @@ def sources(pauses: Iterable[float]) -> list[DecodedBlocks]:
     for index, pause in enumerate(pauses):
         data = as_jsonl(DATA[index::3])
         transport = Bytes(cut(data, range(0, len(data), 997 + 500 * index)), pause)
-        found.append(DecodedBlocks(transport, "jsonl", Records((), **GIVEN).schema))
+        found.append(DecodedBlocks(transport, "jsonl", Fields.of(Records((), **GIVEN).schema)))
     return found
 
 
@@ -84,7 +85,7 @@ class Fast:
 
 async def blocks_of(count: int, size: int) -> list[Block]:
     data = [b"".join(line("a", n) for n in range(start, start + size)) + b"junk\n" for start in range(0, count, size)]
-    decoded = DecodedBlocks(Bytes(data), "jsonl", SCHEMA)
+    decoded = DecodedBlocks(Bytes(data), "jsonl", Fields.of(SCHEMA))
     return [await decoded.receive() for _ in data]
 
 

@@ -11,6 +11,7 @@ import pytest
 from support.records import SCHEMA, decode, run
 
 from recurrio.core.online.schema import Schema
+from recurrio.pipeline.decoding.fields import Fields
 from recurrio.pipeline.decoding.formats import open_decoder
 from recurrio.pipeline.decoding.options import RecordOptions
 from recurrio.pipeline.decoding.raw import parse_dtype
@@ -43,7 +44,7 @@ def test_what_is_no_layout(text: str) -> None:
 )
 def test_a_layout_has_to_fit_the_schema(schema: Schema, dtype: str | None, message: str) -> None:
     with pytest.raises(ValueError, match=re.escape(message)):
-        open_decoder("raw", schema, RecordOptions(dtype=dtype))
+        open_decoder("raw", Fields.of(schema), RecordOptions(dtype=dtype))
 
 
 def test_nan_is_missing_infinity_is_rejected_and_a_part_of_a_record_is_named() -> None:
@@ -51,7 +52,7 @@ def test_nan_is_missing_infinity_is_rejected_and_a_part_of_a_record_is_named() -
     rows[10, 0], rows[20, 1] = math.nan, -math.inf
     data = rows.tobytes() + b"\1\2\3"
     for size in (len(data), 1, 7):
-        decoder = open_decoder("raw", PAIR, RecordOptions(dtype="x:f4,y:f4"))
+        decoder = open_decoder("raw", Fields.of(PAIR), RecordOptions(dtype="x:f4,y:f4"))
         block, error = run(decoder, [data[at : at + size] for at in range(0, len(data), size)])
         assert not error
         assert block is not None
@@ -86,7 +87,7 @@ def test_integer_keys_keep_all_digits() -> None:
 
 def test_a_time_of_four_bytes_is_refused() -> None:
     schema = Schema.of("x", "x@+1", time="t")
-    _, error = run(open_decoder("raw", schema, RecordOptions(dtype="x:f4,t:f4")), [bytes(8)])
+    _, error = run(open_decoder("raw", Fields.of(schema), RecordOptions(dtype="x:f4,t:f4")), [bytes(8)])
     assert error.startswith("book: t: expected a time as f8 or an integer, got f4, whose resolution")
     assert "is 128 s" in error
     assert decode(bytes(12), "raw", schema, dtype="x:f4,t:f8").size == 1

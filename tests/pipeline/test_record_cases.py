@@ -12,6 +12,7 @@ from support.records import SCHEMA, decode, outcome, run
 
 from recurrio.core.online.schema import Schema
 from recurrio.pipeline.decoding.block import Block
+from recurrio.pipeline.decoding.fields import Fields
 from recurrio.pipeline.decoding.formats import open_decoder
 from recurrio.pipeline.decoding.options import RecordOptions
 
@@ -44,7 +45,7 @@ def test_an_array_is_never_its_first_object() -> None:
 def test_blank_lines_are_nothing(form: str) -> None:
     record = b'{"k":"a","x":1}\n' if form == "jsonl" else b"a,1\n"
     data = [record, *[b"\n", b"\r\n", b" \n"] * 20, record]
-    decoder = open_decoder(form, SCHEMA, RecordOptions(columns=("k", "x")))
+    decoder = open_decoder(form, Fields.of(SCHEMA), RecordOptions(columns=("k", "x")))
     block, _ = run(decoder, data)
     assert block is not None
     assert (block.size, block.rejects) == (2, [])
@@ -88,7 +89,7 @@ def test_keys_are_any_text() -> None:
 
 
 def test_a_column_that_is_declared_and_there_twice() -> None:
-    assert run(open_decoder("csv", SCHEMA), [b"k,x,x\na,1,2\n"])[1] == "book: column x appears twice"
+    assert run(open_decoder("csv", Fields.of(SCHEMA)), [b"k,x,x\na,1,2\n"])[1] == "book: column x appears twice"
 
 
 def test_numbers_are_ascii_decimals() -> None:
@@ -107,7 +108,7 @@ def test_numbers_are_ascii_decimals() -> None:
 )
 def test_one_byte_order_mark_goes_and_any_other_is_data(form: str, text: str, size: int) -> None:
     data = codecs.BOM_UTF8 + text.encode()
-    block, _ = run(open_decoder(form, SCHEMA), [data[at : at + size] for at in range(0, len(data), size)])
+    block, _ = run(open_decoder(form, Fields.of(SCHEMA)), [data[at : at + size] for at in range(0, len(data), size)])
     assert block is not None
     assert (block.numbers.tolist(), block.rejects) == ([[1.0], [2.0]], [])
     twice = decode(data + data, form)
@@ -128,7 +129,7 @@ def test_one_byte_order_mark_goes_and_any_other_is_data(form: str, text: str, si
 )
 @pytest.mark.parametrize("size", [1, 1000])
 def test_what_is_plainly_something_else_is_named(data: bytes, what: str, size: int) -> None:
-    _, error = run(open_decoder("jsonl", SCHEMA), [data[at : at + size] for at in range(0, len(data), size)])
+    _, error = run(open_decoder("jsonl", Fields.of(SCHEMA)), [data[at : at + size] for at in range(0, len(data), size)])
     assert error.startswith(f"book: {what}")
 
 
@@ -213,6 +214,8 @@ def test_what_is_no_record_of_these_is_rejected() -> None:
 
 def test_zeros_that_a_truncated_log_begins_with() -> None:
     data = bytes(3_000_000) + b'{"k":"a","x":1}\n' + bytes(100) + b'{"k":"a","x":2}\n'
-    block, _ = run(open_decoder("jsonl", SCHEMA), [data[at : at + 65536] for at in range(0, len(data), 65536)])
+    block, _ = run(
+        open_decoder("jsonl", Fields.of(SCHEMA)), [data[at : at + 65536] for at in range(0, len(data), 65536)]
+    )
     assert block is not None
     assert (block.numbers.tolist(), block.rejects) == ([[1.0], [2.0]], [])

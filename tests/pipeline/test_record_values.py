@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from support.records import SCHEMA, decode, outcome
 
 from recurrio.core.online.schema import Schema
+from recurrio.pipeline.decoding.fields import Fields
 from recurrio.pipeline.decoding.objects import decode_frame, decode_objects
 from recurrio.pipeline.decoding.options import RecordOptions
 from recurrio.pipeline.decoding.values import Malformed, TextCache, Values, are_keys, key_text, quoted, shown
@@ -180,7 +181,7 @@ def test_programs_records_are_taken_by_the_same_rules() -> None:
         {"k": "\ud800", "x": 1, "t": 1},
         {"k": "a", "x": Decimal("0.1"), "c": np.str_("red"), "t": datetime.date(2024, 1, 1)},
     ]
-    block = decode_objects(schema, items)
+    block = decode_objects(Fields.of(schema), items)
     assert block.numbers[:, 0].tolist() == [1.0, 1000.0, 0.1]
     assert np.array_equal(block.numbers[:, 1], [2.5, math.nan, math.nan], equal_nan=True)
     assert block.keys == ["a", "7", "a"]
@@ -219,26 +220,28 @@ def test_the_columns_of_a_frame() -> None:
         "t": times,
         "z": [0] * 9,
     }
-    block = decode_frame(schema, frame, origin="table")
+    block = decode_frame(Fields.of(schema), frame, origin="table")
     assert block.numbers.tolist() == [[1.0], [2.0]]
     assert (block.keys, block.categories) == (["1", "2"], [["a", None]])
     assert [(reject.origin, reject.line, reject.reason) for reject in block.rejects] == [
         ("table", 3, "time t is missing")
     ]
-    flags = decode_frame(SCHEMA, {"k": ["a"], "x": np.array([True])})
+    flags = decode_frame(Fields.of(SCHEMA), {"k": ["a"], "x": np.array([True])})
     assert flags.rejects[0].reason == "x: expected a number, got True (x:category takes it as a category)"
     with pytest.raises(ValueError, match="frame: expected a column x, got k, y"):
-        decode_frame(SCHEMA, {"k": ["a"], "y": [1]})
+        decode_frame(Fields.of(SCHEMA), {"k": ["a"], "y": [1]})
     with pytest.raises(ValueError, match="frame: expected columns of one length"):
-        decode_frame(SCHEMA, {"k": ["a"], "x": [1, 2]})
+        decode_frame(Fields.of(SCHEMA), {"k": ["a"], "x": [1, 2]})
     unlabelled = Schema.of("x", label="l")
     with pytest.raises(ValueError, match="frame: expected a column l"):
-        decode_frame(unlabelled, {"x": [1.0]})
-    assert decode_frame(unlabelled, {"x": [1.0]}, RecordOptions(answers=False)).labels == [None]
+        decode_frame(Fields.of(unlabelled), {"x": [1.0]})
+    assert decode_frame(Fields.of(unlabelled), {"x": [1.0]}, RecordOptions(answers=False)).labels == [None]
 
 
 def test_a_frame_is_the_same_records_as_lines() -> None:
     lines = '{"k":"a","x":1.5}\n{"k":"b","x":null}\n{"k":7,"x":-0.0}\n'
-    frame = decode_frame(SCHEMA, {"k": np.array(["a", "b", 7], object), "x": np.array([1.5, math.nan, -0.0])})
-    items = decode_objects(SCHEMA, [{"k": "a", "x": 1.5}, {"k": "b", "x": None}, {"k": 7, "x": -0.0}])
+    frame = decode_frame(
+        Fields.of(SCHEMA), {"k": np.array(["a", "b", 7], object), "x": np.array([1.5, math.nan, -0.0])}
+    )
+    items = decode_objects(Fields.of(SCHEMA), [{"k": "a", "x": 1.5}, {"k": "b", "x": None}, {"k": 7, "x": -0.0}])
     assert outcome(decode(lines)) == outcome(frame) == outcome(items)

@@ -8,6 +8,7 @@ from support.live import SCHEMA, line
 from recurrio.core.base.checks import ArgumentError
 from recurrio.pipeline import SourceError
 from recurrio.pipeline.decoding.columns import concatenate
+from recurrio.pipeline.decoding.fields import Fields
 from recurrio.pipeline.decoding.options import RecordOptions
 from recurrio.pipeline.decoding.streams import StreamDecoders
 from recurrio.pipeline.sources import Chunk, Streams
@@ -28,13 +29,13 @@ SENT = {
 @pytest.mark.parametrize("ends", [WHOLE, CUT])
 def test_a_stream_is_refused_at_the_same_place_however_it_is_cut(name: str, kind: Streams, ends: str) -> None:
     def decode(size: int, at: int | None = None) -> tuple[int, list[tuple[int, str]], list[int]]:
-        decoders, refused = StreamDecoders("jsonl", SCHEMA, None, kind), list[int]()
+        decoders, refused = StreamDecoders("jsonl", Fields.of(SCHEMA), None, kind), list[int]()
         pieces = [SENT[name][start : start + size] for start in range(0, len(SENT[name]), size)]
         blocks = []
         for index, piece in enumerate([*pieces, b""]):
             if index == at:
                 state = decoders.dump()
-                decoders = StreamDecoders("jsonl", SCHEMA, None, kind)
+                decoders = StreamDecoders("jsonl", Fields.of(SCHEMA), None, kind)
                 decoders.load(state)
             blocks.append(decoders.feed(Chunk(piece, "there", {}, 5, "" if index < len(pieces) else ends)))
             refused += decoders.take_refused()
@@ -51,7 +52,7 @@ def test_a_stream_is_refused_at_the_same_place_however_it_is_cut(name: str, kind
 
 @pytest.mark.parametrize("kind", Streams)
 def test_a_stream_that_is_at_fault_costs_itself_alone_once_one_has_fitted(kind: Streams) -> None:
-    decoders = StreamDecoders("csv", SCHEMA, RecordOptions(columns=("k", "x")), kind)
+    decoders = StreamDecoders("csv", Fields.of(SCHEMA), RecordOptions(columns=("k", "x")), kind)
     wrong = Chunk(b"\xff\xfek,x\n", "there", {}, 1)
     if kind == Streams.MESSAGES:
         assert decoders.feed(wrong).rejects
@@ -59,7 +60,7 @@ def test_a_stream_that_is_at_fault_costs_itself_alone_once_one_has_fitted(kind: 
     if kind < Streams.ANYBODY:
         with pytest.raises(SourceError, match="there: this is UTF-16"):
             decoders.feed(wrong)
-        decoders = StreamDecoders("csv", SCHEMA, RecordOptions(columns=("k", "x")), kind)
+        decoders = StreamDecoders("csv", Fields.of(SCHEMA), RecordOptions(columns=("k", "x")), kind)
     decoders.feed(Chunk(b"a,1\n", "here", {}, 0))
     if kind == Streams.ONE:
         return
@@ -72,6 +73,6 @@ def test_a_stream_that_is_at_fault_costs_itself_alone_once_one_has_fitted(kind: 
 
 def test_messages_have_no_header() -> None:
     with pytest.raises(ArgumentError, match="--columns"):
-        StreamDecoders("csv", SCHEMA, None, Streams.MESSAGES)
-    decoders = StreamDecoders("csv", SCHEMA, RecordOptions(columns=("k", "x")), Streams.MESSAGES)
+        StreamDecoders("csv", Fields.of(SCHEMA), None, Streams.MESSAGES)
+    decoders = StreamDecoders("csv", Fields.of(SCHEMA), RecordOptions(columns=("k", "x")), Streams.MESSAGES)
     assert decoders.feed(Chunk(b"a,1\n", "there", {})).size == 1

@@ -10,6 +10,7 @@ import trio
 
 from recurrio.core.online.schema import Schema
 from recurrio.pipeline.decoding.block import Block
+from recurrio.pipeline.decoding.fields import Fields
 from recurrio.pipeline.decoding.options import RecordOptions
 from recurrio.pipeline.lanes.blocks import DecodedBlocks
 from recurrio.pipeline.sources import Opening, Transport, open_transport
@@ -29,7 +30,7 @@ class Reader:
 
     def __init__(self, transport: Transport, form: str = "jsonl", options: RecordOptions | None = None) -> None:
         self.transport, self.said = transport, list[str]()
-        self._blocks = DecodedBlocks(transport, form, SCHEMA, options)
+        self._blocks = DecodedBlocks(transport, form, Fields.of(SCHEMA), options)
         self._taken = Taken([], [])
 
     async def take(self, records: int, rejects: int = 0) -> Taken:

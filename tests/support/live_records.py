@@ -50,7 +50,7 @@ def open_records(
         data = as_jsonl(data)
     data = data.encode() if isinstance(data, str) else data
     pieces = [data[start : start + 65536] for start in range(0, len(data), 65536)]
-    return Records((), **given, _source=lambda schema: DecodedBlocks(Bytes(pieces), form, schema, options))
+    return Records((), **given, _source=lambda fields: DecodedBlocks(Bytes(pieces), form, fields, options))
 
 
 async def run(

@@ -11,6 +11,7 @@ from recurrio.core.online.schema import Schema
 from recurrio.pipeline import SourceError
 from recurrio.pipeline.decoding.block import Block
 from recurrio.pipeline.decoding.columns import concatenate
+from recurrio.pipeline.decoding.fields import Fields
 from recurrio.pipeline.decoding.formats import RecordDecoder, open_decoder
 from recurrio.pipeline.decoding.options import RecordOptions
 from recurrio.pipeline.sources import Chunk
@@ -58,7 +59,7 @@ def run(decoder: RecordDecoder, parts: Iterable[bytes]) -> tuple[Block | None, s
 def decode(data: bytes | str, form: str = "jsonl", schema: Schema = SCHEMA, **options: object) -> Block:
     """The records of `data`, which has no fault."""
     data = data.encode() if isinstance(data, str) else data
-    block, error = run(open_decoder(form, schema, RecordOptions(**options)), [data])  # type: ignore[arg-type]
+    block, error = run(open_decoder(form, Fields.of(schema), RecordOptions(**options)), [data])  # type: ignore[arg-type]
     assert not error, error
     assert block is not None
     return block

@@ -97,7 +97,7 @@ def open_bytes(pieces: Iterable[bytes], form: str = "jsonl", pause: float = 0, *
     return Records(
         (),
         **{**given, **options},
-        _source=lambda schema: DecodedBlocks(Bytes(pieces, pause), form, schema),
+        _source=lambda fields: DecodedBlocks(Bytes(pieces, pause), form, fields),
     )
 
 
