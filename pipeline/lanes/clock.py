@@ -4,8 +4,15 @@ from __future__ import annotations
 
 import math
 from collections import deque
+from collections.abc import Iterator
 
-__all__ = ["Lag"]
+import trio
+
+from ...core.base.checks import check_number
+from .packer import Packed
+from .record_lanes import RecordLanes
+
+__all__ = ["Lag", "RecordClock"]
 
 PARTS = 16  # of the time, which the records of one part share
 
@@ -38,3 +45,44 @@ class Lag:
         while self._came and self._came[0][0] + self.seconds <= now:
             self._before = self._came.popleft()[1]
         return self._before
+
+
+class RecordClock:
+    """Decides when the chunks that wait are cut (`linger`), when keys go (`key_ttl`), and when labels are waited for
+    no longer (`label_wait`), each in seconds or never. Raises ArgumentError.
+    """
+
+    def __init__(self, linger: float | None, key_ttl: float | None, label_wait: float | None) -> None:
+        given = {"linger": linger, "key_ttl": key_ttl, "label_wait": label_wait}
+        self._linger, self._ttl, self._label_wait = self._lags = [
+            Lag(None if value is None else check_number(name, value, 0, open_low=True)) for name, value in given.items()
+        ]
+
+    @property
+    def decides(self) -> bool:
+        """Whether it decides anything."""
+        return any(lag.seconds < math.inf for lag in self._lags)
+
+    @property
+    def lets_go(self) -> bool:
+        """Whether it lets keys go."""
+        return self._ttl.seconds < math.inf
+
+    def deadline(self) -> float:
+        """When there will be something to decide, if nothing comes before."""
+        return min(lag.deadline() for lag in self._lags)
+
+    def decide(self, lanes: RecordLanes) -> Iterator[Packed]:
+        """What it brings about in `lanes` now; nothing where their log says what another run has decided."""
+        now = trio.current_time()
+        self._linger.note(now, lanes.packer.number)
+        self._ttl.note(now, lanes.number)
+        self._label_wait.note(now, lanes.items)
+        if lanes.log.replays:
+            return
+        if now >= self._label_wait.deadline():
+            yield from lanes.give_up(self._label_wait.before(now))
+        if now >= self._linger.deadline():
+            yield from lanes.cut(self._linger.before(now))
+        if now >= self._ttl.deadline():
+            yield from lanes.expire(self._ttl.before(now))

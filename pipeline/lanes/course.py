@@ -8,34 +8,34 @@ from ...core.base.parameters import Array
 from ...core.online.categories import OTHER
 from ...core.online.encoder import Encoder
 from ...core.online.learned import Learned
-from .labels import Labelled
-from .rings import KeyOrder
 
 __all__ = ["Course"]
 
 
 class Course:
-    """Of the records that are `labelled`, from number `first` on; `before` is the course of those before them.
+    """Of n records from number `first` on; `before` is the course of those before them.
 
-    `classes` ``(n + 1,)`` is how many classes there were before them, and with each.
+    `mean` and `deviation` ``(n, columns)`` are what each was scaled by, `categories` ``(n, …)`` the numbers of theirs,
+    and `classes` ``(n + 1,)`` how many classes there were before them, and with each.
     """
 
     def __init__(
         self,
         encoder: Encoder,
         first: int,
-        labelled: Labelled,
-        order: KeyOrder,
+        mean: Array,
+        deviation: Array,
+        categories: Array,
         classes: Array | None,
         before: Course | None,
     ) -> None:
         self._first = first
-        self._scales = None if encoder.keys else (labelled.mean, labelled.deviation)
+        self._scales = None if encoder.keys else (mean, deviation)
         self._classes = classes
-        count, size = len(encoder.categories), encoder.compact_size
+        count = categories.shape[1]
         self._known, self._others = np.zeros((1, 0), np.int64), np.zeros((1, 0), bool)
         if count:
-            numbers = order.by_arrival(labelled.steps[:, size - count : size]).astype(np.int64)
+            numbers = categories.astype(np.int64)
             known = np.zeros(count, np.int64) if before is None else before._known[-1]
             others = np.zeros(count, bool) if before is None else before._others[-1]
             self._known = np.maximum.accumulate(np.vstack((known, numbers)), axis=0)[1:]

@@ -7,16 +7,18 @@ from typing import NamedTuple
 
 from ...core.base.checks import ArgumentError
 
-__all__ = ["CUT", "EXPIRE", "TURN", "Decision", "DecisionLog"]
+__all__ = ["CUT", "EXPIRE", "GIVE_UP", "TURN", "Decision", "DecisionLog"]
 
-CUT, EXPIRE, TURN = "cut", "expire", "turn"
-KINDS = (CUT, EXPIRE, TURN)
+CUT, EXPIRE, GIVE_UP, TURN = "cut", "expire", "give-up", "turn"
+KINDS = (CUT, EXPIRE, GIVE_UP, TURN)
 
 
 class Decision(NamedTuple):
-    """Before the record `number` came, what had begun, or was last used, before the record `before` was cut off.
+    """Before the item `number` came, a record or a label by itself, what was older than `before` was done with.
 
-    `kind` is CUT, of open chunks, or EXPIRE, of keys. It may be TURN: from there on records are of the source `before`.
+    `kind` is CUT: open chunks were closed that began before the record `before` that was learned; EXPIRE: keys went
+    that were last used before the record `before`; or GIVE_UP: what came before the item `before` waits no longer. It
+    may be TURN: from there on items are of the source `before`.
     """
 
     number: int

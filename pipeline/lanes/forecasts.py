@@ -15,6 +15,7 @@ from ...core.online.encoder import Encoder
 from ...core.online.scores import ClassScores, NumberScores, WorstClasses, WorstNumbers
 from ..decoding.values import shown
 from .live import Arrivals, Arrived
+from .outcomes import ByKey, BySlot
 
 __all__ = ["Forecast", "ForecastMaker"]
 
@@ -39,7 +40,8 @@ class ForecastMaker:
     """Forecasts with `model`, each key from a state of its own, which every record of it moves on.
 
     `keys` is how many keys there can be, `names` are those there are, by their rows in the table. `warn` is told where
-    forecasts are hopeless, and `listener` of every one. ``scores`` are those of forecasts whose truth has come.
+    forecasts are hopeless, and `listener` of every one. Labels come `later` where records wait for them in slots.
+    ``scores`` are those of forecasts whose truth has come.
     """
 
     def __init__(
@@ -50,17 +52,19 @@ class ForecastMaker:
         names: Sequence[str],
         listener: Callable[[Forecast], None] | None = None,
         warn: Callable[[str], None] | None = None,
+        *,
+        later: bool = False,
     ) -> None:
         schema = encoder.schema
         self._names, self._warn, self._warned = names, warn, False
         self._encoder, self._dtype, self.listener = encoder, model.dtype, listener
         self.forecaster = Forecaster(model, keys)
-        self._horizons = [target.horizon for target in schema.targets] or [0]
-        self._depth, count = max(1, schema.horizon), len(self._horizons)
-        self._past = np.zeros((keys, self._depth, 2, count))  # forecast and naive forecast of the last records
+        horizons = [target.horizon for target in schema.targets] or [0]
+        self._kept = BySlot(len(horizons)) if later else ByKey(keys, horizons)
         self._arrived: Arrived | None = None  # the records that are coming,
-        self._inputs = self._now = np.empty((0, count))  # their inputs and forecasts,
-        self._made = self._scored = 0  # and how many of them have been forecast, and scored
+        self._inputs = self._now = np.empty((0, len(horizons)))  # their inputs and forecasts,
+        self._made = self._scored = 0  # how many of them have been forecast, and scored,
+        self._due = False  # and whether anything is to be
         names = [str(target) for target in schema.targets]
         self.scores: NumberScores | ClassScores = (
             ClassScores(schema.max_classes, keys) if schema.label is not None else NumberScores(names, keys)
@@ -72,7 +76,15 @@ class ForecastMaker:
         if self._arrived is not arrived:
             self._arrived, self._now, self._scored = arrived, np.empty_like(arrived.centre), 0
             self._inputs = self._encoder.expand(arrived.compact, self._dtype)
-        part = slice(start, stop)
+        if stop > start:
+            self._forecast(arrived, slice(start, stop), version, parameters)
+        self._made, self._due = stop, True
+        if stop == len(arrived.rows):
+            self._score()
+        if (arrived.number + start) // LOOKED_AT != (arrived.number + stop) // LOOKED_AT:
+            self.look_at_scales()
+
+    def _forecast(self, arrived: Arrived, part: slice, version: int, parameters: Array) -> None:
         outputs = self.forecaster.forecast(parameters, self._inputs[part], arrived.rows[part])
         if arrived.classes is None:
             now = arrived.centre[part] + arrived.scale[part] * outputs
@@ -80,16 +92,11 @@ class ForecastMaker:
         else:
             now = self._classes(outputs, arrived.classes[part])
         self._now[part] = now
-        self._made = stop
         if self.listener is not None:
             rows = rows_of(arrived.rows[part]).tolist()
             keys = [self._names[row] for row in rows] if self._encoder.schema.key is not None else None
             times = None if arrived.times is None else arrived.times[part]
-            self.listener(Forecast(arrived.number + start, version, keys, times, now))
-        if stop == len(arrived.rows):
-            self._score()
-        if (arrived.number + start) // LOOKED_AT != (arrived.number + stop) // LOOKED_AT:
-            self.look_at_scales()
+            self.listener(Forecast(arrived.number + part.start, version, keys, times, now))
 
     def _classes(self, outputs: Array, known: Array) -> Array:
         """The likeliest of the classes that there were when each record came."""
@@ -99,23 +106,11 @@ class ForecastMaker:
         return best[:, None]
 
     def _score(self) -> None:
-        """Score what the records so far say of earlier ones; after the last, keep the forecasts of each key."""
-        arrived, part = self._arrived, slice(self._scored, self._made)
-        if arrived is None or self._scored == self._made:
+        """Score what the records so far say of earlier ones."""
+        if self._arrived is None or not self._due:
             return
-        truth, rows, pos = arrived.truth[part], rows_of(arrived.rows[part]), arrived.pos[part]
-        made, naive = np.empty_like(truth), np.empty_like(truth)
-        for j, h in enumerate(self._horizons):
-            origin = arrived.origin[part, j]
-            inside = origin >= 0
-            past = self._past[rows, (pos - h) % self._depth, :, j]
-            made[:, j] = np.where(inside, self._now[origin, j], past[:, 0])
-            naive[:, j] = np.where(inside, arrived.naive[origin, j], past[:, 1])
-        self.scores.add(rows, made, naive, truth)
-        self._scored = self._made
-        if self._made == len(arrived.rows):
-            rows, place = rows_of(arrived.rows), arrived.pos % self._depth
-            self._past[rows, place] = np.stack((self._now, arrived.naive), axis=1)
+        self.scores.add(*self._kept.take(self._arrived, self._now, self._scored, self._made))
+        self._scored, self._due = self._made, False
 
     def forget(self, rows: Array) -> None:
         """The keys in `rows` have gone."""

@@ -10,12 +10,12 @@ from ...core.base.parameters import Array
 from ...core.online.encoder import Encoder
 from ...core.online.standardise import scaled
 from ..decoding.block import Block
-from .rings import KeyOrder, Ring, filled
+from .rings import KeyOrder, Ring, carried, filled
+from .time_steps import TimeSteps, logarithm
 
 __all__ = ["IGNORED", "Labelled", "Labeller"]
 
 IGNORED = -100  # a class that is not known, as in `CrossEntropyLoss`
-LONGEST = 30 * 86_400.0  # seconds; a longer step counts as this
 
 
 class Labelled(NamedTuple):
@@ -54,7 +54,7 @@ class Labeller:
         self._horizons = [target.horizon for target in schema.targets] or [0]
         self._width, depth = len(self._horizons), max(1, schema.horizon)
         self._past = Ring(keys, depth, (3 * self._width,), "float64")  # the last known values, centre and scale
-        self._time = Ring(keys if schema.time is not None else 0, 1, (), "float64")
+        self._times = None if schema.time is None else TimeSteps(keys)
         self._gaps = Ring(keys if max_gap is not None else 0, depth, (), "int64")
 
     @np.errstate(over="ignore")  # of numbers that are as large as can be, which are clipped
@@ -102,13 +102,11 @@ class Labeller:
         values = np.empty((len(order), encoder.columns))
         values[:, : encoder.fields] = block.numbers
         values[:, encoder.fields :] = np.nan
-        if block.times is None:
+        if self._times is None:
             return values, 0, None
-        times = block.times[order.index]
-        earlier, inside = self._time.before(order, 1)
-        step = _where(order.pos >= 1, times - filled(earlier, inside, times, 1))
-        self._time.push(order, times)
-        values[order.index, encoder.fields] = np.log1p(np.clip(step, 0, LONGEST))
+        assert block.times is not None
+        step = self._times.steps(block.times, order)
+        values[order.index, encoder.fields] = logarithm(step)
         late = int(np.count_nonzero(step < 0))
         if self._gap is None:
             return values, late, None
@@ -128,15 +126,10 @@ class Labeller:
 
     def _fill(self, order: KeyOrder, now: Array) -> Array:
         """The same, with the last number of the key that was known where one is missing."""
-        gone = np.isnan(now)
-        if not gone.any():
+        if not np.isnan(now).any():
             return now
-        places = np.where(gone, -1, np.arange(len(now))[:, None])
-        np.maximum.accumulate(places, axis=0, out=places)
-        inside, first = places >= order.start[:, None], order.start
-        earlier = self._past.before(order, 1)[0][first][:, : self._width]
-        before = _where((order.pos[first] >= 1)[:, None], earlier)
-        return np.where(inside, np.take_along_axis(now, np.maximum(places, 0), 0), before)
+        earlier = self._past.before(order, 1)[0][order.start][:, : self._width]
+        return carried(order, now, _where((order.pos[order.start] >= 1)[:, None], earlier))
 
     def _forecasts(self, order: KeyOrder, known: Array, mean: Array, deviation: Array) -> Array:
         """Centre and scale ``(n, 2F)`` of the forecast at each record, from scales by arrival."""

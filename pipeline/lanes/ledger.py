@@ -34,16 +34,16 @@ class Ledger:
         self._flying: deque[_Flying] = deque()
         self._last: _Flying | None = None  # the last that was applied
 
-    def receive(self, records: int, rejected: int, source: int) -> None:
-        """So many have come from the source of this number, of which so many cannot be used."""
+    def receive(self, records: int, rejected: int, source: int, labels: int = 0) -> None:
+        """So many have come from the source of this number, of which so many cannot be used; and labels of others."""
         self.received += records
         self.rejected += rejected
         came = self._sources[source]
-        came[0] += records
+        came[0] += records + labels
         came[1] += rejected
 
     def of_source(self, source: int) -> dict[str, int]:
-        """How many have come from the source of this number, and were rejected."""
+        """How many have come from the source of this number, labels by themselves too, and were rejected."""
         return dict(zip(("received", "rejected"), self._sources[source], strict=True))
 
     @property

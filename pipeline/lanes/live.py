@@ -10,30 +10,54 @@ from ...core.base.parameters import Array
 from ...core.model.batch import SequenceBatch
 from ...core.model.sequence_model import SequenceModel
 
-__all__ = ["Arrivals", "Arrived", "LiveSource"]
+__all__ = ["Arrivals", "Arrived", "LateTruths", "LiveSource", "Truths"]
+
+
+class Truths(NamedTuple):
+    """What came true with each of n records, of an earlier one of its key.
+
+    - ``pos`` ``(n,)``: how many of its key came before each; ``values`` ``(n, F)``: see `Labelled.truth`.
+    - ``origin`` ``(n, F)``: which of these records its truth is about; −1 where it is one that came before them.
+    """
+
+    pos: Array
+    values: Array
+    origin: Array
+
+
+class LateTruths(NamedTuple):
+    """What came true of records that wait in slots.
+
+    - ``slots`` ``(n,)``: of the n records that came.
+    - Of the m labels that came among them: how many of these records had come (``at``), the slot (``of``) and the row
+      of the key (``rows``) of the record that each is about, each ``(m,)``, and its ``values`` ``(m, F)``.
+    """
+
+    slots: Array
+    at: Array
+    of: Array
+    rows: Array
+    values: Array
 
 
 class Arrived(NamedTuple):
     """`n` records that came one behind the other, from the record `number` on, in that order.
 
     - ``rows`` ``(n,)``: of their keys in the table, or ``~row`` for the first of a key; ``times``: theirs, if any.
-    - ``pos`` ``(n,)``: how many of its key came before each.
-    - ``compact``, ``centre``, ``scale``, ``naive``, ``truth``: see `recurrio.pipeline.lanes.labels.Labelled`.
-    - ``origin`` ``(n, F)``: which of these records its truth is about; −1 where it is an earlier one.
+    - ``compact``, ``centre``, ``scale``, ``naive``: see `recurrio.pipeline.lanes.labels.Labelled`.
     - ``classes`` ``(n,)``: of a label, how many classes there were before each.
+    - ``truths``: what came true meanwhile.
     """
 
     number: int
     rows: Array
     times: Array | None
-    pos: Array
     compact: Array
     centre: Array
     scale: Array
     naive: Array
-    truth: Array
-    origin: Array
     classes: Array | None
+    truths: Truths | LateTruths
 
 
 class Arrivals(NamedTuple):

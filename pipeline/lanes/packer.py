@@ -40,7 +40,7 @@ AT_ONCE = 1024  # keys that are cut
 class Packed(NamedTuple):
     """A batch, made when the record `number` had come; how many of its steps have a label, and how many have none.
 
-    ``course`` is that of what is learned of the records, that one among them.
+    ``course`` is that of what is learned, which goes on with each record (and with each label that comes later).
     """
 
     number: int
@@ -92,8 +92,9 @@ class Packer:
         self.seq_len, self.batch_size, self.horizon = seq_len, batch_size, encoder.schema.horizon
         self.bound = batch_size * seq_len
         self._width = len(encoder.schema.targets) or 1
-        self.count = np.zeros(keys, np.int64)  # records of each key
-        self._begin = np.zeros(keys, np.int64)  # of them, those in closed chunks
+        self.number = 0  # records so far
+        self.count = np.zeros(keys, np.int64)  # of them, those of each key
+        self._begin = np.zeros(keys, np.int64)  # of these, those in closed chunks
         self._fresh = np.zeros(keys, bool)  # whether its first chunk is still to be closed
         self._since = np.zeros(keys, np.int64)  # the number of the record with which the open chunk began to wait
         self._last = np.full(keys, -1)  # the last chunk of each key
@@ -111,15 +112,15 @@ class Packer:
         self._fresh[rows] = True
         self._last[rows] = -1
 
-    def add(
-        self, order: KeyOrder, first: int, steps: Array, keys: Array, classes: Array | None = None
-    ) -> Iterator[Packed]:
-        """The batches that these records make, which came from the record `first` on.
+    def add(self, order: KeyOrder, steps: Array, keys: Array, classes: Array | None = None) -> Iterator[Packed]:
+        """The batches that these records make.
 
         `steps` are those of `Labelled`, in the order of the keys; `keys` ``(n,)`` is how many keys there were at each
         record, in the order of arrival; and so is `classes`, of a label, of those with it.
         """
-        self._first, self._classes = first, classes
+        first = self._first = self.number
+        self._classes = classes
+        self.number += len(order)
         T, H = self.seq_len, self.horizon
         done = order.pos - (H - 1) - self._begin[order.rows]
         last = np.flatnonzero((done > 0) & (done % T == 0))
@@ -132,20 +133,21 @@ class Packer:
             self._close(first + places, rows, keys[places], chunks, np.full(len(last), T))
         self.steps.push(order, steps)
         self.count[order.keys] += order.sizes
-        return self._batches(first + len(order) - 1)
+        return self._batches()
 
-    def cut(self, rows: Array, number: int) -> Iterator[Packed]:
-        """Close the open chunks of the keys in `rows`, in this order, and make a batch of what waits, after `number`.
+    def cut(self, rows: Array) -> Iterator[Packed]:
+        """Close the open chunks of the keys in `rows`, in this order, and make a batch of what waits.
 
         Their last records, whose labels are not there, go on to the next chunk.
         """
         for start in range(0, max(len(rows), 1), AT_ONCE):
-            self._close_short(rows[start : start + AT_ONCE], number)
-            yield from self._batches(number)
+            self._close_short(rows[start : start + AT_ONCE])
+            yield from self._batches()
         if len(self._waiting.rows):
-            yield self._make(len(self._waiting.rows), number)
+            yield self._make(len(self._waiting.rows))
 
-    def _close_short(self, rows: Array, number: int) -> None:
+    def _close_short(self, rows: Array) -> None:
+        number = self.number - 1
         lengths = self.count[rows] - self.horizon - self._begin[rows]
         rows, lengths = rows[lengths > 0], lengths[lengths > 0]
         if not len(rows):
@@ -203,9 +205,9 @@ class Packer:
             chunks = _Chunks(*map(np.concatenate, zip(self._waiting, chunks, strict=True)))
         self._waiting = chunks
 
-    def _batches(self, number: int) -> Iterator[Packed]:
-        """The batches that are due after the record `number`."""
-        chunks = self._waiting
+    def _batches(self) -> Iterator[Packed]:
+        """The batches that are due after the last record."""
+        chunks, number = self._waiting, self.number - 1
         count = len(chunks.rows)
         if not count:
             return
@@ -231,9 +233,9 @@ class Packer:
             self._drop(start)
         yield from packed
 
-    def _make(self, count: int, number: int) -> Packed:
+    def _make(self, count: int) -> Packed:
         chunks = self._waiting
-        packed = self._slice(chunks, self._arrays(chunks), 0, count, number)
+        packed = self._slice(chunks, self._arrays(chunks), 0, count, self.number - 1)
         self._drop(count)
         return packed
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Callable, Iterable, Iterator
 from itertools import chain
 from typing import Any
 
+import numpy as np
 import trio
 
 from ...core.base.checks import ArgumentError, check_count, check_number
@@ -19,12 +19,13 @@ from ...core.online.encoder import Encoder
 from ...core.online.record_model import RecordModel
 from ...core.online.schema import Schema
 from ..decoding.block import Block, Reject
+from ..decoding.columns import select
 from ..decoding.fields import Fields
 from ..decoding.options import RecordOptions
 from ..sources import SourceError
 from .apart import ApartBlocks
 from .blocks import BlockSource, ItemBlocks
-from .clock import Lag
+from .clock import RecordClock
 from .decisions import Decision, DecisionLog
 from .decoding_worker import LocatedBlock
 from .forecasts import Forecast, ForecastMaker
@@ -40,6 +41,7 @@ __all__ = ["Records"]
 
 TRIED = 1000  # records, of which one has to fit
 PATIENCE = 1 << 17  # records
+MAX_WAITING = 1 << 17  # records, and labels
 
 
 class Records(LiveSource):
@@ -55,10 +57,15 @@ class Records(LiveSource):
     With `forecasts`, one is made of each record as it comes, and scored when the truth does; `on_forecasts` is told of
     them, `on_reject` of records that cannot be used, and `on_warning` of what looks wrong with the others.
 
-    `linger` and `key_ttl` are in seconds: after so long the chunks that wait are closed short, and the keys without a
-    record go. `decisions` are those that the clock took in another run, in its place. `max_gap` seconds between two
-    records of a key are too many for one to be the label of the other. `patience` is after how many records a chunk
-    that does not fill is closed short.
+    With an `id`, a label or targets of the same record may come later, in records of their own that have the same id:
+    see `recurrio.pipeline.lanes.labels_later`. Up to `max_waiting` records wait for them, then the oldest is trained on
+    without.
+
+    `linger`, `key_ttl` and `label_wait` are in seconds: after so long the chunks that wait are closed short, the keys
+    without a record go, and records no longer wait for their labels, nor labels for their records. `decisions` are
+    those that the clock took in another run, in its place. `max_gap` seconds between two records of a key are too many
+    for one to be the label of the other. `patience` is after how many records a chunk that does not fill is closed
+    short.
 
     Iterated over again, it goes on. Raises ArgumentError.
     """
@@ -72,6 +79,7 @@ class Records(LiveSource):
         label: str | None = None,
         key: str | None = None,
         time: str | None = None,
+        id: str | None = None,
         seq_len: int = 8,
         batch_size: int = 64,
         max_keys: int = 1 << 17,
@@ -84,6 +92,8 @@ class Records(LiveSource):
         on_warning: Callable[[str], None] | None = None,
         linger: float | None = None,
         key_ttl: float | None = None,
+        label_wait: float | None = None,
+        max_waiting: int = MAX_WAITING,
         max_gap: float | None = None,
         patience: int = PATIENCE,
         decisions: Iterable[Decision] | None = None,
@@ -99,30 +109,29 @@ class Records(LiveSource):
             if time is None:
                 raise ArgumentError("max_gap", "the time of records beside it", "none")
         self._max_gap, self._patience = max_gap, check_count("patience", patience)
-        linger, key_ttl = (
-            None if value is None else check_number(name, value, 0, open_low=True)
-            for name, value in (("linger", linger), ("key_ttl", key_ttl))
-        )
-        fields = Fields.of(schema)
+        if id is not None and schema.horizon:
+            expected = "one of the same record, where labels come by an id (those ahead come with their key's records)"
+            raise ArgumentError("target", expected, str(schema.targets[0]))
+        if label_wait is not None and id is None:
+            raise ArgumentError("label_wait", "the id of records beside it", "none")
+        self._waiting = None if id is None else check_count("max_waiting", max_waiting)
+        self._clock = RecordClock(linger, key_ttl, label_wait)
+        fields = Fields.of(schema, id)
         self._source = ItemBlocks(records, fields, options or RecordOptions()) if _source is None else _source(fields)
-        if (
-            not (linger is None and key_ttl is None)
-            and isinstance(self._source, ItemBlocks)
-            and not self._source.can_wait
-        ):
-            raise ArgumentError("linger", "no linger and no key_ttl where records come from an async iterable", linger)
+        if self._clock.decides and isinstance(self._source, ItemBlocks) and not self._source.can_wait:
+            expected = "no linger, key_ttl or label_wait where records come from an async iterable"
+            raise ArgumentError("linger", expected, linger)
         self.encoder = Encoder(schema, self.keys if per_key else 0)
         self.forecasts, self.on_forecasts = forecasts, on_forecasts
         self.on_reject, self.on_warning = on_reject, on_warning
         self.log, self.ledger = DecisionLog(decisions), Ledger()
-        self._linger, self._ttl = Lag(linger), Lag(key_ttl)
         self._lanes: RecordLanes | None = None
         self._maker: ForecastMaker | None = None
         self._shards = 1
         self._items: Iterator[Arrivals | Packed] = iter(())
         self._ended = False
         self._rejected: Reject | None = None  # the last
-        self._watch = RecordWatch(schema, self._warn)
+        self._watch = RecordWatch(fields, self._warn)
 
     @property
     def largest(self) -> tuple[int, int]:
@@ -171,13 +180,13 @@ class Records(LiveSource):
                 forecasts=self.forecasts,
                 log=self.log,
                 on_leave=self._leave,
+                waiting=self._waiting,
             )
-            if isinstance(self._source, ApartBlocks) and self._ttl.seconds == math.inf and not self.log.replays:
+            if isinstance(self._source, ApartBlocks) and not self._clock.lets_go and not self.log.replays:
                 self._source.share(self._lanes.table)
             if self.forecasts:
-                self._maker = ForecastMaker(
-                    model, self.encoder, self.keys, self._lanes.names, self.on_forecasts, self._warn
-                )
+                listeners, later = (self.on_forecasts, self._warn), self._waiting is not None
+                self._maker = ForecastMaker(model, self.encoder, self.keys, self._lanes.names, *listeners, later=later)
         elif shards != self._shards:
             raise ArgumentError("shards", f"{self._shards}, as in the run before", shards)
 
@@ -204,32 +213,19 @@ class Records(LiveSource):
         lanes = self._lanes
         assert lanes is not None
         block: Block | LocatedBlock | None = None
-        with trio.move_on_at(min(self._linger.deadline(), self._ttl.deadline())):
+        with trio.move_on_at(self._clock.deadline()):
             try:
                 block = await self._source.receive()
             except trio.EndOfChannel:
                 self._ended = True
                 return chain(lanes.finish(), self._last())
-        if block is not None:
-            if isinstance(block, LocatedBlock):
-                self._count(block.block)
-                return chain(lanes.place(block.block, block.located), self._decided())
-            self._count(block)
-            return chain(lanes.add(block), self._decided())
-        return self._decided()
-
-    def _decided(self) -> Iterator[Packed]:
-        """What the clock brings about."""
-        assert self._lanes is not None
-        now, lanes = trio.current_time(), self._lanes
-        self._linger.note(now, lanes.number)
-        self._ttl.note(now, lanes.number)
-        if self.log.replays:
-            return
-        if now >= self._linger.deadline():
-            yield from lanes.cut(self._linger.before(now))
-        if now >= self._ttl.deadline():
-            yield from lanes.expire(self._ttl.before(now))
+        if block is None:
+            return self._clock.decide(lanes)
+        if isinstance(block, LocatedBlock):
+            self._count(block.block)
+            return chain(lanes.place(block.block, block.located), self._clock.decide(lanes))
+        self._count(block)
+        return chain(lanes.add(block), self._clock.decide(lanes))
 
     def _last(self) -> Iterator[Packed]:
         """After the last batch: what is left has no label."""
@@ -252,9 +248,14 @@ class Records(LiveSource):
 
     def _count(self, block: Block) -> None:
         ledger, source, rejects = self.ledger, self._source.came_from, len(block.rejects)
-        ledger.receive(block.size + rejects, rejects, source)
         if block.size and self._lanes is not None:
-            self.log.turn(self._lanes.number, source)
+            self.log.turn(self._lanes.items, source)
+        if block.answer is None:
+            ledger.receive(block.size + rejects, rejects, source)
+        else:
+            records = select(block, np.flatnonzero(~block.answer))._replace(rejects=block.rejects)
+            ledger.receive(records.size + rejects, rejects, source, block.size - records.size)
+            block = records
         if self.on_reject is not None:
             for reject in block.rejects:
                 self.on_reject(reject)
@@ -309,6 +310,7 @@ class Records(LiveSource):
         ``late``; the ``keys`` there are, and how many were ``evicted`` or ``expired``; ``unknown``, categories and
         classes beyond the tables; ``missing``, the share of missing of each field that has any; with forecasts,
         ``metrics``, see `recurrio.core.online.scores`, and the ``worst`` keys. ``sources`` has the counts of each.
+        Where labels come later, ``labels`` says what has become of them, see `recurrio.pipeline.lanes.waiting`.
         """
         lanes, maker, tables = self._lanes, self._maker, [*self.encoder.categories, self.encoder.classes]
         found: dict[str, Any] = self.ledger.counts()
@@ -322,6 +324,8 @@ class Records(LiveSource):
         found["missing"] = {name: share for name, share in self._watch.missing.items() if share}
         if lanes is not None:
             found |= {name: getattr(lanes, name) for name in ("late", "keys", "evicted", "expired")}
+        if lanes is not None and lanes.later is not None:
+            found["labels"] = lanes.later.waiting.report()
         if lanes is not None and maker is not None:
             found["metrics"] = maker.metrics()
             if self.schema.key is not None:

@@ -6,7 +6,7 @@ import numpy as np
 
 from ...core.base.parameters import Array
 
-__all__ = ["KeyOrder", "Ring", "filled"]
+__all__ = ["KeyOrder", "Ring", "carried", "filled", "grown"]
 
 
 class KeyOrder:
@@ -84,4 +84,21 @@ def filled(found: Array, inside: Array, values: Array, lag: int) -> Array:
     """`found`, with what the records `lag` before those at `inside` have among the sorted `values` of their block."""
     if len(inside):
         found[inside] = values[inside - lag]
+    return found
+
+
+def carried(order: KeyOrder, now: Array, before: Array) -> Array:
+    """`now` ``(n, F)``, sorted; where it is NaN, the last number of the key, or `before` ``(n, F)`` where none is."""
+    places = np.where(np.isnan(now), -1, np.arange(len(now))[:, None])
+    np.maximum.accumulate(places, axis=0, out=places)
+    found: Array = np.take_along_axis(now, np.maximum(places, 0), 0)
+    return np.where(places >= order.start[:, None], found, before)
+
+
+def grown(array: Array, size: int) -> Array:
+    """`array`, or where it has fewer rows than `size`, a copy of at least twice as many as before, with zeros."""
+    if size <= len(array):
+        return array
+    found = np.zeros((max(size, 2 * len(array)), *array.shape[1:]), array.dtype)
+    found[: len(array)] = array
     return found

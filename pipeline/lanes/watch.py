@@ -14,8 +14,8 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from ...core.base.parameters import Array
-from ...core.online.schema import Schema
 from ..decoding.block import Block
+from ..decoding.fields import Fields
 from ..decoding.values import shown
 
 __all__ = ["RecordWatch"]
@@ -35,7 +35,7 @@ MOST_LISTED = 5
 
 
 class RecordWatch:
-    """Looks at records of `schema`, and lets `say` know:
+    """Looks at records of `fields`, and lets `say` know:
 
     - A field that is suddenly missing: in more than half of a window of 500 records, and in 40 of 100 records more than
       in all those before, which are at least 500. Undeclared fields that are new since then may be its new name.
@@ -47,16 +47,19 @@ class RecordWatch:
       as a flag or rain has, is let be; so is one that has only ever been 0, or only 1, as flags of rare events are.
     - A field that none of the first 1,000 records has, or none of all where there are fewer, where they have others.
     - Keys that nearly all have a single record.
+
+    Where answers come later, by an id, they are not looked at.
     """
 
-    def __init__(self, schema: Schema, say: Callable[[str], None]) -> None:
+    def __init__(self, fields: Fields, say: Callable[[str], None]) -> None:
         self.records = 0  # so far
-        self._say, self._key = say, schema.key
-        label = () if schema.label is None else (schema.label,)
-        self._fields = (*schema.numbers, *schema.categories, *label)
-        declared = {name for name in (*self._fields, schema.key, schema.time) if name is not None}
+        self._say, self._key = say, fields.key
+        declared = {name for name in (*fields.numbers, *fields.texts, fields.time) if name is not None}
         self._declared = declared | {name.partition(".")[0] for name in declared}
-        self._numbers = [_Number(shown(name)) for name in schema.numbers]
+        fields = fields if fields.id is None else fields.without_answers()
+        label = () if fields.label is None else (fields.label,)
+        self._fields = (*fields.numbers, *fields.categories, *label)
+        self._numbers = [_Number(shown(name)) for name in fields.numbers]
         self._values = np.zeros((len(self._numbers), LONG))  # of the window
         self._absent = [0] * len(self._fields)  # records before this window of 500 without the field
         self._no_text = [0] * (len(self._fields) - len(self._numbers))  # those in it, of categories and labels
@@ -80,13 +83,16 @@ class RecordWatch:
             for name in seen:
                 if name not in self._came and len(self._came) < MOST_NAMES:
                     self._came[name] = self.records, self.records + block.size
-        texts = block.categories if block.labels is None else [*block.categories, block.labels]
+        texts = block.categories
+        if block.labels is not None and block.ids is None:
+            texts = [*texts, block.labels]
+        numbers = block.numbers[:, : len(self._numbers)]
         start = 0
         while start < block.size:
             place = self.records % LONG
             stop = min(block.size, start + SHORT - place % SHORT)
             end = place + stop - start
-            self._values[:, place:end] = block.numbers[start:stop].T
+            self._values[:, place:end] = numbers[start:stop].T
             for index, column in enumerate(texts):
                 self._no_text[index] += column[start:stop].count(None)
             self.records += stop - start

@@ -86,7 +86,7 @@ def events(items: Iterator[Arrivals | Packed]) -> Iterator[tuple[Any, ...]]:
         if isinstance(item, Arrivals):
             arrived, start, stop = item
             for at in range(start, stop):
-                parts = (arrived.centre, arrived.scale, arrived.naive, arrived.truth, arrived.compact)
+                parts = (arrived.centre, arrived.scale, arrived.naive, arrived.truths.values, arrived.compact)
                 yield ("arrive", arrived.number + at, *[part[at] for part in parts])
         else:
             yield ("batch", item.number, item.batch, item.labelled)

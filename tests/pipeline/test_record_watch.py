@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from recurrio.core.base.parameters import Array
 from recurrio.core.online.schema import Schema
 from recurrio.pipeline.decoding.block import Block
+from recurrio.pipeline.decoding.fields import Fields
 from recurrio.pipeline.lanes.watch import RecordWatch
 
 ONE = Schema.of("x", "x@+1")
@@ -36,7 +37,7 @@ def parts(values: Array, texts: Texts = (), cuts: Iterable[int] = ()) -> list[Bl
 def said(values: Array, schema: Schema = ONE, texts: Texts = (), cuts: Iterable[int] = ()) -> list[str]:
     """What is said of them."""
     lines: list[str] = []
-    watch = RecordWatch(schema, lines.append)
+    watch = RecordWatch(Fields.of(schema), lines.append)
     for block in parts(values, texts, cuts):
         watch.look(block, ["x"])
     return lines
@@ -56,7 +57,7 @@ def renamed(at: int, n: int) -> Array:
 @pytest.mark.parametrize(("at", "share"), [(5000, 100), (5100, 80), (5249, 50)])
 def test_a_field_that_is_renamed(at: int, share: int) -> None:
     lines: list[str] = []
-    watch = RecordWatch(Schema.of("temp", "temp@+1", key="id"), lines.append)
+    watch = RecordWatch(Fields.of(Schema.of("temp", "temp@+1", key="id")), lines.append)
     seen = ["id", "temp", "note"]
     for number, block in enumerate(parts(renamed(at, at + 1000), cuts=[1000, 3000, at])):
         if number == 1:
@@ -71,7 +72,7 @@ def test_a_field_that_is_renamed(at: int, share: int) -> None:
 
 def test_a_field_that_is_gone_without_another_name() -> None:
     lines: list[str] = []
-    watch = RecordWatch(ONE, lines.append)
+    watch = RecordWatch(Fields.of(ONE), lines.append)
     for block in parts(renamed(2000, 9000), cuts=[2000, 4000]):
         watch.look(block, ["x"])
     watch.look(parts(noise(3000))[0], ["x"])
@@ -82,13 +83,13 @@ def test_a_field_that_is_gone_without_another_name() -> None:
 def test_a_rename_within_the_first_block() -> None:
     lines: list[str] = []
     names = ["x", "a\nb", *"cdefg"]
-    RecordWatch(ONE, lines.append).look(parts(renamed(2000, 4000))[0], names)
+    RecordWatch(Fields.of(ONE), lines.append).look(parts(renamed(2000, 4000))[0], names)
     shares = "missing in 100% of the last 500 records, 0% before"
     assert lines == [f"x: {shares}; other fields there are: a\\nb, c, d, e, f, … (was it renamed?)"]
 
 
 def test_names_that_always_change_are_not_remembered_for_ever() -> None:
-    watch = RecordWatch(ONE, pytest.fail)
+    watch = RecordWatch(Fields.of(ONE), pytest.fail)
     for number in range(2000):
         watch.look(parts(noise(1))[0], [f"{number}-{place}" for place in range(50)])
     assert len(watch._came) == 1000
@@ -99,7 +100,7 @@ def test_texts_and_labels_that_are_missing() -> None:
     values = np.random.default_rng(0).normal(size=(n, 2))
     texts = [["red"] * 2500 + [None] * 500, [None, "yes"] * 500 + [None] * (n - 1000)]
     lines: list[str] = []
-    watch = RecordWatch(MIXED, lines.append)
+    watch = RecordWatch(Fields.of(MIXED), lines.append)
     assert watch.missing == {"x": 0, "z": 0, "c": 0, "y": 0}
     values[:600, 1] = NAN
     for block in parts(values, texts, [600, 1100]):
@@ -165,14 +166,14 @@ def test_a_constant() -> None:
 
 def test_keys_with_a_single_record() -> None:
     lines: list[str] = []
-    watch = RecordWatch(MIXED, lines.append)
+    watch = RecordWatch(Fields.of(MIXED), lines.append)
     watch.keys(999, 999)
     watch.keys(1000, 900)
     assert not lines
     watch.keys(1000, 979)
     watch.keys(2000, 2000)
     assert lines == ["1,000 keys so far, 97% of them with a single record: is --key id right?"]
-    RecordWatch(ONE, pytest.fail).keys(2000, 2000)
+    RecordWatch(Fields.of(ONE), pytest.fail).keys(2000, 2000)
 
 
 Sound = Callable[[np.random.Generator, int], Array]

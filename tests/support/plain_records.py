@@ -57,14 +57,18 @@ class PlainLanes:
         self.events: list[tuple[Any, ...]] = []
         self.unlabelled = self.evicted = 0
 
+    @property
+    def stamp(self) -> int:
+        """The number that a batch has: that of the record with which it was made."""
+        return self.number - 1
+
     # A record
 
     def feed(self, key: str, numbers: list[float], time: float | None = None, label: str | None = None) -> None:
         self._make_room(key)
         known = self.keys.get(key)
         if known is None:
-            row = self.free[zlib.crc32(key.encode()) % self.shards if self.shards > 1 else 0].pop(0)
-            known = self.keys[key] = PlainKey(row)
+            known = self.keys[key] = PlainKey(self.free[self._shard(key)].pop(0))
             known.since = self.number
         known.used = self.number
         record = self._record(known, numbers, time, label)
@@ -187,7 +191,7 @@ class PlainLanes:
             np.array([chunk["row"] for chunk in chunks]),
             self.classes,
         )
-        self.events.append(("batch", self.number - 1, batch, int(labelled.sum())))
+        self.events.append(("batch", self.stamp, batch, int(labelled.sum())))
 
     def cut(self, before: int) -> None:
         keys = [key for key in self.keys.values() if key.count - self.schema.horizon > key.begin]
@@ -203,16 +207,22 @@ class PlainLanes:
         if self.waiting:
             self._batch(len(self.waiting))
 
+    def _leave(self, keys: list[PlainKey]) -> None:
+        self._cut(keys)
+
     def finish(self) -> None:
         self.cut(self.number)
         self.unlabelled += sum(key.count - key.begin for key in self.keys.values())
 
+    def _shard(self, key: str) -> int:
+        return zlib.crc32(key.encode()) % self.shards if self.shards > 1 else 0
+
     def _make_room(self, key: str) -> None:
-        shard = zlib.crc32(key.encode()) % self.shards if self.shards > 1 else 0
+        shard = self._shard(key)
         if key in self.keys or self.free[shard]:
             return
         own = sorted((k for k in self.keys.values() if k.row % self.shards == shard), key=lambda k: k.used)
-        self._cut(going := own[: max(1, len(own) // 16)])
+        self._leave(going := own[: max(1, len(own) // 16)])
         self.evicted += len(going)
         for gone in going:
             self.unlabelled += gone.count - gone.begin

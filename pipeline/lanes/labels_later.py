@@ -1,0 +1,263 @@
+"""Records whose labels come later, in records of their own.
+
+A record is forecast as it comes, and scaled by what came before it. Then it waits: it is trained on when its label is
+there, behind the earlier records of its key. What is learned of labels, the scales of targets and the classes, is
+learned as they come; the naive forecast is the last label that had come for the key by then.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from ...core.base.parameters import Array
+from ...core.base.table import rows_of
+from ...core.online.categories import MISSING
+from ...core.online.encoder import Encoder
+from ...core.online.standardise import scaled
+from ..decoding.block import Block
+from ..decoding.columns import select
+from .course import Course
+from .labels import IGNORED
+from .labels_at_once import classes_with
+from .live import Arrivals, Arrived, LateTruths
+from .packer import Packed, Packer
+from .rings import KeyOrder, carried, grown
+from .time_steps import TimeSteps, logarithm
+from .waiting import Answer, Waiting
+
+__all__ = ["Labels", "LabelsLater", "answers_of"]
+
+
+class _Items:
+    """Records and the labels that are theirs, in the order in which they came, and what they let go."""
+
+    def __init__(self) -> None:
+        self.rows: list[int] = []  # of their keys
+        self.records: list[int] = []  # which of them are records,
+        self.slots: list[int] = []  # and the slots of these
+        self.labels: list[int] = []  # which are labels,
+        self.of: list[int] = []  # the slots of their records,
+        self.answers: list[Answer] = []  # and what they say
+        self.gone: list[int] = []  # slots that were let go,
+        self.at: list[int] = []  # and by which item
+
+    def record(self, row: int, slot: int, gone: list[int]) -> None:
+        """A record has come; of others `gone` were let go to make room."""
+        self.records.append(len(self.rows))
+        self.slots.append(slot)
+        self._add(row, gone)
+
+    def label(self, slot: int, answer: Answer, waiting: Waiting) -> None:
+        """The label of the record in `slot` is there."""
+        self.labels.append(len(self.rows))
+        self.of.append(slot)
+        self.answers.append(answer)
+        self._add(waiting.row(slot), waiting.match(slot))
+
+    def _add(self, row: int, gone: list[int]) -> None:
+        self.at += [len(self.rows)] * len(gone)
+        self.gone += gone
+        self.rows.append(row)
+
+
+class Labels(NamedTuple):
+    """Labels that come among records: how many of these have come before each (``at``), ids, and what they say."""
+
+    at: list[int]
+    ids: list[str]
+    answers: list[Answer]
+
+    def __bool__(self) -> bool:
+        return bool(self.at)
+
+    def take(self, start: int, stop: int, *, behind: bool = True) -> Labels:
+        """Take out those before the record `stop`, and those `behind` the one before it too; count from `start`."""
+        count = (bisect_right if behind else bisect_left)(self.at, stop)
+        found = Labels([at - start for at in self.at[:count]], self.ids[:count], self.answers[:count])
+        for part in self:
+            del part[:count]
+        return found
+
+
+class LabelsLater:
+    """Takes records and labels, and gives what is to be done: `Arrivals`, if it `forecasts`, and batches.
+
+    ``number`` is how many records have come, ``items`` how many records and labels, ``taken`` how many records and
+    labels of records that waited, ``late`` how many records had a time before that of the last one of their key. Up to
+    `most` records wait, and as many labels: see `Waiting`.
+    """
+
+    def __init__(self, encoder: Encoder, packer: Packer, keys: int, most: int, *, forecasts: bool = True) -> None:
+        schema = encoder.schema
+        self._encoder, self._packer, self._forecasts = encoder, packer, forecasts
+        self._is_class, self._width = schema.label is not None, len(schema.targets) or 1
+        self._inputs = encoder.fields - len(schema.targets)  # numbers that are no targets
+        self._times = None if schema.time is None else TimeSteps(keys)
+        self._count = np.zeros(keys, np.int64)  # records of each key
+        self._last = np.full((keys, self._width), np.nan)  # its last label
+        self._classes = encoder.known_classes if self._is_class else 0
+        self.waiting = Waiting(most)
+        self._kept = np.zeros((0, encoder.compact_size + self._width), np.float32)  # by slot, and so are these:
+        self._scales = np.zeros((0, 2, self._width))  # centre and scale
+        self.number = self.items = self.taken = self.late = 0
+        self._unknown = IGNORED if self._is_class else np.nan
+
+    def divide(self, block: Block) -> tuple[Block, Labels]:
+        """The records of `block`, which may have come in with the inputs, with the labels, or with both; and labels."""
+        answer, ids = block.answer, block.ids
+        assert answer is not None
+        assert ids is not None
+        places = np.flatnonzero(answer)
+        if not len(places):
+            return block, Labels([], [], [])
+        alone = select(block, places)
+        inputs = alone.numbers.shape[1] - len(self._encoder.schema.targets)
+        at = (places - np.arange(len(places))).tolist()
+        return select(block, np.flatnonzero(~answer)), Labels(at, alone.ids or [], answers_of(alone, inputs))
+
+    def take(self, block: Block, given: Array, keys: Array, labels: Labels) -> Iterator[Arrivals | Packed]:
+        """The records of `block` have come, whose keys are in the rows `given` (``~row``: a new one), and `labels`.
+
+        `keys` ``(n + 1,)`` is how many keys there were before them, and with each.
+        """
+        self.waiting.recycle()
+        rows, fresh, n = rows_of(given), rows_of(given[given < 0]), block.size
+        self._count[fresh] = 0
+        self._last[fresh] = np.nan
+        self._packer.begin(fresh, np.full(len(fresh), self._packer.number))
+        items = self._match(block, rows, labels)
+        if not items.rows:
+            return
+        arrived, classes = self._learn(block, given, items)
+        first, start = self.taken, self._packer.number
+        self.taken += len(items.rows)
+        self.number += n
+        done, told = 0, not items.labels
+        if items.gone:
+            at = np.array(items.at)
+            come = np.searchsorted(items.records, at, side="right")  # records
+            found = self._let_go(items.gone, keys[come], None if classes is None else classes[at + 1])
+            for packed in found:
+                item, stop = int(at[packed.number - start]), int(come[packed.number - start])
+                if self._forecasts and (stop > done or not told):
+                    yield Arrivals(arrived, done, stop)
+                    done, told = stop, True
+                yield packed._replace(number=first + item)
+        if self._forecasts and (done < n or not told):
+            yield Arrivals(arrived, done, n)
+
+    def release(self, rows: Array, keys: int) -> Iterator[Packed]:
+        """The keys in `rows` go, of the `keys` that there are; of their records those that wait are trained on."""
+        gone = [slot for row in rows.tolist() for slot in self.waiting.leave(row)]
+        return self._give_up(gone, keys)
+
+    def give_up(self, before: int, keys: int) -> Iterator[Packed]:
+        """Nothing waits any longer that came before the item `before`."""
+        return self._give_up(self.waiting.give_up(before), keys)
+
+    def _give_up(self, gone: list[int], keys: int) -> Iterator[Packed]:
+        if gone:
+            count = np.full(len(gone), self._classes) if self._is_class else None
+            for packed in self._let_go(gone, np.full(len(gone), keys), count):
+                yield packed._replace(number=self.taken - 1)
+
+    def _let_go(self, slots: list[int], keys: Array, classes: Array | None) -> Iterator[Packed]:
+        order = KeyOrder(np.array([self.waiting.row(slot) for slot in slots]), self._packer.count)
+        return self._packer.add(order, self._kept[slots][order.index], keys, classes)
+
+    def _match(self, block: Block, rows: Array, labels: Labels) -> _Items:
+        """Who waits for what, item after item."""
+        items, waiting, label, n = _Items(), self.waiting, 0, block.size
+        own, ids = _answers(block, self._inputs), block.ids
+        assert ids is not None
+        for index, row in enumerate([*rows.tolist(), -1]):
+            while label < len(labels.at) and (index == n or labels.at[label] <= index):
+                answer = labels.answers[label]
+                slot = waiting.find(labels.ids[label], self.items, answer)
+                self.items += 1
+                label += 1
+                if slot >= 0:
+                    items.label(slot, answer, waiting)
+            if index < n:
+                mine = own[index]
+                slot, early, gone = waiting.add(ids[index], row, self.items, complete=mine is not None)
+                self.items += 1
+                items.record(row, slot, gone)
+                if (first := mine if early is None else early) is not None:
+                    items.label(slot, first, waiting)
+        return items
+
+    def _learn(self, block: Block, given: Array, items: _Items) -> tuple[Arrived, Array | None]:
+        """Take in these records and labels, which are kept in their slots.
+
+        And how many classes ``(items + 1,)`` there were before them, and with each.
+        """
+        encoder, width, size = self._encoder, self._width, self._encoder.compact_size
+        records, labels = np.array(items.records, np.int64), np.array(items.labels, np.int64)
+        rows, slots, of = np.array(items.rows, np.int64), np.array(items.slots, np.int64), np.array(items.of, np.int64)
+        answers = items.answers
+        known = [None if answer[0] is None else str(answer[0]) for answer in answers] if self._is_class else []
+        truth = encoder.class_numbers(known) if self._is_class else np.array(answers, np.float64)
+        truth = truth.reshape(-1, width)
+        now = np.full((len(rows), width), np.nan)
+        now[labels] = truth
+        order = KeyOrder(rows, self._count)
+        last = carried(order, now[order.index], self._last[order.rows])
+        self._last[order.keys] = last[order.ends - 1]
+        naive = order.by_arrival(last)[records]
+
+        values, where = np.full((len(rows), encoder.columns), np.nan), rows.copy()
+        values[records, : self._inputs], where[records] = block.numbers[:, : self._inputs], given
+        if not self._is_class:
+            values[labels[:, None], encoder.places] = truth
+        if self._times is not None and len(records):
+            assert block.times is not None
+            by_key = KeyOrder(rows[records], self._count)
+            step = self._times.steps(block.times, by_key)
+            values[records[by_key.index], encoder.fields] = logarithm(step)
+            self.late += int(np.count_nonzero(step < 0))
+            self._count[by_key.keys] += by_key.sizes
+        mean, deviation = encoder.scale(values, where)
+        parts = values[records], mean[records], deviation[records]
+        compact = encoder.compact(*parts, block.times, block.categories)
+        scales = np.zeros((len(records), 2, width))
+        scales[:, 1] = 1
+        if not self._is_class:
+            scales[:, 0], scales[:, 1] = mean[records][:, encoder.places], deviation[records][:, encoder.places]
+
+        self._kept, self._scales = grown(self._kept, self.waiting.slots), grown(self._scales, self.waiting.slots)
+        self._kept[slots, :size], self._kept[slots, size:], self._scales[slots] = compact, self._unknown, scales
+        target = truth if self._is_class else scaled(truth, self._scales[of, 0], self._scales[of, 1], encoder.clip)
+        self._kept[of, size:] = np.where(np.isnan(target), self._unknown, target)
+
+        classes = None
+        if self._is_class:
+            classes = classes_with(self._classes, now)
+            self._classes = int(classes[-1])
+        count = len(encoder.categories)
+        categories = np.full((len(rows), count), MISSING)
+        categories[records] = compact[:, size - count :]
+        self._packer.course = Course(encoder, self.taken, mean, deviation, categories, classes, self._packer.course)
+        before = None if classes is None else classes[:-1][records]
+        truths = LateTruths(slots, np.searchsorted(records, labels), of, rows[labels], truth)
+        forecast = compact, scales[:, 0], scales[:, 1], naive, before
+        return Arrived(self.number, given, block.times, *forecast, truths), classes
+
+
+def _answers(block: Block, inputs: int) -> Sequence[Answer | None]:
+    """What the records of `block`, with so many numbers that are inputs, say of themselves; None where nothing."""
+    found = answers_of(block, inputs)
+    if not found:
+        return [None] * block.size
+    return [None if all(value is None or value != value for value in answer) else answer for answer in found]
+
+
+def answers_of(block: Block, inputs: int) -> list[Answer]:
+    """The answers in `block`, whose first `inputs` numbers are none; none at all where none are read."""
+    if block.labels is not None:
+        return [[text] for text in block.labels]
+    return [] if block.numbers.shape[1] == inputs else block.numbers[:, inputs:].tolist()
