@@ -61,7 +61,9 @@ def _train(arguments: argparse.Namespace, interrupts: Interrupts) -> int:
     files = {"--trace": trace, "--timeline": picture, "--rejects": arguments.rejects, "--reports": arguments.reports}
     files["--predictions"] = None if predictions == "-" else predictions
     one = len(settings.sources) == 1
-    outputs = Outputs({"SOURCE" if one else f"SOURCE {name}": path_of(name) or name for name in settings.sources})
+    read = {"SOURCE" if one else f"SOURCE {name}": name for name in settings.sources}
+    read |= {f"--label-from {name}": name for name in settings.labels}
+    outputs = Outputs({what: path_of(name) or name for what, name in read.items()})
     for option, file in files.items():
         if file is not None:
             outputs.claim(option, file)

@@ -145,6 +145,7 @@ def _add_train(train: argparse.ArgumentParser) -> None:
     count(text, "--embedding", "size of a symbol's vector")
     text.add_argument("--epochs", type=whole(1), metavar="N", help="times over a file (1 where --steps is not given)")
     _add_records(train.add_argument_group("records"))
+    _add_late_labels(train.add_argument_group("labels that come later"))
     _add_formats(train.add_argument_group("how records are written"))
     _add_sources(train.add_argument_group("live sources"))
 
@@ -192,6 +193,18 @@ def _add_records(records: argparse._ArgumentGroup) -> None:
     add("--linger", type=duration, metavar="TIME", help=help_)
     add("--max-classes", type=whole(2), metavar="N", help=f"outputs for a label ({default.max_classes})")
     add("--max-categories", type=whole(1), metavar="N", help=f"values of a category ({default.max_categories})")
+
+
+def _add_late_labels(labels: argparse._ArgumentGroup) -> None:
+    """The answer of --label, or of --target, comes later, in a record of its own."""
+    default = RecordSettings("")
+    add = labels.add_argument
+    add("--id", metavar="NAME", help="the field by which a label finds its record")
+    add("--label-from", metavar="SOURCE", help="where labels come from (from where records do)")
+    help_ = "how long a record waits for its label, and a label for its record (for ever, while there is room)"
+    add("--label-wait", type=duration, metavar="TIME", help=help_)
+    help_ = f"so many records wait, and labels; then the oldest goes ({default.max_waiting})"
+    add("--max-waiting", type=whole(1), metavar="N", help=help_)
 
 
 def _add_sources(sources: argparse._ArgumentGroup) -> None:

@@ -17,13 +17,14 @@ __all__ = ["Line", "PredictionWriter", "lines_of", "reject_line"]
 
 
 class Line(msgspec.Struct, omit_defaults=True):
-    """A line of a record; the key and the time are left out where records have none."""
+    """A line of a record; the key, the time and the id are left out where records have none."""
 
     record: int | None
     prediction: Any
     version: int | None = None
     key: str | None = None
     time: float | None = None
+    id: str | None = None
     reason: str | None = None
 
 
@@ -51,11 +52,12 @@ def lines_of(forecast: Forecast, encoder: Encoder, *, every: bool = False) -> li
         ]
     keys: Sequence[str | None] = forecast.keys or [None] * n
     times: list[float | None] = [None] * n if forecast.times is None else forecast.times.tolist()
+    ids: Sequence[str | None] = forecast.ids or [None] * n
     records = range(forecast.number, forecast.number + n)
     some: list[bool] = (~np.isnan(forecast.values).all(axis=1)).tolist()  # type: ignore[assignment]
     return [
-        Line(record, value, forecast.version, key, time)
-        for record, value, key, time, is_some in zip(records, said, keys, times, some, strict=True)
+        Line(record, value, forecast.version, key, time, id)
+        for record, value, key, time, id, is_some in zip(records, said, keys, times, ids, some, strict=True)
         if is_some or every
     ]
 

@@ -47,6 +47,10 @@ class RecordSettings:
     per_key: bool = False
     max_gap: float | None = None
     linger: float | None = None
+    id: str | None = None
+    label_from: str | None = None
+    label_wait: float | None = None
+    max_waiting: int = 1 << 17
     key_ttl: float | None = None
     max_keys: int = 1 << 17
     max_classes: int = 64
@@ -102,13 +106,18 @@ class Settings:
 
         Of a text it is not asked; and what comes through a pipe is never the same.
         """
-        if self.records is None or not all(map(os.path.isfile, (*self.sources, model))):
+        if self.records is None or not all(map(os.path.isfile, (*self.sources, *self.labels, model))):
             return False
         try:
             training = json.loads(load_weights(model)[1].get("training", "{}"))
         except (WeightsError, ValueError):
             return False
         return isinstance(training, dict) and training | json.loads(json.dumps(self.about)) == training
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Where labels of records come from, if they have a source of their own."""
+        return () if self.records is None or self.records.label_from is None else (self.records.label_from,)
 
     @property
     def about(self) -> dict[str, Any]:

@@ -65,6 +65,7 @@ class DecodedBlocks:
 
     def __init__(self, transport: Transport, form: str, fields: Fields, options: RecordOptions | None = None) -> None:
         self.name, self._transport, self._ended = transport.name, transport, False
+        self.can_be_left = transport.complete  # for a while, and nobody is kept waiting
         self.decoders = StreamDecoders(form, fields, options, transport.streams)
 
     @property

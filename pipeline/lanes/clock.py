@@ -74,15 +74,15 @@ class RecordClock:
 
     def decide(self, lanes: RecordLanes) -> Iterator[Packed]:
         """What it brings about in `lanes` now; nothing where their log says what another run has decided."""
-        now = trio.current_time()
-        self._linger.note(now, lanes.packer.number)
-        self._ttl.note(now, lanes.number)
-        self._label_wait.note(now, lanes.items)
         if lanes.log.replays:
             return
+        now = trio.current_time()
+        self._label_wait.note(now, lanes.items)
         if now >= self._label_wait.deadline():
             yield from lanes.give_up(self._label_wait.before(now))
+        self._linger.note(now, lanes.packer.number)  # with what has just been let go
         if now >= self._linger.deadline():
             yield from lanes.cut(self._linger.before(now))
+        self._ttl.note(now, lanes.number)
         if now >= self._ttl.deadline():
             yield from lanes.expire(self._ttl.before(now))

@@ -26,7 +26,8 @@ LOOKED_AT = 10_000  # records, after which the forecasts of keys are looked at
 class Forecast(NamedTuple):
     """`n` records in the order of arrival, from the record `number` on, and what was forecast of each by `version`.
 
-    `values` ``(n, F)`` are in the units of the targets, NaN where nothing could be forecast; of a label its class.
+    `values` ``(n, F)`` are in the units of the targets, NaN where nothing could be forecast; of a label its class. The
+    `ids` are there where labels come later.
     """
 
     number: int
@@ -34,6 +35,7 @@ class Forecast(NamedTuple):
     keys: Sequence[str] | None
     times: Array | None
     values: Array
+    ids: Sequence[str] | None = None
 
 
 class ForecastMaker:
@@ -96,7 +98,8 @@ class ForecastMaker:
             rows = rows_of(arrived.rows[part]).tolist()
             keys = [self._names[row] for row in rows] if self._encoder.schema.key is not None else None
             times = None if arrived.times is None else arrived.times[part]
-            self.listener(Forecast(arrived.number + part.start, version, keys, times, now))
+            ids = None if arrived.ids is None else arrived.ids[part]
+            self.listener(Forecast(arrived.number + part.start, version, keys, times, now, ids))
 
     def _classes(self, outputs: Array, known: Array) -> Array:
         """The likeliest of the classes that there were when each record came."""

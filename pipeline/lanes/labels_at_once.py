@@ -91,7 +91,7 @@ class LabelsAtOnce:
         steps, centre, scale, naive, truth = map(order.by_arrival, parts)
         compact, pos = steps[:, : self._encoder.compact_size], order.by_arrival(order.pos)
         truths = Truths(pos, truth, self._origin(order))
-        return Arrived(first, given, times, compact, centre, scale, naive, classes, truths)
+        return Arrived(first, given, times, None, compact, centre, scale, naive, classes, truths)
 
     def _origin(self, order: KeyOrder) -> Array:
         places = np.empty((len(order), len(self._horizons)), np.int64)

@@ -104,6 +104,8 @@ class LabelsLater:
         self._kept = np.zeros((0, encoder.compact_size + self._width), np.float32)  # by slot, and so are these:
         self._scales = np.zeros((0, 2, self._width))  # centre and scale
         self.number = self.items = self.taken = self.late = 0
+        times = None if self._times is None else np.zeros(0)
+        self._nothing = Block(0, np.zeros((0, self._inputs)), [[] for _ in schema.categories], None, [], times, [], [])
         self._unknown = IGNORED if self._is_class else np.nan
 
     def divide(self, block: Block) -> tuple[Block, Labels]:
@@ -116,8 +118,9 @@ class LabelsLater:
             return block, Labels([], [], [])
         alone = select(block, places)
         inputs = alone.numbers.shape[1] - len(self._encoder.schema.targets)
+        records = select(block, np.flatnonzero(~answer)) if len(places) < block.size else self._nothing
         at = (places - np.arange(len(places))).tolist()
-        return select(block, np.flatnonzero(~answer)), Labels(at, alone.ids or [], answers_of(alone, inputs))
+        return records, Labels(at, alone.ids or [], answers_of(alone, inputs))
 
     def take(self, block: Block, given: Array, keys: Array, labels: Labels) -> Iterator[Arrivals | Packed]:
         """The records of `block` have come, whose keys are in the rows `given` (``~row``: a new one), and `labels`.
@@ -245,7 +248,7 @@ class LabelsLater:
         before = None if classes is None else classes[:-1][records]
         truths = LateTruths(slots, np.searchsorted(records, labels), of, rows[labels], truth)
         forecast = compact, scales[:, 0], scales[:, 1], naive, before
-        return Arrived(self.number, given, block.times, *forecast, truths), classes
+        return Arrived(self.number, given, block.times, block.ids, *forecast, truths), classes
 
 
 def _answers(block: Block, inputs: int) -> Sequence[Answer | None]:

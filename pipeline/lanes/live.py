@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from typing import Any, NamedTuple
 
 from ...core.base.parameters import Array
@@ -43,7 +43,8 @@ class LateTruths(NamedTuple):
 class Arrived(NamedTuple):
     """`n` records that came one behind the other, from the record `number` on, in that order.
 
-    - ``rows`` ``(n,)``: of their keys in the table, or ``~row`` for the first of a key; ``times``: theirs, if any.
+    - ``rows`` ``(n,)``: of their keys in the table, or ``~row`` for the first of a key.
+    - ``times`` ``(n,)`` and ``ids``: theirs, if any.
     - ``compact``, ``centre``, ``scale``, ``naive``: see `recurrio.pipeline.lanes.labels.Labelled`.
     - ``classes`` ``(n,)``: of a label, how many classes there were before each.
     - ``truths``: what came true meanwhile.
@@ -52,6 +53,7 @@ class Arrived(NamedTuple):
     number: int
     rows: Array
     times: Array | None
+    ids: Sequence[str] | None
     compact: Array
     centre: Array
     scale: Array

@@ -11,12 +11,14 @@ import trio
 from ..decoding.block import Block
 from ..decoding.columns import part_of, select
 from ..flow.group import Group
-from .blocks import BlockSource
+from .blocks import DecodedBlocks
 from .decisions import TURN, Decision
+from .waiting import Waiting
 
-__all__ = ["WHEN_BEHIND", "MergedBlocks"]
+__all__ = ["BLOCK", "DROP_OLDEST", "WHEN_BEHIND", "MergedBlocks"]
 
 MOST = 1 << 16  # records that wait of a source that cannot
+MOST_LABELS, SHARE = 1 << 12, 8  # where there are labels so many are taken at once, or a part of all that can wait
 BLOCK, DROP_OLDEST, SAMPLE = "block", "drop-oldest", "sample"
 WHEN_BEHIND = (BLOCK, DROP_OLDEST, SAMPLE)
 
@@ -24,7 +26,7 @@ WHEN_BEHIND = (BLOCK, DROP_OLDEST, SAMPLE)
 class _Feed:
     """The blocks of a source that wait, and what becomes of them where they are too many."""
 
-    def __init__(self, source: BlockSource, policy: str) -> None:
+    def __init__(self, source: DecodedBlocks, policy: str) -> None:
         self.source, self._policy = source, policy
         self.blocks: deque[Block] = deque()
         self.waiting = self.dropped = 0
@@ -66,20 +68,25 @@ class MergedBlocks:
     drops those that have waited for longest, and ``sample`` every other one of all that wait; of the two latter at most
     65,536 wait, and one block. Dropped ones have no number, as if they had not come.
 
-    `turns` are those of another run, as its log has them: then the order is theirs.
+    `turns` are those of another run, as its log has them: then the order is theirs. The last of the sources may bring
+    `labels` alone: see `balance`.
     """
 
     def __init__(
         self,
-        sources: Sequence[BlockSource],
+        sources: Sequence[DecodedBlocks],
         policies: Sequence[str],
         group: Group,
         turns: Sequence[Decision] | None = None,
+        *,
+        labels: bool = False,
     ) -> None:
         self.name = ", ".join(source.name for source in sources)
         self.came_from = 0
         self._feeds = [_Feed(source, policy) for source, policy in zip(sources, policies, strict=True)]
         self._number = 0
+        self._labels = len(sources) - 1 if labels else -1
+        self._waiting: Waiting | None = None
         self._turns = None if turns is None else deque([Decision(0, TURN, 0), *turns])
         self._news = trio.Event()
         for feed in self._feeds:
@@ -99,6 +106,11 @@ class MergedBlocks:
     def counts(self) -> list[dict[str, Any]]:
         """See `BlockSource`."""
         return [{**feed.source.counts[0], "dropped": feed.dropped, "waiting": feed.waiting} for feed in self._feeds]
+
+    def balance(self, waiting: Waiting) -> None:
+        """Where far more labels than records are `waiting`, or far fewer, leave files that are ahead for a while."""
+        if self._labels >= 0:
+            self._waiting = waiting
 
     async def receive(self) -> Block:
         """See `BlockSource`."""
@@ -126,15 +138,25 @@ class MergedBlocks:
             index = turns[0].before
             most = turns[1].number - self._number if len(turns) > 1 else None
             return (index if self._feeds[index].blocks else None), most
-        count = len(self._feeds)
-        others = ((self.came_from + step) % count for step in range(1, count + 1))
-        return next((index for index in others if self._feeds[index].blocks), None), None
+        count, waiting = len(self._feeds), self._waiting
+        lead, most = (0, None) if waiting is None else (waiting.lead, min(MOST_LABELS, 1 + waiting.most // SHARE))
+        for step in range(1, count + 1):
+            index = (self.came_from + step) % count
+            if self._feeds[index].blocks and not (lead and self._is_ahead(index, lead)):
+                return index, most
+        return None, None
+
+    def _is_ahead(self, index: int, lead: int) -> bool:
+        """Whether this source has to be left for a while: a file on the side that leads, while there is another."""
+        of_labels = index == self._labels
+        others = self._feeds[:-1] if of_labels else self._feeds[-1:]
+        leads = lead > 0 if of_labels else lead < 0
+        return leads and self._feeds[index].source.can_be_left and not all(feed.ended for feed in others)
 
     async def _fill(self, feed: _Feed) -> None:
         try:
             while True:
                 block = await feed.source.receive()
-                assert isinstance(block, Block)  # decoded here
                 await feed.put(block)
                 self._news.set()
         except trio.EndOfChannel:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
+from dataclasses import replace
 from typing import Any
 
 from ...core.base.checks import ArgumentError
@@ -16,7 +17,7 @@ from ..sources import Opening, open_transport, path_of
 from .apart import ApartBlocks
 from .blocks import BlockSource, DecodedBlocks
 from .decisions import TURN, Decision
-from .merged import WHEN_BEHIND, MergedBlocks
+from .merged import BLOCK, DROP_OLDEST, WHEN_BEHIND, MergedBlocks
 from .records import Records
 
 __all__ = ["open_records"]
@@ -27,7 +28,8 @@ async def open_records(
     *addresses: str | os.PathLike[str],
     format: str | None = None,
     options: RecordOptions | None = None,
-    when_behind: str = "block",
+    label_from: str | os.PathLike[str] | None = None,
+    when_behind: str = BLOCK,
     allow_remote: bool = False,
     send: str | None = None,
     on_notice: Callable[[str], None] = lambda text: None,
@@ -38,17 +40,23 @@ async def open_records(
 
     An address is the path of a file or a pipe, ``"-"`` for standard input, or begins with one of
     `recurrio.pipeline.sources.SCHEMES`. `format` is one of `recurrio.pipeline.decoding.formats.FORMATS`, by default
-    that of the suffix, or JSON lines; `options` say how records are written there. `when_behind` is one of
-    `recurrio.pipeline.lanes.merged.WHEN_BEHIND`, and datagrams cannot wait. `allow_remote` lets sources listen to other
-    machines, `send` is what a WebSocket is sent once it is connected, and `on_notice` is told what becomes of
-    connections. The other `arguments`, and `decisions`, are those of
-    `Records`, beginning with ``features`` and ``target`` or ``label``.
+    that of the suffix, or JSON lines; `options` say how records are written there. Where labels come from somewhere
+    else, by the `id` of their records, `label_from` is that address.
+
+    `when_behind` is one of `recurrio.pipeline.lanes.merged.WHEN_BEHIND`, and datagrams cannot wait. `allow_remote` lets
+    sources listen to other machines, `send` is what a WebSocket is sent once it is connected, and `on_notice` is told
+    what becomes of connections. The other `arguments`, and `decisions`, are those of `Records`, beginning with
+    ``features`` and ``target`` or ``label``.
 
     Raises SourceError where one cannot be opened, ArgumentError for nonsense arguments.
     """
     names = [os.fspath(address) for address in addresses]
     if not names:
         raise ArgumentError("addresses", "one at least", "none")
+    if label_from is not None:
+        if arguments.get("id") is None:
+            raise ArgumentError("label_from", "the id of records beside it", "none")
+        names.append(os.fspath(label_from))
     if when_behind not in WHEN_BEHIND:
         raise ArgumentError("when_behind", f"one of {', '.join(WHEN_BEHIND)}", repr(when_behind))
     given = None if decisions is None else [Decision(*decision) for decision in decisions]
@@ -58,7 +66,7 @@ async def open_records(
             opening = Opening(name, allow_remote=allow_remote, greeting=send, notice=on_notice)
             transports.append(await stack.enter_async_context(open_transport(opening)))
         policies = [
-            "drop-oldest" if when_behind == "block" and not transport.waits else when_behind for transport in transports
+            DROP_OLDEST if when_behind == BLOCK and not transport.waits else when_behind for transport in transports
         ]
         forms = [format or format_of(path_of(name) or "") for name in names]
         if any(transport.messages and form == "raw" for transport, form in zip(transports, forms, strict=True)):
@@ -67,15 +75,16 @@ async def open_records(
         group = await stack.enter_async_context(open_group())
 
         def decoded(fields: Fields) -> BlockSource:
-            if policies == ["block"]:
+            if policies == [BLOCK] and fields.id is None:
                 blocks = ApartBlocks(transports[0], forms[0], fields, options, group)
                 closing.callback(blocks.close)
                 return blocks
-            sources = [
-                DecodedBlocks(transport, form, fields, options)
-                for transport, form in zip(transports, forms, strict=True)
-            ]
+            parts, written = [fields] * len(names), [options or RecordOptions()] * len(names)
+            if label_from is not None:
+                parts = [fields.without_answers()] * (len(names) - 1) + [fields.answers_alone()]
+                written[-1] = replace(written[-1], columns=(), skip_lines=0)  # those of the others
+            sources = [DecodedBlocks(*each) for each in zip(transports, forms, parts, written, strict=True)]
             turns = None if given is None else [decision for decision in given if decision.kind == TURN]
-            return MergedBlocks(sources, policies, group, turns)
+            return MergedBlocks(sources, policies, group, turns, labels=label_from is not None)
 
         yield Records((), **arguments, decisions=given, _source=decoded)

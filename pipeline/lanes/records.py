@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Iterator
 from itertools import chain
 from typing import Any
 
-import numpy as np
 import trio
 
 from ...core.base.checks import ArgumentError, check_count, check_number
@@ -19,10 +17,8 @@ from ...core.online.encoder import Encoder
 from ...core.online.record_model import RecordModel
 from ...core.online.schema import Schema
 from ..decoding.block import Block, Reject
-from ..decoding.columns import select
 from ..decoding.fields import Fields
 from ..decoding.options import RecordOptions
-from ..sources import SourceError
 from .apart import ApartBlocks
 from .blocks import BlockSource, ItemBlocks
 from .clock import RecordClock
@@ -33,13 +29,13 @@ from .key_table import KeyTable
 from .labels import IGNORED
 from .ledger import Ledger
 from .live import Arrivals, LiveSource
+from .merged import MergedBlocks
 from .packer import Packed, Packer
+from .reception import Reception
 from .record_lanes import RecordLanes
-from .watch import RecordWatch
 
 __all__ = ["Records"]
 
-TRIED = 1000  # records, of which one has to fit
 PATIENCE = 1 << 17  # records
 MAX_WAITING = 1 << 17  # records, and labels
 
@@ -130,8 +126,7 @@ class Records(LiveSource):
         self._shards = 1
         self._items: Iterator[Arrivals | Packed] = iter(())
         self._ended = False
-        self._rejected: Reject | None = None  # the last
-        self._watch = RecordWatch(fields, self._warn)
+        self._reception = Reception(self._source, fields, self.ledger, self._reject, self._warn)
 
     @property
     def largest(self) -> tuple[int, int]:
@@ -184,6 +179,8 @@ class Records(LiveSource):
             )
             if isinstance(self._source, ApartBlocks) and not self._clock.lets_go and not self.log.replays:
                 self._source.share(self._lanes.table)
+            if isinstance(self._source, MergedBlocks) and self._lanes.later is not None:
+                self._source.balance(self._lanes.later.waiting)
             if self.forecasts:
                 listeners, later = (self.on_forecasts, self._warn), self._waiting is not None
                 self._maker = ForecastMaker(model, self.encoder, self.keys, self._lanes.names, *listeners, later=later)
@@ -222,22 +219,16 @@ class Records(LiveSource):
         if block is None:
             return self._clock.decide(lanes)
         if isinstance(block, LocatedBlock):
-            self._count(block.block)
+            self._reception.take(block.block, lanes)
             return chain(lanes.place(block.block, block.located), self._clock.decide(lanes))
-        self._count(block)
+        self._reception.take(block, lanes)
         return chain(lanes.add(block), self._clock.decide(lanes))
 
     def _last(self) -> Iterator[Packed]:
         """After the last batch: what is left has no label."""
         assert self._lanes is not None
-        ledger = self.ledger
-        ledger.unlabelled += self._lanes.packer.open_records
-        self._watch_keys()
-        self._watch.end()
-        if not ledger.received:
-            raise SourceError(f"{self._source.name}: there are no records")
-        if ledger.rejected == ledger.received:
-            raise self._none_fits()
+        self.ledger.unlabelled += self._lanes.packer.open_records
+        self._reception.end(self._lanes)
         yield from ()
 
     def _sent(self, item: Arrivals | Packed) -> SequenceBatch | Arrivals:
@@ -246,38 +237,14 @@ class Records(LiveSource):
         self.ledger.pack(item)
         return item.batch
 
-    def _count(self, block: Block) -> None:
-        ledger, source, rejects = self.ledger, self._source.came_from, len(block.rejects)
-        if block.size and self._lanes is not None:
-            self.log.turn(self._lanes.items, source)
-        if block.answer is None:
-            ledger.receive(block.size + rejects, rejects, source)
-        else:
-            records = select(block, np.flatnonzero(~block.answer))._replace(rejects=block.rejects)
-            ledger.receive(records.size + rejects, rejects, source, block.size - records.size)
-            block = records
-        if self.on_reject is not None:
-            for reject in block.rejects:
-                self.on_reject(reject)
-        self._watch.look(block, self._source.seen)
-        if block.rejects:
-            self._rejected = block.rejects[-1]
-            if ledger.rejected >= TRIED and ledger.rejected == ledger.received and not self._source.anybody:
-                raise self._none_fits()
-
-    def _none_fits(self) -> SourceError:
-        seen = ", ".join(json.dumps(name, ensure_ascii=False) for name in self._source.seen) or "none"
-        last, count = self._rejected, self.ledger.received
-        assert last is not None
-        which = f"none of the first {count:,} records fits" if count > 1 else "the record does not fit"
-        return SourceError(
-            f"{self._source.name}: {which}; line {last.line}: {last.reason}; the fields that were seen: {seen}"
-        )
-
     def forecast(self, arrivals: Arrivals, version: int, parameters: Array) -> None:
         """Make the forecasts of `arrivals` with the `parameters` of `version`."""
         assert self._maker is not None
         self._maker.forecast(arrivals, version, parameters)
+
+    def _reject(self, reject: Reject) -> None:
+        if self.on_reject is not None:
+            self.on_reject(reject)
 
     def _warn(self, text: str) -> None:
         if self.on_warning is not None:
@@ -285,13 +252,10 @@ class Records(LiveSource):
 
     def _leave(self, rows: Array, unlabelled: int) -> None:
         self.ledger.unlabelled += unlabelled
-        self._watch_keys()
+        if self._lanes is not None:
+            self._reception.look_at_keys(self._lanes)
         if self._maker is not None:
             self._maker.forget(rows)
-
-    def _watch_keys(self) -> None:
-        if self._lanes is not None and self.schema.key is not None:
-            self._watch.keys(self._lanes.seen, self._lanes.single)
 
     def applied(self) -> None:
         """The next of the batches has been applied; the trainer says so."""
@@ -321,7 +285,7 @@ class Records(LiveSource):
             found["records"] += source["dropped"]
             found["dropped"] += source["dropped"]
         found["unknown"] = sum(table.other for table in tables)
-        found["missing"] = {name: share for name, share in self._watch.missing.items() if share}
+        found["missing"] = {name: share for name, share in self._reception.missing.items() if share}
         if lanes is not None:
             found |= {name: getattr(lanes, name) for name in ("late", "keys", "evicted", "expired")}
         if lanes is not None and lanes.later is not None:

@@ -45,7 +45,7 @@ class Waiting:
         self._ends: dict[int, tuple[int, int]] = {}  # of each row the first slot and the last
         self._free: list[int] = []
         self._gone: list[int] = []
-        self._now = 0  # the number of the last item
+        self._now = 0  # items so far
 
     def report(self) -> dict[str, int]:
         """What has become of the labels that were ``received``.
@@ -54,6 +54,12 @@ class Waiting:
         and wait for one. Of the records, so many are ``waiting``, and ``given_up`` without a label.
         """
         return {**self.counts, "early": len(self._early), "waiting": len(self._records), "given_up": self.gave_up}
+
+    @property
+    def lead(self) -> int:
+        """1 where many more labels wait than records, −1 where many more records do, else 0."""
+        ahead = len(self._early) - len(self._records)
+        return (ahead > self.most // 2) - (-ahead > self.most // 2)
 
     @property
     def slots(self) -> int:
@@ -74,7 +80,7 @@ class Waiting:
 
         Returns its slot, its label if that was there before, and what was let go to make room.
         """
-        self._now, gone = number, list[int]()
+        self._now, gone = number + 1, list[int]()
         if (before := self._records.pop(id, None)) is not None:
             gone += self._give_up(before)
         while self.records >= self.most:
@@ -109,7 +115,7 @@ class Waiting:
 
     def find(self, id: str, number: int, answer: Answer) -> int:
         """A label has come, as the item `number`: the slot of its record, −1 where none waits for one."""
-        self._now = number
+        self._now = number + 1
         self.counts["received"] += 1
         slot = self._records.pop(id, -1)
         if slot >= 0:

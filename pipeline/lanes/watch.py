@@ -29,7 +29,7 @@ WIDE = 3  # and as the farthest of those that are nearer, without others such
 ALONE = 2 / 3  # of its distance from the median, in which there is no other value
 MOST_VALUES = 3  # such values that are named of a field
 STUCK = 5000  # records
-MANY_KEYS = 1000
+MANY_KEYS = MANY_LABELS = 1000
 MOST_NAMES = 1000  # that are remembered
 MOST_LISTED = 5
 
@@ -48,7 +48,9 @@ class RecordWatch:
     - A field that none of the first 1,000 records has, or none of all where there are fewer, where they have others.
     - Keys that nearly all have a single record.
 
-    Where answers come later, by an id, they are not looked at.
+    - Labels that come later, none of the first 1,000 of which has found its record, or none of all.
+
+    Where answers come later, by an id, records are not looked at for them.
     """
 
     def __init__(self, fields: Fields, say: Callable[[str], None]) -> None:
@@ -66,7 +68,7 @@ class RecordWatch:
         self._jumped: set[str] = set()
         self._seen: Sequence[str] = ()
         self._came: dict[str, tuple[int, int]] = {}  # of each name the records before and after the block it came with
-        self._keys_said = False
+        self._id, self._keys_said, self._labels_said = fields.id, False, False
 
     @property
     def missing(self) -> dict[str, float]:
@@ -115,6 +117,13 @@ class RecordWatch:
             self._keys_said = True
             what = f"{_percent(single, known)} of them with a single record"
             self._say(f"{known:,} keys so far, {what}: is --key {shown(self._key)} right?")
+
+    def labels(self, received: int, matched: int, *, last: bool = False) -> None:
+        """So many labels have come that come later, and so many of them have found their records."""
+        if self._id is not None and not matched and not self._labels_said and received >= (1 if last else MANY_LABELS):
+            self._labels_said = True
+            what = f"none of {received:,} labels so far has found its record"
+            self._say(f"{what}: is --id {shown(self._id)} right, for both?")
 
     def _without_number(self, start: int, end: int) -> list[int]:
         """How many of these records of the window have no value, of each number."""

@@ -21,7 +21,7 @@ class FileTransport(Transport):
     half a character, and the lanes lie over a text whose length is known.
     """
 
-    rewindable = True
+    rewindable = complete = True
 
     def __init__(self, fd: int, name: str, position: Position | None = None) -> None:
         size = os.fstat(fd).st_size

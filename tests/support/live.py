@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import re
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any, NamedTuple
 
@@ -74,3 +75,17 @@ def line(key: str, x: float) -> bytes:
 
 def port_of(reader: Reader) -> int:
     return int(reader.transport.name.rpartition(":")[2])
+
+
+def port_in(notice: str) -> int:
+    """The port that a notice names."""
+    found = re.search(r":(\d+)", notice)
+    assert found is not None
+    return int(found[1])
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Look a hundred times a second until `condition` holds, for half a minute."""
+    with trio.fail_after(30):
+        while not condition():  # noqa: ASYNC110 (there is nothing that it would say it with)
+            await trio.sleep(0.01)

@@ -27,7 +27,7 @@ class PlainLater(PlainLanes):
         self.last: dict[int, list[float]] = {}  # of each row
         self.truths: list[tuple[int, list[float]]] = []
         self.over: dict[str, tuple[int, bool]] = {}  # ids, since when, and whether their label came
-        self.now = 0  # the last item
+        self.now = 0  # items so far
         self.counts = dict.fromkeys(("received", "matched", "twice", "late", "unmatched", "given_up"), 0)
 
     @property
@@ -36,7 +36,7 @@ class PlainLater(PlainLanes):
 
     def feed_later(self, name: str, id: str, numbers: list[float], time: float | None, own: list[Any] | None) -> None:
         self._make_room(name)
-        self.now = self.items
+        self.now = self.items + 1
         key = self.keys.get(name)
         if key is None:
             key = self.keys[name] = PlainKey(self.free[self._shard(name)].pop(0))
@@ -68,7 +68,7 @@ class PlainLater(PlainLanes):
 
     def label(self, id: str, answer: list[Any]) -> None:
         self.counts["received"] += 1
-        self.now = self.items
+        self.now = self.items + 1
         record = next((held for held in self.held if held["id"] == id and not held["over"]), None)
         if record is not None:
             self._answer(record, answer)
