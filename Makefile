@@ -31,6 +31,7 @@ bench: $(VENV)/.bench
 	$(BIN)/python benchmarks/event_loop.py
 	$(BIN)/python benchmarks/records.py
 	$(BIN)/python benchmarks/live.py
+	$(BIN)/python benchmarks/latency.py
 
 # The sdist, the wheel that is built from it, and each in an environment with nothing else: the command runs, and the
 # tests in the sdist pass. build/ is not removed before: an editable install lives there.

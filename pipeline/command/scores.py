@@ -9,7 +9,7 @@ from ..observe.reports import Report
 
 __all__ = ["as_json", "counts_of", "scores_of"]
 
-TIMING = ("tokens", "tokens_per_second", "seconds", "executor", "stages", "channels")
+TIMING = ("tokens", "tokens_per_second", "seconds", "latency", "executor", "stages", "channels")
 NAMES = (*("applied", "unlabelled", "dropped", "rejected", "waiting", "late"), *("keys", "evicted", "expired"))
 
 
@@ -20,6 +20,7 @@ def as_json(report: Report, counts: Mapping[str, Any]) -> dict[str, Any]:
         plain[name] = [part._asdict() for part in plain[name]]
     records = plain.pop("records")
     if records is None:
+        del plain["latency"]
         return plain | dict(counts)
     timing = {name: plain.pop(name) for name in TIMING}
     return plain | dict(records) | {"timing": timing}

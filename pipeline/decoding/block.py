@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 from ...core.base.parameters import Array
@@ -33,6 +34,7 @@ class Block(NamedTuple):
     - ``rejects``: what came between them and cannot be used.
     - ``ids``: the texts of the ids; None where none is read. And then of each whether it is an ``answer`` ``(n,)``
       alone, to another record: its key, and its time, say nothing.
+    - ``came``: when what completed them was read, by trio's clock; NaN where that means nothing, as in a file.
     """
 
     size: int
@@ -44,3 +46,4 @@ class Block(NamedTuple):
     rejects: list[Reject]
     ids: list[str] | None = None
     answer: Array | None = None
+    came: float = math.nan

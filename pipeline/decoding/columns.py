@@ -147,6 +147,7 @@ def select(block: Block, rows: slice | Array) -> Block:
         [],
         None if block.ids is None else _picked(block.ids, rows),
         None if block.answer is None else block.answer[rows],
+        block.came,
     )
 
 

@@ -92,9 +92,10 @@ class DecodedBlocks:
         except trio.EndOfChannel:
             self._ended = True
             return self.decoders.finish()
+        came = trio.current_time() if chunk.came is None else chunk.came
         block = self.decoders.feed(chunk)
         self.refuse(self.decoders.take_refused())
-        return block
+        return block if self.can_be_left else block._replace(came=came)
 
     def refuse(self, streams: Iterable[int]) -> None:
         """Bring no more of these streams."""
@@ -167,13 +168,13 @@ class ItemBlocks:
             return self._records(item)
         if _is_frame(item):
             self._see(item.keys() if isinstance(item, Mapping) else item.columns)
-            return decode_frame(self._fields, item, self._options)
+            return decode_frame(self._fields, item, self._options)._replace(came=trio.current_time())
         return self._records([item])
 
     def _records(self, records: list[Any]) -> Block:
         if records and isinstance(records[-1], Mapping):
             self._see(records[-1])
-        return decode_objects(self._fields, records, self._options)
+        return decode_objects(self._fields, records, self._options)._replace(came=trio.current_time())
 
     def _see(self, names: Iterable[object]) -> None:
         if len(self.seen) < SEEN:

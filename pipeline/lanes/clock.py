@@ -15,6 +15,7 @@ from .record_lanes import RecordLanes
 __all__ = ["Lag", "RecordClock"]
 
 PARTS = 16  # of the time, which the records of one part share
+HALF = 0.5  # of the linger: what has waited for as long goes with what has waited for all of it
 
 
 class Lag:
@@ -23,28 +24,34 @@ class Lag:
     def __init__(self, seconds: float | None) -> None:
         self.seconds = math.inf if seconds is None else seconds
         self._came: deque[tuple[float, int]] = deque()  # up to that time so many records had come
-        self._last = (-math.inf, 0)  # that is not among them, as it is too near to the one before
-        self._before = 0
+        self._part = -math.inf  # when the last of these parts began
+        self._last = self._before = 0
 
     def note(self, now: float, number: int) -> None:
         """Up to `now`, `number` records have come."""
-        if self.seconds == math.inf or number == self._last[1]:
+        if self.seconds == math.inf or number == self._last:
             return
-        if self._came and now - self._came[-1][0] < self.seconds / PARTS:
+        if self._came and now - self._part < self.seconds / PARTS:
             self._came[-1] = (now, number)  # a little late for the first of them
         else:
             self._came.append((now, number))
-        self._last = (now, number)
+            self._part = now
+        self._last = number
 
     def deadline(self) -> float:
         """When the next records will have waited for so long; infinity where none are waiting."""
         return self._came[0][0] + self.seconds if self._came else math.inf
 
-    def before(self, now: float) -> int:
-        """The number of the record before which all came that long ago."""
-        while self._came and self._came[0][0] + self.seconds <= now:
+    def before(self, now: float, share: float = 1.0) -> int:
+        """The number of the record before which all came that long ago, or a `share` of it."""
+        while self._came and self._came[0][0] + share * self.seconds <= now:
             self._before = self._came.popleft()[1]
         return self._before
+
+    def skip(self, number: int) -> None:
+        """None of the records before this one is of interest."""
+        while self._came and self._came[0][1] <= number:
+            self._before = self._came.popleft()[1]
 
 
 class RecordClock:
@@ -82,7 +89,9 @@ class RecordClock:
             yield from lanes.give_up(self._label_wait.before(now))
         self._linger.note(now, lanes.packer.number)  # with what has just been let go
         if now >= self._linger.deadline():
-            yield from lanes.cut(self._linger.before(now))
+            if lanes.packer.oldest < self._linger.before(now):
+                yield from lanes.cut(self._linger.before(now, HALF))
+            self._linger.skip(lanes.packer.oldest)
         self._ttl.note(now, lanes.number)
         if now >= self._ttl.deadline():
             yield from lanes.expire(self._ttl.before(now))

@@ -94,15 +94,15 @@ def worker() -> None:
         last, blocks, error = not messages, list[Block](), ""
         try:
             for head, data in messages:
-                origin, stream, ends = msgspec.msgpack.decode(head)
-                blocks.append(decoders.feed(Chunk(data, origin, {}, stream, ends)))
+                origin, stream, ends, came = msgspec.msgpack.decode(head)
+                blocks.append(decoders.feed(Chunk(data, origin, {}, stream, ends))._replace(came=came))
             if last:
                 blocks.append(decoders.finish())
         except SourceError as problem:
             error = str(problem)
         messages = []
         if blocks:
-            block = concatenate(blocks)
+            block = concatenate(blocks)._replace(came=blocks[0].came)
             located = [*table.locate(block.keys, block.size)] if block.size else []
             _write(out, _answer(block, located, decoders, last=last))
         if error:
@@ -127,6 +127,7 @@ def _answer(block: Block, located: list[Located], decoders: StreamDecoders, *, l
             "categories": block.categories,
             "labels": block.labels,
             "times": None if block.times is None else block.times.tobytes(),
+            "came": block.came,
             "rejects": [tuple(reject) for reject in block.rejects],
             "located": [(part.stop, part.rows.tobytes(), part.new, part.going.tobytes()) for part in located],
             "seen": decoders.seen,
@@ -152,6 +153,7 @@ def decode_answer(message: bytes | memoryview, columns: int) -> tuple[LocatedBlo
         None,
         None if answer["times"] is None else np.frombuffer(answer["times"]),
         [Reject(*reject) for reject in answer["rejects"]],
+        came=answer["came"],
     )
     located = [Located(stop, _rows(rows), new, _rows(going)) for stop, rows, new, going in answer["located"]]
     return LocatedBlock(block, located, answer["seen"], answer["refused"]), answer["last"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 import numpy as np
@@ -53,7 +54,7 @@ class LabelsAtOnce:
         rows, new, packer = rows_of(given), given < 0, self._packer
         first, n = self.number, block.size
         if new.any():
-            packer.begin(rows[new], first + np.flatnonzero(new))
+            packer.begin(rows[new])
         order = KeyOrder(rows, packer.count)
         labelled = self._labeller.label(block, given, order, packer.steps)
         self.late += labelled.late
@@ -69,7 +70,7 @@ class LabelsAtOnce:
             arrived = self._arrived(first, given, block.times, order, labelled, before)
         done = 0
         after = None if classes is None else classes[1:]
-        for packed in packer.add(order, labelled.steps, keys[1:], after):
+        for packed in packer.add(order, labelled.steps, keys[1:], after, 0 if math.isnan(block.came) else block.came):
             stop = packed.number + 1 - first
             if arrived is not None and stop > done:
                 yield Arrivals(arrived, done, stop)

@@ -103,6 +103,7 @@ class LabelsLater:
         self.waiting = Waiting(most)
         self._kept = np.zeros((0, encoder.compact_size + self._width), np.float32)  # by slot, and so are these:
         self._scales = np.zeros((0, 2, self._width))  # centre and scale
+        self._came = np.zeros(0)  # when its label did, 0: unknown
         self.number = self.items = self.taken = self.late = 0
         times = None if self._times is None else np.zeros(0)
         self._nothing = Block(0, np.zeros((0, self._inputs)), [[] for _ in schema.categories], None, [], times, [], [])
@@ -118,7 +119,10 @@ class LabelsLater:
             return block, Labels([], [], [])
         alone = select(block, places)
         inputs = alone.numbers.shape[1] - len(self._encoder.schema.targets)
-        records = select(block, np.flatnonzero(~answer)) if len(places) < block.size else self._nothing
+        if len(places) < block.size:
+            records = select(block, np.flatnonzero(~answer))
+        else:
+            records = self._nothing._replace(came=block.came)
         at = (places - np.arange(len(places))).tolist()
         return records, Labels(at, alone.ids or [], answers_of(alone, inputs))
 
@@ -131,7 +135,7 @@ class LabelsLater:
         rows, fresh, n = rows_of(given), rows_of(given[given < 0]), block.size
         self._count[fresh] = 0
         self._last[fresh] = np.nan
-        self._packer.begin(fresh, np.full(len(fresh), self._packer.number))
+        self._packer.begin(fresh)
         items = self._match(block, rows, labels)
         if not items.rows:
             return
@@ -170,7 +174,8 @@ class LabelsLater:
 
     def _let_go(self, slots: list[int], keys: Array, classes: Array | None) -> Iterator[Packed]:
         order = KeyOrder(np.array([self.waiting.row(slot) for slot in slots]), self._packer.count)
-        return self._packer.add(order, self._kept[slots][order.index], keys, classes)
+        kept = np.array(slots)[order.index]
+        return self._packer.add(order, self._kept[kept], keys, classes, self._came[kept])
 
     def _match(self, block: Block, rows: Array, labels: Labels) -> _Items:
         """Who waits for what, item after item."""
@@ -234,6 +239,9 @@ class LabelsLater:
 
         self._kept, self._scales = grown(self._kept, self.waiting.slots), grown(self._scales, self.waiting.slots)
         self._kept[slots, :size], self._kept[slots, size:], self._scales[slots] = compact, self._unknown, scales
+        self._came = grown(self._came, self.waiting.slots)
+        self._came[slots] = 0
+        self._came[of] = np.nan_to_num(block.came)
         target = truth if self._is_class else scaled(truth, self._scales[of, 0], self._scales[of, 1], encoder.clip)
         self._kept[of, size:] = np.where(np.isnan(target), self._unknown, target)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict, deque
 from typing import NamedTuple
 
+from ...core.base.parameters import Array
 from ...core.online.learned import Learned
 from .course import Course
 from .packer import Packed
@@ -19,6 +20,7 @@ class _Flying(NamedTuple):
     labelled: int
     unlabelled: int
     course: Course | None
+    came: Array | None
 
 
 class Ledger:
@@ -53,13 +55,14 @@ class Ledger:
 
     def pack(self, packed: Packed) -> None:
         """A batch is on its way."""
-        self._flying.append(_Flying(packed.number, packed.labelled, packed.unlabelled, packed.course))
+        self._flying.append(_Flying(packed.number, packed.labelled, packed.unlabelled, packed.course, packed.came))
 
-    def apply(self) -> None:
-        """The first of those on their way has been applied."""
+    def apply(self) -> Array | None:
+        """The first of those on their way has been applied; when its labels came, if that is known."""
         self._last = packed = self._flying.popleft()
         self.applied += packed.labelled
         self.unlabelled += packed.unlabelled
+        return packed.came
 
     @property
     def learned(self) -> Learned | None:

@@ -99,12 +99,16 @@ class LiveSource(ABC, AsyncIterator[SequenceBatch | Arrivals]):
         """Make the forecasts of `arrivals` with the `parameters` of `version`."""
 
     @abstractmethod
-    def applied(self) -> None:
-        """The next of the batches has been applied; the trainer says so."""
+    def applied(self, now: float | None = None) -> None:
+        """The next of the batches has been applied, `now` by trio's clock; the trainer says so."""
 
     @abstractmethod
     def end(self) -> None:
         """The run is at its end; the trainer says so. Batches that it has not applied are dropped."""
+
+    @abstractmethod
+    def latency(self) -> dict[str, float] | None:
+        """How long it takes from a label to the weights, see `Latency.report`."""
 
     @abstractmethod
     def report(self) -> dict[str, Any]:

@@ -41,6 +41,7 @@ class Packed(NamedTuple):
     """A batch, made when the record `number` had come; how many of its steps have a label, and how many have none.
 
     ``course`` is that of what is learned, which goes on with each record (and with each label that comes later).
+    ``came`` is when the labels of its steps came, 0 where there is none, or it is unknown; None where none is known.
     """
 
     number: int
@@ -48,6 +49,7 @@ class Packed(NamedTuple):
     labelled: int
     unlabelled: int
     course: Course | None
+    came: Array | None = None
 
 
 class _Chunks(NamedTuple):
@@ -59,6 +61,7 @@ class _Chunks(NamedTuple):
     steps: Array  # (n, T, C + F)
     lengths: Array
     before: Array  # which chunk of the same key was the last one before, counted from the first of all; −1: none
+    came: Array  # (n, T), when the labels came; 0: unknown
 
 
 class _Arrays(NamedTuple):
@@ -66,6 +69,7 @@ class _Arrays(NamedTuple):
 
     inputs: Array
     targets: Array
+    came: Array  # (n, T)
     steps_up_to: list[int]
     labels_up_to: list[int]
 
@@ -96,42 +100,57 @@ class Packer:
         self.count = np.zeros(keys, np.int64)  # of them, those of each key
         self._begin = np.zeros(keys, np.int64)  # of these, those in closed chunks
         self._fresh = np.zeros(keys, bool)  # whether its first chunk is still to be closed
-        self._since = np.zeros(keys, np.int64)  # the number of the record with which the open chunk began to wait
+        self._since = np.zeros(keys, np.int64)  # the record with which the open chunk got its first label
         self._last = np.full(keys, -1)  # the last chunk of each key
         self.steps = Ring(keys, seq_len + self.horizon, (encoder.compact_size + self._width,), "float32")
+        self._came = Ring(keys, self.steps.depth, (), "float64")  # when the labels of these steps did
+        self._live = False  # whether that was ever known
         self._first = 0
         self._classes: Array | None = None  # how many there are with each of the last records, from the first on
         self.course: Course | None = None  # of the last records
         self._waiting = self._none()
         self._made = 0  # chunks in batches
 
-    def begin(self, rows: Array, numbers: Array) -> None:
-        """New keys are in `rows`, with the records of these `numbers`."""
+    def begin(self, rows: Array) -> None:
+        """New keys are in `rows`."""
         self.count[rows] = self._begin[rows] = 0
-        self._since[rows] = numbers
         self._fresh[rows] = True
         self._last[rows] = -1
 
-    def add(self, order: KeyOrder, steps: Array, keys: Array, classes: Array | None = None) -> Iterator[Packed]:
+    def add(
+        self, order: KeyOrder, steps: Array, keys: Array, classes: Array | None = None, came: Array | float = 0
+    ) -> Iterator[Packed]:
         """The batches that these records make.
 
         `steps` are those of `Labelled`, in the order of the keys; `keys` ``(n,)`` is how many keys there were at each
-        record, in the order of arrival; and so is `classes`, of a label, of those with it.
+        record, in the order of arrival; and so are `classes`, of a label, of those with it. `came` is when they
+        did, or sorted ``(n,)`` when each; 0 where that is not known.
         """
         first = self._first = self.number
         self._classes = classes
         self.number += len(order)
         T, H = self.seq_len, self.horizon
+        self._live = self._live or not isinstance(came, float | int) or came > 0
+        if self._live and H:
+            at = np.flatnonzero((order.rank < H) & (order.pos >= H))  # those whose H-th record before is in the ring
+            self._came.values[order.rows[at], (order.pos[at] - H) % self._came.depth] = came
         done = order.pos - (H - 1) - self._begin[order.rows]
-        last = np.flatnonzero((done > 0) & (done % T == 0))
+        place = done % T
+        some = np.flatnonzero((done > 0) & (place == 1 % T))
+        self._since[order.rows[some]] = first + order.index[some]  # of several of a key, the last
+        last = np.flatnonzero((done > 0) & (place == 0))
         if len(last):
             self._begin[order.rows[last]] = order.pos[last] - (H - 1)  # of several of a key, the last
-            self._since[order.rows[last]] = first + order.index[last]
             last = last[np.argsort(order.index[last])]
             places, rows = order.index[last], order.rows[last]
-            chunks = self.steps.windows(order, steps, last, H, T)
-            self._close(first + places, rows, keys[places], chunks, np.full(len(last), T))
-        self.steps.push(order, steps)
+            window = self.steps.window(order, last, H, T)
+            chunks = self.steps.read(window, steps)
+            labels = self._came.read(window, came) if self._live else self._unknown(len(last))
+            self._close(first + places, rows, keys[places], chunks, np.full(len(last), T), labels)
+        kept = self.steps.places(order)
+        self.steps.keep(kept, steps)
+        if self._live:
+            self._came.keep(kept, came)
         self.count[order.keys] += order.sizes
         return self._batches()
 
@@ -153,22 +172,28 @@ class Packer:
         if not len(rows):
             return
         places = np.arange(self.seq_len)
-        chunks = self.steps.values[rows[:, None], (self._begin[rows][:, None] + places) % self.steps.depth]
+        at = (self._begin[rows][:, None] + places) % self.steps.depth
+        chunks = self.steps.values[rows[:, None], at]
         gone = places >= lengths[:, None]
+        came = self._unknown(len(rows))
+        if self._live:
+            came = np.where(gone, 0, self._came.values[rows[:, None], at])
         chunks[gone, : -self._width] = 0
         chunks[gone, -self._width :] = IGNORED if self._is_class else np.nan
-        self._close(np.full(len(rows), number), rows, np.full(len(rows), NEVER), chunks, lengths)
+        self._close(np.full(len(rows), number), rows, np.full(len(rows), NEVER), chunks, lengths, came)
         self._begin[rows] += lengths
-        self._since[rows] = number
 
     def waiting(self, before: int) -> Array:
-        """The rows of the keys whose open chunk has labels, and has waited since before this record; the oldest first.
-
-        It waits since the chunk before it was closed, or since the first record of the key.
-        """
+        """The rows of the keys whose open chunk has had a label since before this record came; the oldest first."""
         rows = np.flatnonzero((self.count - self.horizon > self._begin) & (self._since < before))
         found: Array = rows[np.argsort(self._since[rows], kind="stable")]
         return found
+
+    @property
+    def oldest(self) -> int:
+        """The number of the record with which an open chunk that has labels got its first one; or the next record."""
+        waits = self.count - self.horizon > self._begin
+        return int(self._since.min(where=waits, initial=self.number))
 
     def leave(self, rows: Array) -> int:
         """The keys in `rows` go; how many of their records are in no chunk. Cut them before."""
@@ -183,9 +208,13 @@ class Packer:
 
     def _none(self) -> _Chunks:
         empty, T = np.zeros(0, np.int64), self.seq_len
-        return _Chunks(empty, empty, empty, np.zeros((0, T, self.steps.values.shape[2]), np.float32), empty, empty)
+        steps = np.zeros((0, T, self.steps.values.shape[2]), np.float32)
+        return _Chunks(empty, empty, empty, steps, empty, empty, self._unknown(0))
 
-    def _close(self, numbers: Array, rows: Array, keys: Array, steps: Array, lengths: Array) -> None:
+    def _unknown(self, count: int) -> Array:
+        return np.broadcast_to(0.0, (count, self.seq_len))
+
+    def _close(self, numbers: Array, rows: Array, keys: Array, steps: Array, lengths: Array, came: Array) -> None:
         """Let these chunks wait, behind those that do."""
         index = self._made + len(self._waiting.rows) + np.arange(len(rows))
         by_row = np.argsort(rows, kind="stable")
@@ -200,7 +229,7 @@ class Packer:
             new[by_row] = ~same & fresh[by_row]
             self._fresh[rows] = False
             rows = np.where(new, ~rows, rows)
-        chunks = _Chunks(numbers, rows, keys, steps, lengths, before)
+        chunks = _Chunks(numbers, rows, keys, steps, lengths, before, came)
         if len(self._waiting.rows):
             chunks = _Chunks(*map(np.concatenate, zip(self._waiting, chunks, strict=True)))
         self._waiting = chunks
@@ -249,11 +278,12 @@ class Packer:
         steps = chunks.steps.transpose(1, 0, 2)
         inputs, targets = self._encoder.expand(steps[..., : -self._width], self._dtype), steps[..., -self._width :]
         if self._is_class:
-            classes = targets[:, :, 0].astype(np.int64)
-            return _Arrays(inputs, classes, *_sums(chunks.lengths, np.count_nonzero(classes != IGNORED, axis=0)))
-        labelled = ~np.isnan(targets).all(axis=2)
-        sums = _sums(chunks.lengths, np.count_nonzero(labelled, axis=0))
-        return _Arrays(inputs, targets.astype(self._dtype), *sums)
+            targets = targets[:, :, 0].astype(np.int64)
+            labelled = targets != IGNORED
+        else:
+            labelled, targets = ~np.isnan(targets).all(axis=2), targets.astype(self._dtype)
+        came = np.where(labelled.T, chunks.came, 0) if self._live else chunks.came
+        return _Arrays(inputs, targets, came, *_sums(chunks.lengths, np.count_nonzero(labelled, axis=0)))
 
     def _slice(self, chunks: _Chunks, arrays: _Arrays, start: int, end: int, number: int) -> Packed:
         lanes: slice | Array = slice(start, end)
@@ -261,9 +291,10 @@ class Packer:
         if self._shards > 1:
             by_shard = np.argsort(rows_of(rows) % self._shards, kind="stable")
             lanes, rows, lengths = start + by_shard, rows[by_shard], lengths[by_shard]
-        inputs, targets, steps_up_to, labels_up_to = arrays
+        inputs, targets, came, steps_up_to, labels_up_to = arrays
         steps, labelled = steps_up_to[end] - steps_up_to[start], labels_up_to[end] - labels_up_to[start]
         short = steps < self.seq_len * len(rows)
         classes = 0 if self._classes is None else int(self._classes[number - self._first])
         batch = SequenceBatch(inputs[:, lanes], targets[:, lanes], False, lengths if short else None, rows, classes)
-        return Packed(number, batch, labelled, steps - labelled, self.course)
+        known = came[lanes] if self._live else None
+        return Packed(number, batch, labelled, steps - labelled, self.course, known)

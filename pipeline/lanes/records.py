@@ -27,6 +27,7 @@ from .decoding_worker import LocatedBlock
 from .forecasts import Forecast, ForecastMaker
 from .key_table import KeyTable
 from .labels import IGNORED
+from .latency import Latency
 from .ledger import Ledger
 from .live import Arrivals, LiveSource
 from .merged import MergedBlocks
@@ -111,6 +112,7 @@ class Records(LiveSource):
         if label_wait is not None and id is None:
             raise ArgumentError("label_wait", "the id of records beside it", "none")
         self._waiting = None if id is None else check_count("max_waiting", max_waiting)
+        self._latency = Latency()
         self._clock = RecordClock(linger, key_ttl, label_wait)
         fields = Fields.of(schema, id)
         self._source = ItemBlocks(records, fields, options or RecordOptions()) if _source is None else _source(fields)
@@ -257,9 +259,18 @@ class Records(LiveSource):
         if self._maker is not None:
             self._maker.forget(rows)
 
-    def applied(self) -> None:
-        """The next of the batches has been applied; the trainer says so."""
-        self.ledger.apply()
+    def applied(self, now: float | None = None) -> None:
+        """The next of the batches has been applied, `now` by trio's clock; the trainer says so."""
+        came = self.ledger.apply()
+        if came is not None and now is not None:
+            self._latency.add(came, now)
+
+    def latency(self) -> dict[str, float] | None:
+        """How long it takes from when a label was read to the weights, in seconds: ``p50``, ``p99`` of the last 8,192.
+
+        None where that means nothing, as of a file.
+        """
+        return self._latency.report()
 
     def end(self) -> None:
         """The run is at its end; the trainer says so. Batches that it has not applied are dropped."""

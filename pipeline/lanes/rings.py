@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 
 from ...core.base.parameters import Array
@@ -41,6 +43,22 @@ class KeyOrder:
         return found
 
 
+class Window(NamedTuple):
+    """Places in rings ``(n · length,)``; which of them are of `records` that are still in the block."""
+
+    length: int
+    places: Array
+    inside: Array
+    records: Array
+
+
+class Places(NamedTuple):
+    """Places in rings for the records of a block, or for those of them that are `kept`."""
+
+    where: Array
+    kept: Array | None
+
+
 class Ring:
     """The last `depth` values of each of `keys` keys, of `shape`. Rows that no key has used take no memory."""
 
@@ -62,22 +80,37 @@ class Ring:
         found = self._flat.take(self._places(order.rows, order.pos - lag), 0)
         return found, np.flatnonzero(order.rank >= lag)
 
-    def windows(self, order: KeyOrder, values: Array, last: Array, lag: int, length: int) -> Array:
-        """For the sorted records `last` ``(n,)`` the `length` values up to `lag` before each: ``(n, length, …)``."""
+    def window(self, order: KeyOrder, last: Array, lag: int, length: int) -> Window:
+        """For the sorted records `last` ``(n,)`` where the `length` values up to `lag` before each are."""
         back = np.tile(np.arange(length - 1, -1, -1) + lag, len(last))
         last = np.repeat(last, length)
-        found = self._flat.take(self._places(order.rows[last], order.pos[last] - back), 0)
+        places = self._places(order.rows[last], order.pos[last] - back)
         inside = np.flatnonzero(order.rank[last] >= back)
-        found[inside] = values.take((last - back)[inside], 0)
-        return found.reshape(-1, length, *found.shape[1:])
+        return Window(length, places, inside, (last - back)[inside])
+
+    def read(self, window: Window, values: Array | float) -> Array:
+        """What is there ``(n, length, …)``; the sorted `values` of this block have not been pushed yet."""
+        found = self._flat.take(window.places, 0)
+        found[window.inside] = values.take(window.records, 0) if isinstance(values, np.ndarray) else values
+        return found.reshape(-1, window.length, *found.shape[1:])
+
+    def places(self, order: KeyOrder) -> Places:
+        """Where the values of this block are kept: of each key the last ones."""
+        places = self._places(order.rows, order.pos)
+        if order.sizes.max() <= self.depth:
+            return Places(places, None)
+        kept = np.flatnonzero(order.rank >= np.repeat(order.sizes, order.sizes) - self.depth)
+        return Places(places[kept], kept)
+
+    def keep(self, places: Places, values: Array | float) -> None:
+        """Keep the sorted `values` of this block."""
+        if places.kept is not None and isinstance(values, np.ndarray):
+            values = values.take(places.kept, 0)
+        self._flat[places.where] = values
 
     def push(self, order: KeyOrder, values: Array) -> None:
-        """Keep the sorted `values` of this block, of each key the last ones."""
-        places = self._places(order.rows, order.pos)
-        if order.sizes.max() > self.depth:
-            kept = np.flatnonzero(order.rank >= np.repeat(order.sizes, order.sizes) - self.depth)
-            places, values = places[kept], values.take(kept, 0)
-        self._flat[places] = values
+        """Both of these."""
+        self.keep(self.places(order), values)
 
 
 def filled(found: Array, inside: Array, values: Array, lag: int) -> Array:

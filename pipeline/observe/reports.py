@@ -30,7 +30,8 @@ class Report(NamedTuple):
     counts time steps × lanes since the run began, ``tokens_per_second`` is over the last steps, and ``seconds`` since
     the run began. ``executor`` is where it was computed; what ``stages`` and ``channels`` count begins anew where that
     changes. Of a run over records, ``records`` says what has become of them, and how good the forecasts are: see
-    `recurrio.pipeline.lanes.records.Records.report`.
+    `recurrio.pipeline.lanes.records.Records.report`; `latency` is how long it took from a label to the weights, see
+    `recurrio.pipeline.lanes.latency`.
     """
 
     step: int
@@ -45,3 +46,4 @@ class Report(NamedTuple):
     stages: tuple[StageReport, ...]
     channels: tuple[ChannelReport, ...]
     records: Mapping[str, Any] | None = None
+    latency: Mapping[str, float] | None = None

@@ -95,7 +95,7 @@ class Connections(Transport):
         if data:
             self._open[number] = self._open.pop(number)
             self._came += len(data)
-            await self._send.send(Chunk(data, origin, self.position, number))
+            await self._send.send(Chunk(data, origin, self.position, number, came=trio.current_time()))
         return bool(data)
 
     async def aclose(self) -> None:

@@ -24,7 +24,8 @@ class Chunk(NamedTuple):
 
     A source may bring several streams of bytes, as connections are, each of which begins for itself: `stream` is the
     number of this one, and no number comes again. `ends` is empty but in the last chunk of a stream: then it is WHOLE
-    where its sender has closed it, and CUT where it broke off, and what has no end there is no record.
+    where its sender has closed it, and CUT where it broke off, and what has no end there is no record. `came` is when
+    it was read, by trio's clock, where it has waited since.
     """
 
     data: bytes
@@ -32,6 +33,7 @@ class Chunk(NamedTuple):
     after: Position
     stream: int = 0
     ends: str = ""
+    came: float | None = None
 
 
 class Streams(IntEnum):

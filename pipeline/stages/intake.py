@@ -91,11 +91,15 @@ class Intake:
     def applied(self) -> None:
         """The next of the batches that were taken has been applied."""
         if self.records is not None:
-            self.records.applied()
+            self.records.applied(trio.current_time())
 
     def report(self) -> dict[str, Any] | None:
         """What has become of the records; None where there are none."""
         return None if self.records is None else self.records.report()
+
+    def latency(self) -> dict[str, float] | None:
+        """See `LiveSource.latency`."""
+        return None if self.records is None else self.records.latency()
 
     def end(self) -> None:
         """None of the batches that were taken, and have not been applied, will be."""

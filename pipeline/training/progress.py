@@ -48,7 +48,13 @@ class Progress:
         """Whether the last batch has had no report."""
         return self._reported < self._batches
 
-    def report(self, executor: str, wiring: Wiring, records: Mapping[str, Any] | None = None) -> Report:
+    def report(
+        self,
+        executor: str,
+        wiring: Wiring,
+        records: Mapping[str, Any] | None = None,
+        latency: Mapping[str, float] | None = None,
+    ) -> Report:
         """The report of the batch that was counted last."""
         self._reported = self._batches
         (since, before), (now, total) = self._finished[0], self._finished[-1]
@@ -57,4 +63,4 @@ class Progress:
         number, version, loss, grad_norm, _ = self.last
         speed = (total - before) / max(now - since, 1e-9)
         counts = number + 1, version, number - version, loss, grad_norm, total, speed, now - self._start
-        return Report(*counts, executor, stages, channels, records)
+        return Report(*counts, executor, stages, channels, records, latency)

@@ -110,7 +110,8 @@ class Run:
         assert self._versions is not None
         assert self._wiring is not None
         self._versions.copy_latest(self._state.model.parameters)
-        await self._listener(self._progress.report(self._executor.name, self._wiring, self._intake.report()))
+        records, latency = self._intake.report(), self._intake.latency()
+        await self._listener(self._progress.report(self._executor.name, self._wiring, records, latency))
 
     async def _open(self, name: str) -> None:
         self._make(name)

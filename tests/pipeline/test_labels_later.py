@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.plain_later import PlainLater
 
+from recurrio.core.base.parameters import Array
 from recurrio.core.online.encoder import Encoder
 from recurrio.core.online.schema import Schema
 from recurrio.pipeline.decoding.block import Block
@@ -109,13 +110,14 @@ class Events:
     def __init__(self) -> None:
         self.all: list[tuple[Any, ...]] = []
         self.truths: list[tuple[int, list[float]]] = []
+        self.times: list[float] = []  # of items
         self._slots: dict[int, int] = {}
         self._told: tuple[Any, int] = (None, 0)
 
     def note(self, items: Iterator[Arrivals | Packed]) -> None:
         for item in items:
             if isinstance(item, Packed):
-                self.all.append(("batch", item.number, item.batch, item.labelled))
+                self.all.append(("batch", item.number, item.batch, item.labelled, item.came))
                 continue
             arrived, start, stop = item
             truths = arrived.truths
@@ -132,18 +134,22 @@ class Events:
 
 
 def run(lanes: RecordLanes, schema: Schema, items: list[Item], cuts: list[int]) -> Events:
+    """A block that begins with the item n came at n + 100."""
     events = Events()
     for start, stop in pairwise([0, *sorted({cut % (len(items) + 1) for cut in cuts}), len(items)]):
-        events.note(lanes.add(make_block(schema, items[start:stop])))
+        events.times += [start + 100.0] * (stop - start)
+        events.note(lanes.add(make_block(schema, items[start:stop])._replace(came=start + 100.0)))
     events.note(lanes.finish())
     return events
 
 
-def check_same(found: list[tuple[Any, ...]], expected: list[tuple[Any, ...]]) -> None:
+def check_same(found: list[tuple[Any, ...]], expected: list[tuple[Any, ...]], times: Array | None = None) -> None:
     assert [event[:2] for event in found] == [event[:2] for event in expected]
     for mine, other in zip(found, expected, strict=True):
         if mine[0] == "batch":
             assert mine[3] == other[3]
+            if times is not None:
+                assert mine[4].tolist() == np.where(other[4] < 0, 0, times[other[4]]).tolist()
         pairs = zip(mine[2], other[2], strict=True) if mine[0] == "batch" else zip(mine[2:], other[2:], strict=True)
         for part, wanted in pairs:
             np.testing.assert_array_equal(part, wanted)
@@ -175,7 +181,7 @@ def test_arrays_do_what_a_plain_loop_does(
     sizes = {"seq_len": seq_len, "batch_size": batch_size, "shards": shards, "keys": 24, "patience": 32, "most": most}
     lanes, expected = make_lanes(schema, **sizes), plain(schema, items, **sizes)
     found = run(lanes, schema, items, cuts)
-    check_same(found.all, expected.events)
+    check_same(found.all, expected.events, np.array(found.times))
     np.testing.assert_array_equal([number for number, _ in found.truths], [number for number, _ in expected.truths])
     np.testing.assert_array_equal([truth for _, truth in found.truths], [truth for _, truth in expected.truths])
     assert lanes.later is not None
@@ -186,7 +192,7 @@ def test_arrays_do_what_a_plain_loop_does(
     packed = [event for event in found.all if event[0] == "batch"]
     steps = sum(
         int(batch.lengths.sum()) if batch.lengths is not None else batch.targets.shape[0] * batch.targets.shape[1]
-        for _, _, batch, _ in packed
+        for _, _, batch, *_ in packed
     )
     assert steps + lanes.packer.open_records == sum(item.name is not None for item in items) == lanes.number
 

@@ -64,6 +64,42 @@ async def test_without_a_linger_the_clock_decides_nothing(autojump_clock: trio.t
     assert not slow.log.kept
 
 
+async def test_with_what_has_waited_for_the_linger_goes_what_has_for_half_of_it(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    lines = [[{"k": name, "x": float(step)} for name in names] for step, names in enumerate(["abc", "a", "b", "c"])]
+    pieces = [as_jsonl(records) for records in lines]  # a pair of each is there a second later, 2 and 3
+    records = open_bytes(pieces, pause=1.0, features="x", linger=2.1)
+    trainer = Trainer(records.model(hidden_size=5, seed=1), Adam(0.01), clip=1.0, executor="inline")
+    applied: list[int] = []
+    await trainer.run(records, on_report=lambda report: applied.append(records.report()["applied"]))
+    assert applied[:2] == [2, 3]
+    assert [decision[1:] for decision in records.log.kept] == [(CUT, 5)]
+
+
+def test_a_lag_does_not_slide_where_records_never_pause() -> None:
+    """Each is nearer to the one before than a sixteenth: what they share begins anew all the same."""
+    lag, due = Lag(16.0), list[float]()
+    for step in range(1000):
+        now = step / 10
+        if now >= lag.deadline():
+            due.append(now)
+            assert now - 17.1 <= (lag.before(now) - 1) / 10 <= now - 16.0 + 1e-9
+        lag.note(now, step + 1)
+    assert 83 <= len(due) <= 85
+    assert 16.0 < due[0] < 17.0 + 1e-9
+
+
+async def test_keys_go_and_nobody_waits_where_records_never_pause(autojump_clock: trio.testing.MockClock) -> None:
+    data = [{"k": f"key {number // 100}", "x": float(number % 7)} for number in range(2000)]
+    given = {"features": "x", "linger": 2.0, "key_ttl": 30.0}
+    records = open_bytes([as_jsonl([record]) for record in data], pause=0.1, **given)
+    trainer = Trainer(records.model(hidden_size=5, seed=1), Adam(0.01), clip=1.0, executor="inline")
+    await trainer.run(records)
+    assert records.report()["expired"] >= 16
+    assert 1.9 < records.latency()["p99"] <= 2.0 * 17 / 16 + 1e-6
+
+
 def test_a_lag_knows_what_came_that_long_ago() -> None:
     lag = Lag(16.0)
     assert lag.deadline() == float("inf")

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from support.plain_records import PlainLanes
 
 from recurrio.core import SequenceBatch
+from recurrio.core.base.parameters import Array
 from recurrio.core.online.encoder import Encoder
 from recurrio.core.online.schema import Schema
 from recurrio.pipeline.decoding.block import Block
@@ -89,10 +90,10 @@ def events(items: Iterator[Arrivals | Packed]) -> Iterator[tuple[Any, ...]]:
                 parts = (arrived.centre, arrived.scale, arrived.naive, arrived.truths.values, arrived.compact)
                 yield ("arrive", arrived.number + at, *[part[at] for part in parts])
         else:
-            yield ("batch", item.number, item.batch, item.labelled)
+            yield ("batch", item.number, item.batch, item.labelled, item.came)
 
 
-def check_same(found: list[tuple[Any, ...]], expected: list[tuple[Any, ...]]) -> None:
+def check_same(found: list[tuple[Any, ...]], expected: list[tuple[Any, ...]], times: Array | None = None) -> None:
     assert [event[:2] for event in found] == [event[:2] for event in expected]
     for mine, other in zip(found, expected, strict=True):
         if mine[0] == "arrive":
@@ -100,6 +101,8 @@ def check_same(found: list[tuple[Any, ...]], expected: list[tuple[Any, ...]]) ->
                 np.testing.assert_array_equal(part, wanted)
         else:
             assert mine[3] == other[3]
+            if times is not None and mine[4] is not None:
+                assert mine[4].tolist() == np.where(other[4] < 0, 0, times[other[4]]).tolist()
             for part, wanted in zip(mine[2], other[2], strict=True):
                 np.testing.assert_array_equal(part, wanted)
 
@@ -121,10 +124,13 @@ def test_arrays_do_what_a_plain_loop_does(
     sizes = {"seq_len": seq_len, "batch_size": batch_size, "shards": shards, "keys": 3 * max(keys, 40), "patience": 64}
     sizes["max_gap"] = 40.0 if schema.time is not None else None
     lanes, found = make_lanes(schema, **sizes), list[tuple[Any, ...]]()
-    for part in divide(records, cuts):
-        found += events(lanes.add(make_block(schema, part)))
+    times = list[float]()
+    for number, part in enumerate(divide(records, cuts)):
+        came = 0.0 if number == 0 else 100.0 + number  # it begins with one of which that is not known
+        times += [came] * len(part)
+        found += events(lanes.add(make_block(schema, part)._replace(came=came or np.nan)))
     found += events(lanes.finish())
-    check_same(found, plain(schema, records, **sizes).events)
+    check_same(found, plain(schema, records, **sizes).events, np.array(times))
 
 
 @pytest.mark.parametrize("shards", [1, 2])

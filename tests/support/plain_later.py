@@ -40,7 +40,6 @@ class PlainLater(PlainLanes):
         key = self.keys.get(name)
         if key is None:
             key = self.keys[name] = PlainKey(self.free[self._shard(name)].pop(0))
-            key.since = self.number
             self.last[key.row] = [NAN] * self._width
             key.known = []  # the time of the last record
         key.used = self.arrived
@@ -140,6 +139,7 @@ class PlainLater(PlainLanes):
 
     def _end(self, record: Record, *, matched: bool) -> None:
         record["over"] = True
+        record["completed"] = self.now - 1 if matched else -1  # an item
         while len(self.over) >= self.most:
             del self.over[next(iter(self.over))]
         self.over.pop(record["id"], None)
@@ -148,7 +148,7 @@ class PlainLater(PlainLanes):
         while (first := next((held for held in self.held if held["key"] is key), None)) and first["over"]:
             self.held = [held for held in self.held if held is not first]
             key.records.append(first)
-            key.count += 1
+            self._count(key)
             self.number += 1
             self.classes = self.known_classes
             self._close(key)

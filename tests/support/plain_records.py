@@ -33,7 +33,7 @@ class PlainLanes:
     """See `recurrio.pipeline.lanes.record_lanes.RecordLanes`: the same of one record at a time.
 
     What comes out is in ``events``: ``("arrive", number, centre, scale, naive, truth, compact)`` and ``("batch",
-    number, SequenceBatch, labelled)``.
+    number, SequenceBatch, labelled, completed)``, the numbers of the records with which the labels came, −1: none.
     """
 
     def __init__(
@@ -69,11 +69,10 @@ class PlainLanes:
         known = self.keys.get(key)
         if known is None:
             known = self.keys[key] = PlainKey(self.free[self._shard(key)].pop(0))
-            known.since = self.number
         known.used = self.number
         record = self._record(known, numbers, time, label)
         known.records.append(record)
-        known.count += 1
+        self._count(known)
         arrive = [record[name] for name in ("centre", "scale", "naive", "truth", "compact")]
         self.events.append(("arrive", self.number, *arrive))
         self.number += 1
@@ -116,6 +115,10 @@ class PlainLanes:
         centre, scale = self._forecast(known, mean[0], deviation[0])
         record = {"time": time, "gaps": gaps, "known": known, "centre": centre, "scale": scale, "naive": naive}
         record |= {"truth": truth, "compact": compact, "number": self.number, "target": [NAN] * len(now)}
+        H = schema.horizon
+        record["completed"] = self.number if not H else -1  # the number of the record with which its label came
+        if H and len(key.records) >= H:
+            key.records[-H]["completed"] = self.number
         if schema.label is not None:
             record["target"] = [IGNORED if truth[0] != truth[0] else truth[0]]
         for j, target in enumerate(schema.targets):
@@ -141,6 +144,11 @@ class PlainLanes:
 
     # Chunks and batches
 
+    def _count(self, key: PlainKey) -> None:
+        key.count += 1
+        if key.count - self.schema.horizon - key.begin == 1:
+            key.since = self.number  # with the first label of its open chunk
+
     def _close(self, key: PlainKey) -> None:
         if key.count - self.schema.horizon - key.begin == self.T:
             self._chunk(key, self.T, len(self.keys), self.number - 1)
@@ -148,7 +156,6 @@ class PlainLanes:
     def _chunk(self, key: PlainKey, length: int, keys: int, number: int) -> None:
         records = key.records[key.begin : key.begin + length]
         key.begin += length
-        key.since = number
         row = ~key.row if key.fresh else key.row
         key.fresh = False
         self.waiting.append({"row": row, "own": key.row, "records": records, "keys": keys, "number": number})
@@ -191,7 +198,11 @@ class PlainLanes:
             np.array([chunk["row"] for chunk in chunks]),
             self.classes,
         )
-        self.events.append(("batch", self.stamp, batch, int(labelled.sum())))
+        completed = np.full((count, self.T), -1)
+        for lane, chunk in enumerate(chunks):
+            completed[lane, : len(chunk["records"])] = [record.get("completed", -1) for record in chunk["records"]]
+        completed[~labelled.T] = -1
+        self.events.append(("batch", self.stamp, batch, int(labelled.sum()), completed))
 
     def cut(self, before: int) -> None:
         keys = [key for key in self.keys.values() if key.count - self.schema.horizon > key.begin]
