@@ -161,7 +161,8 @@ class Labeller:
                 found[:, j] = label
                 continue
             found[inside - h, j] = label[inside]
-            at = np.flatnonzero((order.rank < h) & (order.pos >= h))
+            at = order.heads(h)
+            at = at[order.pos[at] >= h]
             place = (order.pos[at] - h) % steps.depth
             steps.values[order.rows[at], place, steps.values.shape[2] - width + j] = label[at]
         return found

@@ -132,13 +132,14 @@ class Packer:
         T, H = self.seq_len, self.horizon
         self._live = self._live or not isinstance(came, float | int) or came > 0
         if self._live and H:
-            at = np.flatnonzero((order.rank < H) & (order.pos >= H))  # those whose H-th record before is in the ring
+            at = order.heads(H)
+            at = at[order.pos[at] >= H]  # those whose H-th record before is in the ring
             self._came.values[order.rows[at], (order.pos[at] - H) % self._came.depth] = came
         done = order.pos - (H - 1) - self._begin[order.rows]
         place = done % T
-        some = np.flatnonzero((done > 0) & (place == 1 % T))
+        ends = np.flatnonzero((place <= 1) & (done > 0))  # of chunks, and their first steps
+        last, some = ends[place[ends] == 0], ends[place[ends] == 1 % T]
         self._since[order.rows[some]] = first + order.index[some]  # of several of a key, the last
-        last = np.flatnonzero((done > 0) & (place == 0))
         if len(last):
             self._begin[order.rows[last]] = order.pos[last] - (H - 1)  # of several of a key, the last
             last = last[np.argsort(order.index[last])]

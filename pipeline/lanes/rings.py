@@ -25,7 +25,7 @@ class KeyOrder:
         packed = np.sort(rows << 32 | places)  # unique, so that any sort keeps the order within a key
         self.index = packed & 0xFFFFFFFF
         self.rows = packed >> 32
-        starts = np.flatnonzero(np.concatenate(([True], self.rows[1:] != self.rows[:-1])))
+        self._starts = starts = np.flatnonzero(np.concatenate(([True], self.rows[1:] != self.rows[:-1])))
         self.ends = np.append(starts[1:], n)
         self.sizes = self.ends - starts
         self.start = np.repeat(starts, self.sizes)
@@ -35,6 +35,10 @@ class KeyOrder:
 
     def __len__(self) -> int:
         return len(self.rows)
+
+    def heads(self, count: int) -> Array:
+        """Of each key the first records, up to `count` of them."""
+        return self._starts if count == 1 else np.flatnonzero(self.rank < count)
 
     def by_arrival(self, values: Array) -> Array:
         """`values` in the order of arrival."""
