@@ -13,9 +13,12 @@ from typing import Any, Protocol
 
 from ...core.base.line_file import LineFile
 from ..observe.reports import Report
-from .scores import as_json, counts_of, scores_of
+from .scores import as_json, counts_of, scores_of, sources_of
 
 __all__ = ["Display", "JsonDisplay", "PlainDisplay", "open_display"]
+
+
+SOURCES_EVERY = 10.0  # seconds
 
 
 class Display(Protocol):
@@ -48,7 +51,8 @@ class PlainDisplay:
     """A line a second at most, for pipes and files; on standard error where something else is on standard output."""
 
     def __init__(self, *, beside: bool = False) -> None:
-        self._due, self._beside = 0.0, beside
+        self._due = self._sources_due = 0.0
+        self._beside = beside
 
     def say(self, text: str) -> None:
         """See `Display`."""
@@ -72,6 +76,10 @@ class PlainDisplay:
                 f"{speed} records/s",
             ]
             self.say("  ".join(filter(None, parts)))
+            if monotonic() >= self._sources_due:
+                self._sources_due = monotonic() + SOURCES_EVERY
+                for name, came in sources_of(report.records):
+                    self.say(f"  {name}: {came}")
             return
         self.say(f"step {report.step:>6}  loss {report.loss:.4f}  grad norm {report.grad_norm:.3f}  {speed} tokens/s")
 

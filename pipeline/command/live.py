@@ -16,12 +16,13 @@ from rich.table import Table
 from rich.text import Text
 
 from ..observe.reports import Report
-from .scores import counts_of, scores_of
+from .scores import counts_of, scores_of, sources_of
 
 __all__ = ["LEAST_WIDTH", "LiveDisplay", "VisibleCursor"]
 
 LEAST_WIDTH = 80  # columns, in which nothing is cut
 BAR, CURVE = 8, 72  # columns
+MOST_SOURCES = 5  # lines
 BARS = "▁▂▃▄▅▆▇█"
 
 
@@ -56,7 +57,7 @@ class LiveDisplay:
         self._last = report
         if monotonic() >= self._due:
             self._due = monotonic() + 0.1
-            self._live.update(self._draw(report), refresh=True)
+            self._live.update(self.draw(report), refresh=True)
 
     def count(self, counts: Mapping[str, Any]) -> None:
         """See `Display`; the summary says it."""
@@ -69,11 +70,11 @@ class LiveDisplay:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if self._last is not None:
-            self._live.update(self._draw(self._last), refresh=True)
+            self._live.update(self.draw(self._last), refresh=True)
         self._live.__exit__(kind, error, trace)
 
-    def _draw(self, report: Report) -> RenderableType:
-        """Side by side where there is room, else below each other, without the channels where they would be cut."""
+    def draw(self, report: Report) -> RenderableType:
+        """Tables of `report`: side by side where there is room, else below each other, or without the channels."""
         console, stages, channels = self._live.console, _stages(report), _channels(report)
         recent = list(self._losses)[-50:]
         unit, of = ("nats ", "tokens/s") if report.records is None else ("", "records/s")
@@ -89,6 +90,8 @@ class LiveDisplay:
             summary.append(
                 "".join([f"\n{name} {text}" for name, text in zip(("all", "last"), scores, strict=True) if text])
             )
+            for name, counts in sources_of(report.records)[:MOST_SOURCES]:
+                summary.append(f"\n{name} ", "dim").append(counts)
         curve = Text(_curve(list(self._losses), CURVE), style="cyan")
         below: tuple[RenderableType, ...] = (Text(), summary, curve, Text())
         both = Table.grid(padding=(0, 4))

@@ -199,7 +199,7 @@ def _add_late_labels(labels: argparse._ArgumentGroup) -> None:
     """The answer of --label, or of --target, comes later, in a record of its own."""
     default = RecordSettings("")
     add = labels.add_argument
-    add("--id", metavar="NAME", help="the field by which a label finds its record")
+    add("--id", metavar="NAME", help="the field by which a label finds its record (id, with --label-from)")
     add("--label-from", metavar="SOURCE", help="where labels come from (from where records do)")
     help_ = "how long a record waits for its label, and a label for its record (for ever, while there is room)"
     add("--label-wait", type=duration, metavar="TIME", help=help_)

@@ -7,9 +7,14 @@ from typing import Any
 
 from ..observe.reports import Report
 
-__all__ = ["as_json", "counts_of", "scores_of"]
+__all__ = ["as_json", "counts_of", "scores_of", "sources_of"]
 
 TIMING = ("tokens", "tokens_per_second", "seconds", "latency", "executor", "stages", "channels")
+PLAIN = {"source", "received", "rejected", "dropped", "waiting"}  # what a file counts
+ORDER = (
+    *("received", "rejected", "dropped", "waiting", "unread", "datagrams", "files"),
+    *("open", "connections", "reconnects", "refused", "broken"),
+)
 NAMES = (*("applied", "unlabelled", "dropped", "rejected", "waiting", "late"), *("keys", "evicted", "expired"))
 
 
@@ -37,6 +42,20 @@ def scores_of(records: Mapping[str, Any], scope: str = "all") -> str:
     if "mae" not in metrics:
         return f"mean skill {skill}"
     return f"MAE {metrics['mae']:.5g} (naive {metrics['naive_mae']:.5g}, skill {skill})"
+
+
+def sources_of(records: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Of each source its name and what it has counted, where they are several, or live."""
+    sources = records.get("sources", [])
+    if len(sources) < 2 and not any(source.keys() - PLAIN for source in sources):
+        return []
+    return [
+        (
+            source["source"],
+            ", ".join([f"{source[name]:,} {name}" for name in ORDER if source.get(name)]) or "nothing yet",
+        )
+        for source in sources
+    ]
 
 
 def counts_of(records: Mapping[str, Any]) -> str:

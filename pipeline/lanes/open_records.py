@@ -22,6 +22,8 @@ from .records import Records
 
 __all__ = ["open_records"]
 
+ID = "id"  # the field, where labels have a source of their own
+
 
 @asynccontextmanager
 async def open_records(
@@ -41,7 +43,7 @@ async def open_records(
     An address is the path of a file or a pipe, ``"-"`` for standard input, or begins with one of
     `recurrio.pipeline.sources.SCHEMES`. `format` is one of `recurrio.pipeline.decoding.formats.FORMATS`, by default
     that of the suffix, or JSON lines; `options` say how records are written there. Where labels come from somewhere
-    else, by the `id` of their records, `label_from` is that address.
+    else, by the `id` of their records, by default the field ``id``, `label_from` is that address.
 
     `when_behind` is one of `recurrio.pipeline.lanes.merged.WHEN_BEHIND`, and datagrams cannot wait. `allow_remote` lets
     sources listen to other machines, `send` is what a WebSocket is sent once it is connected, and `on_notice` is told
@@ -54,8 +56,7 @@ async def open_records(
     if not names:
         raise ArgumentError("addresses", "one at least", "none")
     if label_from is not None:
-        if arguments.get("id") is None:
-            raise ArgumentError("label_from", "the id of records beside it", "none")
+        arguments["id"] = arguments.get("id") or ID
         names.append(os.fspath(label_from))
     if when_behind not in WHEN_BEHIND:
         raise ArgumentError("when_behind", f"one of {', '.join(WHEN_BEHIND)}", repr(when_behind))

@@ -264,7 +264,11 @@ def test_wrong_arguments_are_named() -> None:
         Records([], features="x", label="y", id="n", max_waiting=0)
 
 
-async def test_labels_need_an_id() -> None:
-    with pytest.raises(ArgumentError, match="label_from: expected the id"):
-        async with open_records("-", features="x", label="y", label_from="labels.jsonl"):
-            pass
+async def test_the_id_of_labels_from_elsewhere_is_id(tmp_path: Path) -> None:
+    records, labels, _ = make(100)
+    for name, items in (("records", records), ("labels", labels)):
+        (tmp_path / name).write_bytes(as_jsonl([{**item, "id": item["n"]} for item in items]))
+    arguments = {**GIVEN, "id": None, "label_from": tmp_path / "labels"}
+    async with open_records(tmp_path / "records", **arguments) as opened:
+        _, report = await train(opened)
+    assert report["labels"]["matched"] == 100
