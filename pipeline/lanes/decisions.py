@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Iterable
 from typing import NamedTuple
 
@@ -33,7 +34,7 @@ class DecisionLog:
     `recurrio.pipeline.lanes.merged` to take.
     """
 
-    def __init__(self, given: Iterable[Decision] | None = None, limit: int = 1 << 16) -> None:
+    def __init__(self, given: Iterable[Decision] | None = None, limit: int = 1 << 14) -> None:
         self._given = (
             None if given is None else sorted((Decision(*each) for each in given), key=lambda each: each.number)
         )
@@ -44,8 +45,14 @@ class DecisionLog:
             self._given = [decision for decision in self._given if decision.kind != TURN]
         self._source = 0  # whose turn it is
         self._limit, self._taken = limit, 0
-        self.kept: list[Decision] = []
+        self._kept = array("q")  # three numbers each, as a run of weeks takes many
         self.count = 0
+
+    @property
+    def kept(self) -> list[Decision]:
+        """See the class."""
+        numbers = iter(self._kept)
+        return [Decision(number, KINDS[kind], before) for number, kind, before in zip(*[numbers] * 3, strict=True)]
 
     @property
     def replays(self) -> bool:
@@ -55,9 +62,9 @@ class DecisionLog:
     def note(self, decision: Decision) -> None:
         """Keep a decision that has been carried out."""
         self.count += 1
-        self.kept.append(decision)
-        if len(self.kept) > self._limit:
-            del self.kept[: self._limit // 2]
+        self._kept.extend((decision.number, KINDS.index(decision.kind), decision.before))
+        if len(self._kept) > 3 * self._limit:
+            del self._kept[: 3 * (self._limit // 2)]
 
     def turn(self, number: int, source: int) -> None:
         """From the record `number` on they are of this `source`."""

@@ -1,0 +1,30 @@
+"""A run of weeks does not grow: a source that breaks off every hour, and keys that come and go, in virtual time."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+WEEKS = Path(__file__).parent.parent / "support" / "weeks.py"
+DAYS = int(os.environ.get("RECURRIO_DAYS", "3"))  # thirty take some minutes
+MOST = 2 << 20  # bytes
+
+
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="reads the resident size from /proc")
+@pytest.mark.parametrize("labels", ["ahead", "later"])
+def test_memory_stays_as_it_is_after_a_day(labels: str) -> None:
+    done = subprocess.run([sys.executable, WEEKS, str(DAYS), labels], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    days = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [day["day"] for day in days] == [*range(1, DAYS + 1)]
+    for day in days:
+        assert day["resident"] <= days[0]["resident"] + MOST
+        assert 24 * day["day"] - 1 <= day["reconnects"] <= 24 * day["day"]
+        assert day["records"] >= 70_000 * day["day"]
+        assert 10_000 < day["keys"] < 20_000
+    assert days[-1]["expired"] > 30_000 * DAYS
