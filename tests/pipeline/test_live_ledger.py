@@ -1,6 +1,6 @@
 """Numbered records through every live source, with disconnects, partial writes, bursts and a slow learner.
 
-The ledger adds up, nothing comes twice, and each producer's records come in its order. What was sent whole, by a
+The ledger adds up, nothing comes twice, and the records of a connection come in its order. What was sent whole, by a
 producer that said goodbye, is all there; where a connection broke off, what is missing is behind a point.
 """
 
@@ -30,7 +30,7 @@ from recurrio.pipeline.lanes.forecasts import Forecast
 from recurrio.pipeline.sources import connect, net
 
 GIVEN: dict[str, Any] = {"features": "x", "target": "x@+1", "key": "k", "time": "n", "seq_len": 4, "batch_size": 6}
-COUNT = 400  # records of a producer
+COUNT, EACH = 400, 40  # records of a producer, and of a connection
 Sure = dict[str, int]  # of each producer how many records must have come
 
 
@@ -64,7 +64,7 @@ async def connects(opened: Callable[[], Any], producer: Producer) -> None:
     """A producer that connects again and again: it ends well, or in the middle of a line, which is lost."""
     while producer.sent < COUNT:
         async with await opened() as stream:
-            await in_pieces(stream.send_all, producer, min(40, COUNT - producer.sent))
+            await in_pieces(stream.send_all, producer, min(EACH, COUNT - producer.sent))
             if producer.rng.random() < 0.5:
                 await stream.send_all(b'{"k":"' + producer.name.encode())
 
@@ -145,7 +145,6 @@ async def learn(address: str, send: Send, when_behind: str = "block") -> tuple[d
     (source,) = report["sources"]
     assert source["received"] + source["dropped"] == report["records"]
     assert source["rejected"] == report["rejected"]
-    assert report["late"] == 0  # none came behind a later one
     return report, came, sure
 
 
@@ -168,8 +167,13 @@ def folder(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyP
 )
 async def test_nothing_is_lost_or_comes_twice(address: str, send: Send) -> None:
     report, came, sure = await learn(address, send)
-    assert {name: numbers[-1] for name, numbers in came.items()} == sure
-    assert all(numbers == [*range(1, len(numbers) + 1)] for numbers in came.values())
+    assert {name: sorted(numbers) for name, numbers in came.items()} == {
+        name: [*range(1, count + 1)] for name, count in sure.items()
+    }
+    for numbers in came.values():  # of one connection in order; of two the second may be read before all of the first
+        for start in range(0, COUNT, EACH):
+            part = [number for number in numbers if start < number <= start + EACH]
+            assert part == sorted(part)
     assert report["dropped"] == 0
     assert (report["rejected"] > 0) == (address[:4] in ("tcp-", "unix"))  # half lines
 
