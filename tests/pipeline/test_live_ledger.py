@@ -32,6 +32,8 @@ from recurrio.pipeline.sources import connect, net
 GIVEN: dict[str, Any] = {"features": "x", "target": "x@+1", "key": "k", "time": "n", "seq_len": 4, "batch_size": 6}
 COUNT, EACH = 400, 40  # records of a producer, and of a connection
 Sure = dict[str, int]  # of each producer how many records must have come
+Came = dict[str, list[int]]  # and those that have
+Send = Callable[[str, Sure, Came], Any]
 
 
 class Producer:
@@ -69,7 +71,7 @@ async def connects(opened: Callable[[], Any], producer: Producer) -> None:
                 await stream.send_all(b'{"k":"' + producer.name.encode())
 
 
-async def tcp_listen(notice: str, sure: Sure) -> None:
+async def tcp_listen(notice: str, sure: Sure, came: Came) -> None:
     async with trio.open_nursery() as nursery:
         for name in "abc":
             sure[name] = COUNT
@@ -77,14 +79,14 @@ async def tcp_listen(notice: str, sure: Sure) -> None:
             nursery.start_soon(connects, opened, Producer(name))
 
 
-async def unix(notice: str, sure: Sure) -> None:
+async def unix(notice: str, sure: Sure, came: Came) -> None:
     async with trio.open_nursery() as nursery:
         for name in "abc":
             sure[name] = COUNT
             nursery.start_soon(connects, partial(trio.open_unix_socket, "s"), Producer(name))
 
 
-async def udp(notice: str, sure: Sure) -> None:
+async def udp(notice: str, sure: Sure, came: Came) -> None:
     """In bursts; the system has room for all of it."""
     producers = [Producer(name) for name in "ab"]
     with trio.socket.socket(trio.socket.AF_INET, trio.socket.SOCK_DGRAM) as sock:
@@ -94,7 +96,7 @@ async def udp(notice: str, sure: Sure) -> None:
     sure |= {producer.name: COUNT for producer in producers}
 
 
-async def tail(notice: str, sure: Sure) -> None:
+async def tail(notice: str, sure: Sure, came: Came) -> None:
     """A log that is written in pieces, and rotated between lines."""
     producer = Producer("a")
     for number in range(COUNT // 40):
@@ -105,14 +107,10 @@ async def tail(notice: str, sure: Sure) -> None:
                 await trio.lowlevel.checkpoint()
 
             await in_pieces(write, producer, 40)
-        await trio.sleep(0.1)  # so that it is seen before the next one takes its place
+        await until(lambda: len(came["a"]) == producer.sent)  # or two could have gone before one is seen
         if number < COUNT // 40 - 1:
             os.rename("log", f"log.{number}")
     sure["a"] = COUNT
-
-
-Came = dict[str, list[int]]
-Send = Callable[[str, Sure], Any]
 
 
 async def learn(address: str, send: Send, when_behind: str = "block") -> tuple[dict[str, Any], Came, Sure]:
@@ -133,7 +131,7 @@ async def learn(address: str, send: Send, when_behind: str = "block") -> tuple[d
         trainer = Trainer(records.model(hidden_size=5, seed=1), Adam(0.01), clip=1.0, executor="inline")
 
         async def produce() -> None:
-            await send(said[0] if said else "", sure)
+            await send(said[0] if said else "", sure, came)
             await until(lambda: sum(map(len, came.values())) >= sum(sure.values()))
             trainer.stop(5.0)
 
@@ -193,7 +191,7 @@ async def test_a_server_that_breaks_off_anywhere() -> None:
         listeners = await nursery.start(partial(trio.serve_tcp, serve, 0, host="127.0.0.1"))
         port = listeners[0].socket.getsockname()[1]
 
-        async def enough(notice: str, sure: Sure) -> None:
+        async def enough(notice: str, sure: Sure, came: Came) -> None:
             await until(lambda: producer.sent >= COUNT)
 
         report, came, _ = await learn(f"tcp://127.0.0.1:{port}", enough)
@@ -216,7 +214,7 @@ async def test_a_websocket_that_is_closed_between_messages() -> None:
         found = await nursery.start(partial(server.serve, handle, 0, host="127.0.0.1"))
         port = found.listeners[0].socket.getsockname()[1]
 
-        async def enough(notice: str, sure: Sure) -> None:
+        async def enough(notice: str, sure: Sure, came: Came) -> None:
             await until(lambda: producer.sent >= COUNT)
             sure["a"] = COUNT
 
@@ -255,7 +253,7 @@ async def feed() -> AsyncIterator[str]:
 async def test_events_with_ids_come_once_each(feed: str) -> None:
     pytest.importorskip("httpx2")
 
-    async def enough(notice: str, sure: Sure) -> None:
+    async def enough(notice: str, sure: Sure, came: Came) -> None:
         sure["a"] = COUNT
         await trio.lowlevel.checkpoint()
 
@@ -269,11 +267,11 @@ async def test_what_is_dropped_is_counted(policy: str, monkeypatch: pytest.Monke
     """Bursts that are more than may wait: what comes is in order, and the rest is said to be dropped."""
     monkeypatch.setattr(merged, "MOST", 50)
 
-    async def burst(notice: str, sure: Sure) -> None:
-        await udp(notice, Sure())
+    async def burst(notice: str, sure: Sure, came: Came) -> None:
+        await udp(notice, Sure(), came)
 
-    async def watch(notice: str, sure: Sure) -> None:
-        await burst(notice, sure)
+    async def watch(notice: str, sure: Sure, came: Came) -> None:
+        await burst(notice, sure, came)
         await trio.sleep(0.3)
 
     report, came, _ = await learn("udp-listen://127.0.0.1:0", watch, when_behind=policy)
