@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import time
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -272,3 +274,34 @@ async def test_the_id_of_labels_from_elsewhere_is_id(tmp_path: Path) -> None:
     async with open_records(tmp_path / "records", **arguments) as opened:
         _, report = await train(opened)
     assert report["labels"]["matched"] == 100
+
+
+async def test_a_wall_clock_that_is_set_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Back an hour, then ahead a day, in a run with a linger, a time to live and a wait for labels."""
+    wall, shift = time.time, [0.0]
+    monkeypatch.setattr(time, "time", lambda: wall() + shift[0])
+    said, times = list[str](), list[float]()
+    fields: dict[str, Any] = {"features": "x", "label": "y", "key": "k", "id": "n", "batch_size": 4, "seq_len": 4}
+    waits: dict[str, Any] = {"linger": 0.05, "key_ttl": 600.0, "label_wait": 600.0}
+    async with (
+        open_records("tcp-listen://127.0.0.1:0", on_notice=said.append, **fields, **waits) as records,
+        trio.open_nursery() as nursery,
+    ):
+        trainer = Trainer(records.model(hidden_size=4, seed=1), Adam(0.01), executor="inline")
+
+        async def produce() -> None:
+            async with await trio.open_tcp_stream("127.0.0.1", port_in(said[0])) as stream:
+                for number in range(60):
+                    shift[0] = {20: -3600.0, 40: 86_400.0}.get(number, shift[0])
+                    await stream.send_all(f'{{"n":{number},"k":"k{number % 3}","x":{number % 5}}}\n'.encode())
+                    await stream.send_all(f'{{"n":{number},"y":"{number % 2}"}}\n'.encode())
+                    await trio.sleep(0.01)
+                await trio.sleep(0.3)
+            trainer.stop(1.0)
+
+        nursery.start_soon(produce)
+        await trainer.run(records, on_report=lambda report: times.append(trio.current_time()))
+        report = records.report()
+    assert (report["applied"], report["expired"], report["labels"]["given_up"]) == (60, 0, 0)
+    assert max(stop - start for start, stop in pairwise(times[:-1])) < 0.3  # no stall
+    assert len(times) < 60  # and no burst of cuts
