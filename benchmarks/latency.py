@@ -48,8 +48,10 @@ def measure(options: list[str], keys: int, rate: float, seconds: float) -> dict[
                 line = process.stderr.readline()
                 assert line, "it has ended"
                 found = re.search(r"listening on \S*127\.0\.0\.1:(\d+)", line)
-            send("127.0.0.1", int(found[1]), keys, rate, seconds)
-            process.send_signal(signal.SIGINT)
+            try:
+                send("127.0.0.1", int(found[1]), keys, rate, seconds)
+            finally:
+                process.send_signal(signal.SIGINT)
             reports = [json.loads(line) for line in process.communicate()[0].splitlines()]
     assert reports[-1]["records"] >= rate * seconds * 0.9
     latency: dict[str, float] = reports[-1]["timing"]["latency"]

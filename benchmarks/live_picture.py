@@ -49,8 +49,10 @@ def main() -> None:
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder, subprocess.Popen([sys.executable, FEEDS], cwd=folder) as feeds:
         display = LiveDisplay(Console(file=StringIO(), width=112, height=40))
-        last = trio.run(learn, display, given.seconds)
-        feeds.terminate()
+        try:
+            last = trio.run(learn, display, given.seconds)
+        finally:
+            feeds.terminate()
     console = Console(file=StringIO(), record=True, width=112, force_terminal=True)
     console.print(display.draw(last))
     picture = console.export_svg(title=f"recurrio train {ADDRESS} …")

@@ -34,7 +34,7 @@ HOST = "127.0.0.1"
 
 
 async def send_lines(port: int, lines: Iterator[str], pause: float) -> None:
-    """Send `lines` one by one over TCP, again and again from where they are whenever there is nobody (any more)."""
+    """Send `lines` one by one over TCP, over a new connection whenever there is nobody (any more)."""
     while True:
         try:
             async with await trio.open_tcp_stream(HOST, port) as stream:
@@ -101,19 +101,21 @@ async def hosts(port: int, labels: int, log: IO[str]) -> None:
                     print(line, file=log, flush=True)
                 else:
                     await sock.sendto(line.encode(), (HOST, port))
-                with suppress(trio.WouldBlock):  # nobody has listened for long
+                with suppress(trio.WouldBlock):  # nobody has listened for long: the newest are lost
                     send.send_nowait((trio.current_time() + 0.5, json.dumps({"id": number, "state": state})))
                 await trio.sleep(0.004)
 
 
 async def say_states(port: int, states: trio.MemoryReceiveChannel[tuple[float, str]]) -> None:
-    """Send each state when its time has come."""
+    """Send each state when its time has come; one that could not be sent is sent again."""
+    when, line = await states.receive()
     while True:
         try:
             async with await trio.open_tcp_stream(HOST, port) as stream:
-                async for when, line in states:
+                while True:
                     await trio.sleep_until(when)
                     await stream.send_all(line.encode() + b"\n")
+                    when, line = await states.receive()
         except (OSError, trio.BrokenResourceError):
             await trio.sleep(0.2)
 

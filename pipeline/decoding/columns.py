@@ -61,15 +61,14 @@ class Columns:
         self.values.clean(numbers)
         texts = list(texts)
         ids = self._ids.column(texts.pop(), bad) if self._ids is not None else None
-        strays: dict[int, str] = {}  # against a key, or a time
-        keys = self._keys.column(texts.pop(), strays) if self._keys is not None else None
-        seconds = None if self.times is None or times is None else self.times.column(times, strays)
+        names = texts.pop() if self._keys is not None else []
         labels = self._label.column(texts.pop(), bad) if self._label is not None else None
         categories = [cache.column(cells, bad) for cache, cells in zip(self._categories, texts, strict=True)]
         answer = None if ids is None else self._answers(numbers, categories, labels)
-        for index, reason in strays.items():
-            if answer is None or not answer[index]:
-                bad.setdefault(index, reason)
+        if answer is not None and answer.any() and self._keys is not None:
+            names = ["-" if alone else name for name, alone in zip(names, answer.tolist(), strict=True)]
+        keys = self._keys.column(names, bad) if self._keys is not None else None
+        seconds = None if self.times is None or times is None else self._seconds(times, answer, bad)
         size = len(numbers)
         block = Block(size, numbers, categories, labels, keys, seconds, [], ids, answer)  # type: ignore[arg-type]
         if not bad:
@@ -81,6 +80,17 @@ class Columns:
             Reject(before[index], origin, places[index], bad[index], data(index)[:HEAD]) for index in sorted(bad)
         ]
         return select(block, np.flatnonzero(good))._replace(rejects=rejects)
+
+    def _seconds(self, times: Sequence[Moment], answer: Array | None, bad: dict[int, str]) -> Array:
+        assert self.times is not None
+        if answer is None or not answer.any():
+            return self.times.column(times, bad)
+        reasons: dict[int, str] = {}
+        seconds = self.times.column(times, reasons)
+        for index, reason in reasons.items():
+            if not answer[index]:
+                bad.setdefault(index, reason)
+        return seconds
 
     def _answers(self, numbers: Array, categories: list[list[str | None]], labels: list[str | None] | None) -> Array:
         """Which of these records are answers alone: they have nothing else that is declared."""

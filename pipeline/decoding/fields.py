@@ -50,9 +50,14 @@ class Fields:
         return (*self.categories, *(name for name in (self.label, self.key, self.id) if name is not None))
 
     @property
-    def names(self) -> dict[str, str]:
+    def identifiers(self) -> dict[str, str]:
         """Those that are texts or whole numbers, and in each record; and what they are called: the key and the id."""
         return {name: what for name, what in ((self.id, "id"), (self.key, "key")) if name is not None}
+
+    @property
+    def all(self) -> set[str]:
+        """All of them."""
+        return {name for name in (*self.numbers, *self.texts, self.time) if name is not None}
 
     @property
     def declared(self) -> tuple[str, ...]:
@@ -68,7 +73,7 @@ class Fields:
     @property
     def required(self) -> tuple[str, ...]:
         """Those that a table must have a column for, in any case: all but the answers, and the time."""
-        return tuple(dict.fromkeys((*self.inputs, *self.categories, *self.names)))
+        return tuple(dict.fromkeys((*self.inputs, *self.categories, *self.identifiers)))
 
     def without_answers(self) -> Fields:
         """Those of the records whose answers come from elsewhere."""

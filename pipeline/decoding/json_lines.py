@@ -50,7 +50,7 @@ class JsonLines(LineDecoder):
 
     def __init__(self, fields: Fields, options: RecordOptions | None = None, *, careful: bool = False) -> None:
         super().__init__(fields, options)
-        times, called = self._columns.times, fields.names
+        times, called = self._columns.times, fields.identifiers
         readers: list[tuple[str, Any, Callable[[str, bytes], object]]] = []
         readers += [(name, NUMBER, self._number) for name in fields.numbers]
         readers += [(name, TEXT, _reader(called.get(name))) for name in fields.texts]
@@ -138,7 +138,7 @@ class JsonLines(LineDecoder):
         nothing = np.isnan(numbers[:, 0]) if numbers.size else np.ones(len(data), bool)
         if not nothing.any():
             return
-        declared = texts[: len(texts) - len(self._columns.fields.names)]
+        declared = texts[: len(texts) - len(self._columns.fields.identifiers)]
         for index in np.flatnonzero(nothing & np.isnan(numbers).all(axis=1)).tolist():
             if index in bad or any(column[index] is not None for column in declared):
                 continue

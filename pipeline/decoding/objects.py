@@ -41,7 +41,7 @@ def decode_objects(
     for index, row in enumerate(rows):
         if not isinstance(row, Mapping):
             bad[index] = f"expected a mapping of fields to values, got {type(row).__name__}"
-    names = dict.fromkeys((*fields.declared, *fields.names, *_time_of(columns)))
+    names = dict.fromkeys((*fields.declared, *fields.identifiers, *_time_of(columns)))
     found = {name: [ABSENT if index in bad else _find(row, name) for index, row in enumerate(rows)] for name in names}
     for index, row in enumerate(rows):
         if index not in bad and all(found[name][index] is ABSENT for name in fields.declared):
@@ -100,7 +100,8 @@ def _block(
         if name in found:
             numbers[:, place] = _numbers(values, name, found[name], bad)
     texts = [
-        _cells(name, found.get(name, [None] * size), bad, _reader(fields.names.get(name))) for name in fields.texts
+        _cells(name, found.get(name, [None] * size), bad, _reader(fields.identifiers.get(name)))
+        for name in fields.texts
     ]
     times = None if columns.times is None else _moments(columns.times.name, found[columns.times.name], bad)
 

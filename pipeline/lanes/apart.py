@@ -37,7 +37,7 @@ class ApartBlocks:
     nothing.
     """
 
-    came_from = 0
+    came_from, brings_labels = 0, False
 
     def __init__(
         self, transport: Transport, form: str, fields: Fields, options: RecordOptions | None, group: Group

@@ -46,6 +46,11 @@ class BlockSource(Protocol):
         ...
 
     @property
+    def brings_labels(self) -> bool:
+        """Whether the last of its sources brings labels alone."""
+        ...
+
+    @property
     def counts(self) -> list[dict[str, Any]]:
         """Of each of its sources the name, as ``source``, and what it counts, by names for a report."""
         ...
@@ -61,7 +66,7 @@ class DecodedBlocks:
     ``decoders`` are what has been kept of its streams. Raises ArgumentError.
     """
 
-    came_from = 0
+    came_from, brings_labels = 0, False
 
     def __init__(self, transport: Transport, form: str, fields: Fields, options: RecordOptions | None = None) -> None:
         self.name, self._transport, self._ended = transport.name, transport, False
@@ -110,7 +115,7 @@ class ItemBlocks:
     without losing it.
     """
 
-    came_from, anybody = 0, False
+    came_from, anybody, brings_labels = 0, False, False
 
     def __init__(self, items: object, fields: Fields, options: RecordOptions) -> None:
         self.name, self._fields, self._options = type(items).__name__, fields, options

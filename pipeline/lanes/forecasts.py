@@ -65,6 +65,7 @@ class ForecastMaker:
         self._kept = BySlot(len(horizons)) if later else ByKey(keys, horizons)
         self._arrived: Arrived | None = None  # the records that are coming,
         self._inputs = self._now = np.empty((0, len(horizons)))  # their inputs and forecasts,
+        self._labels = 0  # labels that are to be scored with them,
         self._made = self._scored = 0  # how many of them have been forecast, and scored,
         self._due = False  # and whether anything is to be
         names = [str(target) for target in schema.targets]
@@ -74,7 +75,7 @@ class ForecastMaker:
 
     def forecast(self, arrivals: Arrivals, version: int, parameters: Array) -> None:
         """Forecast these records with the `parameters` of `version`."""
-        arrived, start, stop = arrivals
+        arrived, start, stop, self._labels = arrivals
         if self._arrived is not arrived:
             self._arrived, self._now, self._scored = arrived, np.empty_like(arrived.centre), 0
             self._inputs = self._encoder.expand(arrived.compact, self._dtype)
@@ -112,7 +113,8 @@ class ForecastMaker:
         """Score what the records so far say of earlier ones."""
         if self._arrived is None or not self._due:
             return
-        self.scores.add(*self._kept.take(self._arrived, self._now, self._scored, self._made))
+        arrivals = Arrivals(self._arrived, self._scored, self._made, self._labels)
+        self.scores.add(*self._kept.take(arrivals, self._now))
         self._scored, self._due = self._made, False
 
     def forget(self, rows: Array) -> None:

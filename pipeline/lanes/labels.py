@@ -111,9 +111,9 @@ class Labeller:
         if self._gap is None:
             return values, late, None
         total = np.concatenate(([0], np.cumsum(step > self._gap)))
-        carried, first = self._gaps.before(order, 1)[0][order.start], order.start
-        carried = np.where(order.pos[first] > 0, carried, 0)
-        return values, late, total[1:] - total[first] + carried
+        before, first = self._gaps.before(order, 1)[0][order.start], order.start
+        before = np.where(order.pos[first] > 0, before, 0)
+        return values, late, total[1:] - total[first] + before
 
     def _numbers(self, block: Block, order: KeyOrder) -> Array:
         """What each record says of the targets ``(n, F)``; NaN where it is missing."""

@@ -12,7 +12,7 @@ from ...core.base.table import rows_of
 from ...core.online.encoder import Encoder
 from ..decoding.block import Block
 from .course import Course
-from .labels import Labelled, Labeller
+from .labels import Labeller
 from .live import Arrivals, Arrived, Truths
 from .packer import Packed, Packer
 from .rings import KeyOrder
@@ -33,7 +33,8 @@ class LabelsAtOnce:
         self._encoder, self._packer, self._forecasts = encoder, packer, forecasts
         self._labeller = Labeller(encoder, keys, max_gap)
         self._horizons = [target.horizon for target in encoder.schema.targets] or [0]
-        self._classes = encoder.known_classes if encoder.schema.label is not None else 0
+        self._is_class = encoder.schema.label is not None
+        self._classes = encoder.known_classes if self._is_class else 0
         self.number = self.late = 0
 
     @property
@@ -59,15 +60,22 @@ class LabelsAtOnce:
         labelled = self._labeller.label(block, given, order, packer.steps)
         self.late += labelled.late
         self.number += n
-        classes = self._count_classes(order.by_arrival(labelled.truth))
-        size = self._encoder.compact_size
-        categories = order.by_arrival(labelled.steps[:, size - len(self._encoder.categories) : size])
+        size, count = self._encoder.compact_size, len(self._encoder.categories)
+        truth = order.by_arrival(labelled.truth) if self._forecasts or self._is_class else labelled.truth
+        compact = order.by_arrival(labelled.steps[:, :size]) if self._forecasts or count else labelled.steps[:, :size]
+        classes = None
+        if self._is_class:
+            classes = classes_with(self._classes, truth)
+            self._classes = int(classes[-1])
         scales = labelled.mean, labelled.deviation
-        packer.course = Course(self._encoder, first, *scales, categories, classes, packer.course)
+        packer.course = Course(self._encoder, first, *scales, compact[:, size - count :], classes, packer.course)
         arrived = None
         if self._forecasts:
             before = None if classes is None else classes[:-1]
-            arrived = self._arrived(first, given, block.times, order, labelled, before)
+            centre, scale, naive = map(order.by_arrival, (labelled.centre, labelled.scale, labelled.naive))
+            truths = Truths(order.by_arrival(order.pos), truth, self._origin(order))
+            forecast = compact, centre, scale, naive, before, truths
+            arrived = Arrived(first, given, block.times, None, *forecast)
         done = 0
         after = None if classes is None else classes[1:]
         for packed in packer.add(order, labelled.steps, keys[1:], after, 0 if math.isnan(block.came) else block.came):
@@ -79,21 +87,6 @@ class LabelsAtOnce:
         if arrived is not None and done < n:
             yield Arrivals(arrived, done, n)
 
-    def _arrived(
-        self,
-        first: int,
-        given: Array,
-        times: Array | None,
-        order: KeyOrder,
-        labelled: Labelled,
-        classes: Array | None,
-    ) -> Arrived:
-        parts = labelled.steps, labelled.centre, labelled.scale, labelled.naive, labelled.truth
-        steps, centre, scale, naive, truth = map(order.by_arrival, parts)
-        compact, pos = steps[:, : self._encoder.compact_size], order.by_arrival(order.pos)
-        truths = Truths(pos, truth, self._origin(order))
-        return Arrived(first, given, times, None, compact, centre, scale, naive, classes, truths)
-
     def _origin(self, order: KeyOrder) -> Array:
         places = np.empty((len(order), len(self._horizons)), np.int64)
         for j, h in enumerate(self._horizons):
@@ -101,14 +94,6 @@ class LabelsAtOnce:
             places[:, j] = -1
             places[inside, j] = order.index[inside - h]
         return order.by_arrival(places)
-
-    def _count_classes(self, truth: Array) -> Array | None:
-        """How many classes there were before each record, whose own ``(n, F)`` are in the order of arrival."""
-        if self._encoder.schema.label is None:
-            return None
-        known = classes_with(self._classes, truth)
-        self._classes = int(known[-1])
-        return known
 
 
 def classes_with(before: int, truth: Array) -> Array:

@@ -29,7 +29,7 @@ from .rings import KeyOrder, carried, grown
 from .time_steps import TimeSteps, logarithm
 from .waiting import Answer, Waiting
 
-__all__ = ["Labels", "LabelsLater", "answers_of"]
+__all__ = ["Labels", "LabelsLater"]
 
 
 class _Items:
@@ -124,7 +124,7 @@ class LabelsLater:
         else:
             records = self._nothing._replace(came=block.came)
         at = (places - np.arange(len(places))).tolist()
-        return records, Labels(at, alone.ids or [], answers_of(alone, inputs))
+        return records, Labels(at, alone.ids or [], _all_answers(alone, inputs))
 
     def take(self, block: Block, given: Array, keys: Array, labels: Labels) -> Iterator[Arrivals | Packed]:
         """The records of `block` have come, whose keys are in the rows `given` (``~row``: a new one), and `labels`.
@@ -143,19 +143,19 @@ class LabelsLater:
         first, start = self.taken, self._packer.number
         self.taken += len(items.rows)
         self.number += n
-        done, told = 0, not items.labels
+        done = told = 0  # records and labels
         if items.gone:
             at = np.array(items.at)
-            come = np.searchsorted(items.records, at, side="right")  # records
+            come, labelled = (np.searchsorted(part, at, side="right") for part in (items.records, items.labels))
             found = self._let_go(items.gone, keys[come], None if classes is None else classes[at + 1])
             for packed in found:
-                item, stop = int(at[packed.number - start]), int(come[packed.number - start])
-                if self._forecasts and (stop > done or not told):
-                    yield Arrivals(arrived, done, stop)
-                    done, told = stop, True
+                item, stop, label = (int(part[packed.number - start]) for part in (at, come, labelled))
+                if self._forecasts and (stop, label) != (done, told):
+                    yield Arrivals(arrived, done, stop, label)
+                    done, told = stop, label
                 yield packed._replace(number=first + item)
-        if self._forecasts and (done < n or not told):
-            yield Arrivals(arrived, done, n)
+        if self._forecasts and (n, len(items.labels)) != (done, told):
+            yield Arrivals(arrived, done, n, len(items.labels))
 
     def release(self, rows: Array, keys: int) -> Iterator[Packed]:
         """The keys in `rows` go, of the `keys` that there are; of their records those that wait are trained on."""
@@ -254,20 +254,20 @@ class LabelsLater:
         categories[records] = compact[:, size - count :]
         self._packer.course = Course(encoder, self.taken, mean, deviation, categories, classes, self._packer.course)
         before = None if classes is None else classes[:-1][records]
-        truths = LateTruths(slots, np.searchsorted(records, labels), of, rows[labels], truth)
+        truths = LateTruths(slots, of, rows[labels], truth)
         forecast = compact, scales[:, 0], scales[:, 1], naive, before
         return Arrived(self.number, given, block.times, block.ids, *forecast, truths), classes
 
 
 def _answers(block: Block, inputs: int) -> Sequence[Answer | None]:
     """What the records of `block`, with so many numbers that are inputs, say of themselves; None where nothing."""
-    found = answers_of(block, inputs)
+    found = _all_answers(block, inputs)
     if not found:
         return [None] * block.size
     return [None if all(value is None or value != value for value in answer) else answer for answer in found]
 
 
-def answers_of(block: Block, inputs: int) -> list[Answer]:
+def _all_answers(block: Block, inputs: int) -> list[Answer]:
     """The answers in `block`, whose first `inputs` numbers are none; none at all where none are read."""
     if block.labels is not None:
         return [[text] for text in block.labels]

@@ -17,21 +17,20 @@ class Latency:
     """Of the last 8,192 labels, the seconds from when they were read to when their batch was applied."""
 
     def __init__(self) -> None:
-        self._batches: deque[tuple[Array, float]] = deque()
+        self._batches: deque[Array] = deque()
         self._count = 0  # labels in them
 
     def add(self, came: Array, now: float) -> None:
         """A batch was applied `now`, with labels that were read at these times; 0: there is none, or it is unknown."""
-        self._batches.append((came, now))
-        self._count += came.size
-        while self._count - self._batches[0][0].size >= LAST:
-            self._count -= self._batches.popleft()[0].size
+        took = now - came[came > 0]
+        self._batches.append(took)
+        self._count += len(took)
+        while self._count - len(self._batches[0]) >= LAST:
+            self._count -= len(self._batches.popleft())
 
     def report(self) -> dict[str, float] | None:
         """``p50`` and ``p99``, in seconds; None where there was none."""
-        took = [now - came[came > 0] for came, now in self._batches]
-        last = np.concatenate(took)[-LAST:] if took else np.empty(0)
-        if not len(last):
+        if not self._count:
             return None
-        p50, p99 = np.percentile(last, (50, 99)).tolist()
+        p50, p99 = np.percentile(np.concatenate(self._batches)[-LAST:], (50, 99)).tolist()
         return {"p50": p50, "p99": p99}

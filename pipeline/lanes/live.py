@@ -29,12 +29,11 @@ class LateTruths(NamedTuple):
     """What came true of records that wait in slots.
 
     - ``slots`` ``(n,)``: of the n records that came.
-    - Of the m labels that came among them: how many of these records had come (``at``), the slot (``of``) and the row
-      of the key (``rows``) of the record that each is about, each ``(m,)``, and its ``values`` ``(m, F)``.
+    - Of the m labels that came among them: the slot (``of``) and the row of the key (``rows``) of the record that each
+      is about, each ``(m,)``, and its ``values`` ``(m, F)``.
     """
 
     slots: Array
-    at: Array
     of: Array
     rows: Array
     values: Array
@@ -63,11 +62,15 @@ class Arrived(NamedTuple):
 
 
 class Arrivals(NamedTuple):
-    """The records from `start` to before `stop` of those that have `arrived`: forecasts are to be made of them."""
+    """The records from `start` to before `stop` of those that have `arrived`: forecasts are to be made of them.
+
+    Of `LateTruths`, the first `labels` are to be scored by then.
+    """
 
     arrived: Arrived
     start: int
     stop: int
+    labels: int = 0
 
 
 class LiveSource(ABC, AsyncIterator[SequenceBatch | Arrivals]):

@@ -18,7 +18,11 @@ from .waiting import Waiting
 __all__ = ["BLOCK", "DROP_OLDEST", "WHEN_BEHIND", "MergedBlocks"]
 
 MOST = 1 << 16  # records that wait of a source that cannot
-MOST_LABELS, SHARE = 1 << 12, 8  # where there are labels so many are taken at once, or a part of all that can wait
+LEAST_LABELS, MOST_LABELS, SHARE = (
+    64,
+    1 << 12,
+    8,
+)  # where there are labels so many are taken at once, or a part of all that can wait
 BLOCK, DROP_OLDEST, SAMPLE = "block", "drop-oldest", "sample"
 WHEN_BEHIND = (BLOCK, DROP_OLDEST, SAMPLE)
 
@@ -85,7 +89,7 @@ class MergedBlocks:
         self.came_from = 0
         self._feeds = [_Feed(source, policy) for source, policy in zip(sources, policies, strict=True)]
         self._number = 0
-        self._labels = len(sources) - 1 if labels else -1
+        self.brings_labels = labels
         self._waiting: Waiting | None = None
         self._turns = None if turns is None else deque([Decision(0, TURN, 0), *turns])
         self._news = trio.Event()
@@ -109,7 +113,7 @@ class MergedBlocks:
 
     def balance(self, waiting: Waiting) -> None:
         """Where far more labels than records are `waiting`, or far fewer, leave files that are ahead for a while."""
-        if self._labels >= 0:
+        if self.brings_labels:
             self._waiting = waiting
 
     async def receive(self) -> Block:
@@ -137,9 +141,15 @@ class MergedBlocks:
                 turns.popleft()
             index = turns[0].before
             most = turns[1].number - self._number if len(turns) > 1 else None
-            return (index if self._feeds[index].blocks else None), most
+            if self._feeds[index].blocks:
+                return index, most
+            return next(
+                (i for i, feed in enumerate(self._feeds) if feed.blocks and not feed.blocks[0].size), None
+            ), None
         count, waiting = len(self._feeds), self._waiting
-        lead, most = (0, None) if waiting is None else (waiting.lead, min(MOST_LABELS, 1 + waiting.most // SHARE))
+        lead, most = (
+            (0, None) if waiting is None else (waiting.lead, min(MOST_LABELS, LEAST_LABELS + waiting.most // SHARE))
+        )
         for step in range(1, count + 1):
             index = (self.came_from + step) % count
             if self._feeds[index].blocks and not (lead and self._is_ahead(index, lead)):
@@ -147,11 +157,12 @@ class MergedBlocks:
         return None, None
 
     def _is_ahead(self, index: int, lead: int) -> bool:
-        """Whether this source has to be left for a while: a file on the side that leads, while there is another."""
-        of_labels = index == self._labels
+        """Whether this source has to be left for a while: a file on the side that leads, for one on the other."""
+        of_labels = index == len(self._feeds) - 1
         others = self._feeds[:-1] if of_labels else self._feeds[-1:]
         leads = lead > 0 if of_labels else lead < 0
-        return leads and self._feeds[index].source.can_be_left and not all(feed.ended for feed in others)
+        others_come = any(feed.source.can_be_left and not feed.ended for feed in others)
+        return leads and self._feeds[index].source.can_be_left and others_come
 
     async def _fill(self, feed: _Feed) -> None:
         try:

@@ -58,6 +58,8 @@ async def open_records(
     if label_from is not None:
         arguments["id"] = arguments.get("id") or ID
         names.append(os.fspath(label_from))
+    if twice := [name for name in names if names.count(name) > 1 and not name.endswith(":0")]:
+        raise ArgumentError("addresses", "each once", twice[0])
     if when_behind not in WHEN_BEHIND:
         raise ArgumentError("when_behind", f"one of {', '.join(WHEN_BEHIND)}", repr(when_behind))
     given = None if decisions is None else [Decision(*decision) for decision in decisions]
@@ -72,6 +74,8 @@ async def open_records(
         forms = [format or format_of(path_of(name) or "") for name in names]
         if any(transport.messages and form == "raw" for transport, form in zip(transports, forms, strict=True)):
             raise ArgumentError("format", "one of lines, where messages are what comes", "'raw'")
+        if label_from is not None and transports[-1].messages and forms[-1] != "jsonl":
+            raise ArgumentError("label_from", "JSON lines, where labels come in messages", forms[-1])
         closing = stack.enter_context(ExitStack())  # outside of the group, whose tasks end before the process does
         group = await stack.enter_async_context(open_group())
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from ...core.base.parameters import Array
 from ...core.base.table import rows_of
-from .live import Arrived, LateTruths, Truths
+from .live import Arrivals, Arrived, LateTruths, Truths
 from .rings import grown
 
 __all__ = ["ByKey", "BySlot", "Outcomes"]
@@ -30,11 +30,12 @@ class ByKey:
         self._horizons, self._depth = horizons, max(1, *horizons)
         self._past = np.zeros((keys, self._depth, 2, len(horizons)))  # forecast and naive forecast
 
-    def take(self, arrived: Arrived, forecasts: Array, start: int, stop: int) -> Outcomes:
-        """What the records from `start` to before `stop` say, where the `forecasts` of those before `stop` are there.
+    def take(self, arrivals: Arrivals, forecasts: Array) -> Outcomes:
+        """What these records say, where the `forecasts` of those before their `stop` are there.
 
         After the last, those of each key are kept.
         """
+        arrived, start, stop, _ = arrivals
         truths, part = arrived.truths, slice(start, stop)
         assert isinstance(truths, Truths)
         truth, rows, pos = truths.values[part], rows_of(arrived.rows[part]), truths.pos[part]
@@ -59,8 +60,9 @@ class BySlot:
         self._arrived: Arrived | None = None  # those that came last,
         self._told = 0  # and how many of their labels have been told
 
-    def take(self, arrived: Arrived, forecasts: Array, start: int, stop: int) -> Outcomes:
-        """See `ByKey.take`."""
+    def take(self, arrivals: Arrivals, forecasts: Array) -> Outcomes:
+        """See `ByKey.take`; and what the labels say that were not told before."""
+        arrived, start, stop, labels = arrivals
         truths = arrived.truths
         assert isinstance(truths, LateTruths)
         if self._arrived is not arrived:
@@ -68,7 +70,6 @@ class BySlot:
         slots = truths.slots[start:stop]
         self._kept = grown(self._kept, int(slots.max(initial=-1)) + 1)
         self._kept[slots] = np.stack((forecasts[start:stop], arrived.naive[start:stop]), axis=1)
-        part = slice(self._told, int(np.searchsorted(truths.at, stop, side="right")))
-        self._told = part.stop
+        part, self._told = slice(self._told, labels), labels
         kept = self._kept[truths.of[part]]
         return Outcomes(truths.rows[part], kept[:, 0], kept[:, 1], truths.values[part])

@@ -130,7 +130,7 @@ class Packer:
         self._classes = classes
         self.number += len(order)
         T, H = self.seq_len, self.horizon
-        self._live = self._live or not isinstance(came, float | int) or came > 0
+        self._live = self._live or bool(np.any(came))
         if self._live and H:
             at = order.heads(H)
             at = at[order.pos[at] >= H]  # those whose H-th record before is in the ring

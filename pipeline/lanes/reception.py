@@ -33,7 +33,7 @@ class Reception:
         warn: Callable[[str], None],
     ) -> None:
         self._source, self._ledger, self._on_reject = source, ledger, on_reject
-        self._watch = RecordWatch(fields, warn)
+        self._watch, self._warn = RecordWatch(fields, warn), warn
         self._last: Reject | None = None
 
     @property
@@ -46,13 +46,14 @@ class Reception:
         ledger, source, rejects = self._ledger, self._source.came_from, len(block.rejects)
         if block.size:
             lanes.log.turn(lanes.items, source)
-        if block.answer is None:
+        if block.answer is None or not block.answer.any():
             ledger.receive(block.size + rejects, rejects, source)
         else:
             records = select(block, np.flatnonzero(~block.answer))._replace(rejects=block.rejects)
             ledger.receive(records.size + rejects, rejects, source, block.size - records.size)
             block = records
-            self._watch_labels(lanes)
+            if lanes.later is not None and not lanes.later.waiting.counts["matched"]:
+                self._watch.labels(lanes.later.waiting.records, lanes.later.waiting.early)
         for reject in block.rejects:
             self._on_reject(reject)
         self._watch.look(block, self._source.seen)
@@ -64,7 +65,11 @@ class Reception:
     def end(self, lanes: RecordLanes) -> None:
         """There are no more. Raises SourceError where there were none that can be used."""
         self.look_at_keys(lanes)
-        self._watch_labels(lanes, last=True)
+        if lanes.later is not None and not lanes.later.waiting.counts["matched"]:
+            counts = lanes.later.waiting.counts
+            if not counts["received"] and self._ledger.received > self._ledger.rejected:
+                self._warn("no label has come, of any record: is --label, or --target, the field that they have?")
+            self._watch.labels(lanes.later.waiting.gave_up, counts["unmatched"], least=1)
         self._watch.end()
         if not self._ledger.received:
             raise SourceError(f"{self._source.name}: there are no records")
@@ -75,16 +80,12 @@ class Reception:
         """Say where keys look wrong."""
         self._watch.keys(lanes.seen, lanes.single)
 
-    def _watch_labels(self, lanes: RecordLanes, *, last: bool = False) -> None:
-        if lanes.later is not None:
-            counts = lanes.later.waiting.counts
-            self._watch.labels(counts["received"], counts["matched"], last=last)
-
     def _none_fits(self) -> SourceError:
         seen = ", ".join(json.dumps(name, ensure_ascii=False) for name in self._source.seen) or "none"
         last, count = self._last, self._ledger.received
         assert last is not None
         which = f"none of the first {count:,} records fits" if count > 1 else "the record does not fit"
+        of = f"{last.origin} " if len(self._source.counts) > 1 else ""
         return SourceError(
-            f"{self._source.name}: {which}; line {last.line}: {last.reason}; the fields that were seen: {seen}"
+            f"{self._source.name}: {which}; {of}line {last.line}: {last.reason}; the fields that were seen: {seen}"
         )

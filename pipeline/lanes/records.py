@@ -106,19 +106,25 @@ class Records(LiveSource):
             if time is None:
                 raise ArgumentError("max_gap", "the time of records beside it", "none")
         self._max_gap, self._patience = max_gap, check_count("patience", patience)
+        if id is not None and max_gap is not None:
+            raise ArgumentError("max_gap", "none where labels come by an id", max_gap)
+        if id is not None and id in Fields.of(schema).all:
+            raise ArgumentError("id", "a field that is nothing else", id)
         if id is not None and schema.horizon:
             expected = "one of the same record, where labels come by an id (those ahead come with their key's records)"
             raise ArgumentError("target", expected, str(schema.targets[0]))
         if label_wait is not None and id is None:
             raise ArgumentError("label_wait", "the id of records beside it", "none")
-        self._waiting = None if id is None else check_count("max_waiting", max_waiting)
+        max_waiting = check_count("max_waiting", max_waiting)
+        self._waiting = None if id is None else max_waiting
         self._latency = Latency()
         self._clock = RecordClock(linger, key_ttl, label_wait)
         fields = Fields.of(schema, id)
         self._source = ItemBlocks(records, fields, options or RecordOptions()) if _source is None else _source(fields)
         if self._clock.decides and isinstance(self._source, ItemBlocks) and not self._source.can_wait:
-            expected = "no linger, key_ttl or label_wait where records come from an async iterable"
-            raise ArgumentError("linger", expected, linger)
+            given = {"linger": linger, "key_ttl": key_ttl, "label_wait": label_wait}
+            name, value = next(pair for pair in given.items() if pair[1] is not None)
+            raise ArgumentError(name, "none where records come from an async iterable", value)
         self.encoder = Encoder(schema, self.keys if per_key else 0)
         self.forecasts, self.on_forecasts = forecasts, on_forecasts
         self.on_reject, self.on_warning = on_reject, on_warning
@@ -292,7 +298,7 @@ class Records(LiveSource):
         found["sources"] = sources = [
             {"dropped": 0, **counts, **self.ledger.of_source(index)} for index, counts in enumerate(self._source.counts)
         ]
-        for source in sources:  # which has not let them in
+        for source in sources[:-1] if self._source.brings_labels else sources:  # which has not let them in
             found["records"] += source["dropped"]
             found["dropped"] += source["dropped"]
         found["unknown"] = sum(table.other for table in tables)
@@ -300,7 +306,8 @@ class Records(LiveSource):
         if lanes is not None:
             found |= {name: getattr(lanes, name) for name in ("late", "keys", "evicted", "expired")}
         if lanes is not None and lanes.later is not None:
-            found["labels"] = lanes.later.waiting.report()
+            dropped = sources[-1]["dropped"] if self._source.brings_labels else 0
+            found["labels"] = {**lanes.later.waiting.report(), "dropped": dropped}
         if lanes is not None and maker is not None:
             found["metrics"] = maker.metrics()
             if self.schema.key is not None:

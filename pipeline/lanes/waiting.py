@@ -46,6 +46,7 @@ class Waiting:
         self._free: list[int] = []
         self._gone: list[int] = []
         self._now = 0  # items so far
+        self._first = 0  # 1 where the last label that was matched had waited, −1 where its record had
 
     def report(self) -> dict[str, int]:
         """What has become of the labels that were ``received``.
@@ -57,9 +58,13 @@ class Waiting:
 
     @property
     def lead(self) -> int:
-        """1 where many more labels wait than records, −1 where many more records do, else 0."""
-        ahead = len(self._early) - len(self._records)
-        return (ahead > self.most // 2) - (-ahead > self.most // 2)
+        """1 where labels are far ahead of records, −1 where records are far ahead of labels, else 0.
+
+        Far is more than half of those that may wait. Where that is true of both, as many records have no label, or many
+        labels no record, it is the side that was there first when the last two found each other.
+        """
+        labels, records = len(self._early) > self.most // 2, len(self._records) > self.most // 2
+        return self._first if labels and records else labels - records
 
     @property
     def slots(self) -> int:
@@ -70,6 +75,11 @@ class Waiting:
     def records(self) -> int:
         """How many records are there, those that wait for an earlier one of their key among them."""
         return len(self._ids) - len(self._free) - len(self._gone)
+
+    @property
+    def early(self) -> int:
+        """How many labels wait for their records."""
+        return len(self._early)
 
     def row(self, slot: int) -> int:
         """The row of the key of the record in `slot`."""
@@ -88,6 +98,7 @@ class Waiting:
         self._over.pop(id, None)
         slot = self._take(id, row, number)
         early = self._early.pop(id, None)
+        self._first = self._first if early is None else 1
         if complete:
             self.counts["received"] += 1
             self.counts["twice"] += early is not None
@@ -119,6 +130,7 @@ class Waiting:
         self.counts["received"] += 1
         slot = self._records.pop(id, -1)
         if slot >= 0:
+            self._first = -1
             return slot
         over = self._over.get(id)
         if over is not None:
@@ -142,10 +154,10 @@ class Waiting:
         return self._end(slot, matched=False)
 
     def _end(self, slot: int, *, matched: bool) -> list[int]:
-        if len(self._over) >= self.most:
-            self._over.popitem(last=False)
         id = self._ids[slot]
         self._over.pop(id, None)
+        if len(self._over) >= self.most:
+            self._over.popitem(last=False)
         self._over[id] = self._now, matched
         self._done[slot] = True
         row = self._rows[slot]

@@ -47,8 +47,7 @@ class RecordWatch:
       as a flag or rain has, is let be; so is one that has only ever been 0, or only 1, as flags of rare events are.
     - A field that none of the first 1,000 records has, or none of all where there are fewer, where they have others.
     - Keys that nearly all have a single record.
-
-    - Labels that come later, none of the first 1,000 of which has found its record, or none of all.
+    - Records and labels that come later, a thousand of each, none of which has found another.
 
     Where answers come later, by an id, records are not looked at for them.
     """
@@ -56,7 +55,7 @@ class RecordWatch:
     def __init__(self, fields: Fields, say: Callable[[str], None]) -> None:
         self.records = 0  # so far
         self._say, self._key = say, fields.key
-        declared = {name for name in (*fields.numbers, *fields.texts, fields.time) if name is not None}
+        declared = fields.all
         self._declared = declared | {name.partition(".")[0] for name in declared}
         fields = fields if fields.id is None else fields.without_answers()
         label = () if fields.label is None else (fields.label,)
@@ -118,11 +117,11 @@ class RecordWatch:
             what = f"{_percent(single, known)} of them with a single record"
             self._say(f"{known:,} keys so far, {what}: is --key {shown(self._key)} right?")
 
-    def labels(self, received: int, matched: int, *, last: bool = False) -> None:
-        """So many labels have come that come later, and so many of them have found their records."""
-        if self._id is not None and not matched and not self._labels_said and received >= (1 if last else MANY_LABELS):
+    def labels(self, records: int, labels: int, least: int = MANY_LABELS) -> None:
+        """So many records have waited for labels, and labels for records, and none has ever found another."""
+        if self._id is not None and not self._labels_said and min(records, labels) >= least:
             self._labels_said = True
-            what = f"none of {received:,} labels so far has found its record"
+            what = f"{labels:,} labels and {records:,} records have waited, and none has found another"
             self._say(f"{what}: is --id {shown(self._id)} right, for both?")
 
     def _without_number(self, start: int, end: int) -> list[int]:

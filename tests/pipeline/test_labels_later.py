@@ -117,9 +117,9 @@ class Events:
     def note(self, items: Iterator[Arrivals | Packed]) -> None:
         for item in items:
             if isinstance(item, Packed):
-                self.all.append(("batch", item.number, item.batch, item.labelled, item.came))
+                self.all.append(("batch", item.number, item.batch, item.labelled, item.came, len(self.truths)))
                 continue
-            arrived, start, stop = item
+            arrived, start, stop, end = item
             truths = arrived.truths
             assert isinstance(truths, LateTruths)
             for at in range(start, stop):
@@ -127,7 +127,6 @@ class Events:
                 parts = arrived.centre, arrived.scale, arrived.naive, arrived.compact
                 self.all.append(("arrive", arrived.number + at, *[part[at] for part in parts]))
             told = self._told[1] if self._told[0] is arrived else 0
-            end = int(np.searchsorted(truths.at, stop, side="right"))
             for of, value in zip(truths.of[told:end].tolist(), truths.values[told:end].tolist(), strict=True):
                 self.truths.append((self._slots[of], value))
             self._told = arrived, end
@@ -147,8 +146,10 @@ def check_same(found: list[tuple[Any, ...]], expected: list[tuple[Any, ...]], ti
     assert [event[:2] for event in found] == [event[:2] for event in expected]
     for mine, other in zip(found, expected, strict=True):
         if mine[0] == "batch":
-            assert mine[3] == other[3]
-            if times is not None:
+            assert (mine[3], mine[5]) == (other[3], other[5])
+            if mine[4] is None:
+                assert times is None or (other[4] < 0).all()
+            elif times is not None:
                 assert mine[4].tolist() == np.where(other[4] < 0, 0, times[other[4]]).tolist()
         pairs = zip(mine[2], other[2], strict=True) if mine[0] == "batch" else zip(mine[2:], other[2:], strict=True)
         for part, wanted in pairs:

@@ -1,10 +1,7 @@
-"""Labels that come later, from bytes through a trainer: in every format, from other sources, and by the clock."""
+"""Labels that come later, from bytes through a trainer: in every format, in any order, and by the clock."""
 
 from __future__ import annotations
 
-import json
-import time
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -12,47 +9,16 @@ import numpy as np
 import pytest
 import trio
 import trio.testing
-from support.live import port_in, until
+from support.late import GIVEN, Items, make, train
 from support.streams import Bytes, as_jsonl, bits, cut, open_bytes
 
 from recurrio.core import Adam
 from recurrio.core.base.checks import ArgumentError
-from recurrio.pipeline import Records, Trainer, open_records
+from recurrio.pipeline import Records, Trainer
 from recurrio.pipeline.decoding.options import RecordOptions
 from recurrio.pipeline.lanes.blocks import DecodedBlocks
 from recurrio.pipeline.lanes.decisions import GIVE_UP
 from recurrio.pipeline.lanes.forecasts import Forecast
-
-GIVEN: dict[str, Any] = {"features": "x", "label": "y", "key": "k", "id": "n", "seq_len": 4, "batch_size": 6}
-
-
-Items = list[dict[str, Any]]
-
-
-def make(count: int = 200, delay: int = 9, seed: int = 0) -> tuple[Items, Items, Items]:
-    """Records, labels, and both in the order in which they come."""
-    rng = np.random.default_rng(seed)
-    records = [{"n": n, "k": f"key {n % 7}", "x": round(float(rng.standard_normal()), 3)} for n in range(count)]
-    labels = [{"n": record["n"], "y": "high" if record["x"] > 0 else "low"} for record in records]
-    mixed: Items = []
-    for at, record in enumerate(records):
-        mixed.append(record)
-        if at >= delay:
-            mixed.append(labels[at - delay])
-    return records, labels, mixed + labels[count - delay :]
-
-
-async def train(records: Records, *, apart: bool = True) -> tuple[Trainer, dict[str, Any]]:
-    trainer = Trainer(records.model(hidden_size=5, seed=1), Adam(0.01), clip=1.0, executor="inline")
-    with trio.fail_after(1e6):
-        await trainer.run(records)
-    report = records.report()
-    assert report["records"] == sum(report[part] for part in ("applied", "unlabelled", "dropped", "rejected"))
-    labels = report["labels"]
-    assert labels["received"] == sum(labels[part] for part in ("matched", "twice", "late", "unmatched", "early"))
-    came = sum(source["received"] for source in report["sources"])
-    assert came == report["records"] + labels["received"] or not apart
-    return trainer, report
 
 
 def as_csv(items: Items) -> bytes:
@@ -98,34 +64,6 @@ async def test_the_model_does_not_depend_on_the_executor(shards: int, delay: int
         await trainer.run(records)
         states.append(bits(trainer.state))
     assert states[0] == states[1] == states[2]
-
-
-async def test_a_label_comes_from_a_file_of_its_own_in_another_format(tmp_path: Path) -> None:
-    records, labels, _ = make(3000)
-    (tmp_path / "records.jsonl").write_bytes(as_jsonl(records))
-    (tmp_path / "labels.csv").write_text("y,n\n" + "".join(f"{label['y']},{label['n']}\n" for label in labels))
-    arguments = {**GIVEN, "label_from": tmp_path / "labels.csv"}
-    async with open_records(tmp_path / "records.jsonl", **arguments) as opened:
-        first, report = await train(opened)
-        log = opened.log.kept
-    assert (report["applied"], report["labels"]["matched"]) == (3000, 3000)
-    assert [source["received"] for source in report["sources"]] == [3000, 3000]
-    async with open_records(tmp_path / "records.jsonl", **arguments, decisions=log) as opened:
-        again, _ = await train(opened)
-    assert bits(again.state) == bits(first.state)
-
-
-async def test_of_two_files_neither_gets_far_ahead_of_the_other(tmp_path: Path) -> None:
-    """Short labels, long records, and room for few: all are matched all the same."""
-    records, labels, _ = make(40_000)
-    for record in records:
-        record["note"] = "n" * 200
-    (tmp_path / "records.jsonl").write_bytes(as_jsonl(records))
-    (tmp_path / "labels.jsonl").write_bytes(as_jsonl(labels))
-    given = {**GIVEN, "max_waiting": 25_000, "label_from": tmp_path / "labels.jsonl", "batch_size": 64}
-    async with open_records(tmp_path / "records.jsonl", **given) as opened:
-        _, report = await train(opened)
-    assert report["labels"]["matched"] == 40_000
 
 
 async def test_a_target_that_is_a_number_comes_later_too() -> None:
@@ -222,39 +160,14 @@ async def test_which_label_is_whose(items: list[tuple[Any, ...]], labels: dict[s
     assert report["unlabelled"] == unlabelled
 
 
-async def test_labels_over_tcp_with_records_over_udp() -> None:
-    records, labels, _ = make(300)
-    notices: list[str] = []
-    given = {**GIVEN, "label_from": "tcp-listen://127.0.0.1:0", "on_notice": notices.append}
-    async with trio.open_nursery() as nursery, open_records("udp-listen://127.0.0.1:0", **given) as opened:
-        trainer = Trainer(opened.model(hidden_size=5, seed=1), Adam(0.01), executor="inline")
-
-        async def send() -> None:
-            datagrams, stream_port = (port_in(text) for text in notices)
-            with trio.socket.socket(trio.socket.AF_INET, trio.socket.SOCK_DGRAM) as sock:
-                for record in records:
-                    await sock.sendto(json.dumps(record).encode(), ("127.0.0.1", datagrams))
-            async with await trio.open_tcp_stream("127.0.0.1", stream_port) as stream:
-                await stream.send_all(b"GET / HTTP/1.1\r\n\r\n\r\n" + b"{}\n" * 3)  # a stranger
-            async with await trio.open_tcp_stream("127.0.0.1", stream_port) as stream:
-                await stream.send_all(as_jsonl(labels))
-            await until(lambda: opened.report()["labels"]["matched"] == 300)
-            trainer.stop(5.0)
-
-        nursery.start_soon(send)
-        await trainer.run(opened)
-        report = opened.report()
-    assert report["labels"]["matched"] == 300
-    assert report["sources"][1]["received"] >= 300
-    assert report["sources"][1]["rejected"] >= 1
-
-
 async def test_labels_that_find_no_record_are_said_once() -> None:
     records, labels, _ = make(1500)
     said: list[str] = []
     other = [{**label, "n": f"order {label['n']}"} for label in labels]
     await train(Records([records, other[:900], other[900:]], **GIVEN, on_warning=said.append))
-    assert said == ["none of 1,500 labels so far has found its record: is --id n right, for both?"]
+    assert said == [
+        "1,500 labels and 1,500 records have waited, and none has found another: is --id n right, for both?"
+    ]
 
 
 def test_wrong_arguments_are_named() -> None:
@@ -266,42 +179,32 @@ def test_wrong_arguments_are_named() -> None:
         Records([], features="x", label="y", id="n", max_waiting=0)
 
 
-async def test_the_id_of_labels_from_elsewhere_is_id(tmp_path: Path) -> None:
-    records, labels, _ = make(100)
-    for name, items in (("records", records), ("labels", labels)):
-        (tmp_path / name).write_bytes(as_jsonl([{**item, "id": item["n"]} for item in items]))
-    arguments = {**GIVEN, "id": None, "label_from": tmp_path / "labels"}
-    async with open_records(tmp_path / "records", **arguments) as opened:
-        _, report = await train(opened)
-    assert report["labels"]["matched"] == 100
+async def test_labels_that_are_there_first_are_no_reason_to_warn(tmp_path: Path) -> None:
+    records, labels, _ = make(3000)
+    said: list[str] = []
+    _, report = await train(Records([labels, records], **GIVEN, on_warning=said.append))
+    assert (said, report["applied"]) == ([], 3000)
 
 
-async def test_a_wall_clock_that_is_set_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Back an hour, then ahead a day, in a run with a linger, a time to live and a wait for labels."""
-    wall, shift = time.time, [0.0]
-    monkeypatch.setattr(time, "time", lambda: wall() + shift[0])
-    said, times = list[str](), list[float]()
-    fields: dict[str, Any] = {"features": "x", "label": "y", "key": "k", "id": "n", "batch_size": 4, "seq_len": 4}
-    waits: dict[str, Any] = {"linger": 0.05, "key_ttl": 600.0, "label_wait": 600.0}
-    async with (
-        open_records("tcp-listen://127.0.0.1:0", on_notice=said.append, **fields, **waits) as records,
-        trio.open_nursery() as nursery,
-    ):
-        trainer = Trainer(records.model(hidden_size=4, seed=1), Adam(0.01), executor="inline")
+@pytest.mark.parametrize(
+    ("given", "named"),
+    [
+        ({"id": "k"}, "id"),
+        ({"id": "y"}, "id"),
+        ({"id": "x"}, "id"),
+        ({"id": "t", "time": "t"}, "id"),
+        ({"id": "n", "time": "t", "max_gap": 5.0}, "max_gap"),
+        ({"id": None, "max_waiting": -3}, "max_waiting"),
+    ],
+    ids=str,
+)
+def test_what_means_nothing_is_refused(given: dict[str, Any], named: str) -> None:
+    with pytest.raises(ArgumentError, match=f"^{named}: expected"):
+        Records([], **{**GIVEN, **given})
 
-        async def produce() -> None:
-            async with await trio.open_tcp_stream("127.0.0.1", port_in(said[0])) as stream:
-                for number in range(60):
-                    shift[0] = {20: -3600.0, 40: 86_400.0}.get(number, shift[0])
-                    await stream.send_all(f'{{"n":{number},"k":"k{number % 3}","x":{number % 5}}}\n'.encode())
-                    await stream.send_all(f'{{"n":{number},"y":"{number % 2}"}}\n'.encode())
-                    await trio.sleep(0.01)
-                await trio.sleep(0.3)
-            trainer.stop(1.0)
 
-        nursery.start_soon(produce)
-        await trainer.run(records, on_report=lambda report: times.append(trio.current_time()))
-        report = records.report()
-    assert (report["applied"], report["expired"], report["labels"]["given_up"]) == (60, 0, 0)
-    assert max(stop - start for start, stop in pairwise(times[:-1])) < 0.3  # no stall
-    assert len(times) < 60  # and no burst of cuts
+async def test_that_no_label_comes_is_said() -> None:
+    records, _, _ = make(100)
+    said: list[str] = []
+    await train(Records(records, **GIVEN, on_warning=said.append))
+    assert said == ["no label has come, of any record: is --label, or --target, the field that they have?"]

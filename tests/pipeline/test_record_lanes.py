@@ -85,7 +85,7 @@ def events(items: Iterator[Arrivals | Packed]) -> Iterator[tuple[Any, ...]]:
     """As the plain loop has them."""
     for item in items:
         if isinstance(item, Arrivals):
-            arrived, start, stop = item
+            arrived, start, stop, _ = item
             for at in range(start, stop):
                 parts = (arrived.centre, arrived.scale, arrived.naive, arrived.truths.values, arrived.compact)
                 yield ("arrive", arrived.number + at, *[part[at] for part in parts])

@@ -31,6 +31,10 @@ class PlainLater(PlainLanes):
         self.counts = dict.fromkeys(("received", "matched", "twice", "late", "unmatched", "given_up"), 0)
 
     @property
+    def told(self) -> int:
+        return len(self.truths)
+
+    @property
     def stamp(self) -> int:
         return self.taken - 1
 
@@ -140,9 +144,9 @@ class PlainLater(PlainLanes):
     def _end(self, record: Record, *, matched: bool) -> None:
         record["over"] = True
         record["completed"] = self.now - 1 if matched else -1  # an item
+        self.over.pop(record["id"], None)
         while len(self.over) >= self.most:
             del self.over[next(iter(self.over))]
-        self.over.pop(record["id"], None)
         self.over[record["id"]] = self.now, matched
         key = record["key"]
         while (first := next((held for held in self.held if held["key"] is key), None)) and first["over"]:

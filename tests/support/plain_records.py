@@ -33,7 +33,7 @@ class PlainLanes:
     """See `recurrio.pipeline.lanes.record_lanes.RecordLanes`: the same of one record at a time.
 
     What comes out is in ``events``: ``("arrive", number, centre, scale, naive, truth, compact)`` and ``("batch",
-    number, SequenceBatch, labelled, completed)``, the numbers of the records with which the labels came, −1: none.
+    number, SequenceBatch, labelled, completed, told)``: the numbers of the records with which labels came, −1: none.
     """
 
     def __init__(
@@ -56,6 +56,11 @@ class PlainLanes:
         self.waiting: list[Chunk] = []
         self.events: list[tuple[Any, ...]] = []
         self.unlabelled = self.evicted = 0
+
+    @property
+    def told(self) -> int:
+        """How many labels that came later have been told; there are none."""
+        return 0
 
     @property
     def stamp(self) -> int:
@@ -202,7 +207,7 @@ class PlainLanes:
         for lane, chunk in enumerate(chunks):
             completed[lane, : len(chunk["records"])] = [record.get("completed", -1) for record in chunk["records"]]
         completed[~labelled.T] = -1
-        self.events.append(("batch", self.stamp, batch, int(labelled.sum()), completed))
+        self.events.append(("batch", self.stamp, batch, int(labelled.sum()), completed, self.told))
 
     def cut(self, before: int) -> None:
         keys = [key for key in self.keys.values() if key.count - self.schema.horizon > key.begin]
