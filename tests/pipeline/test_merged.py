@@ -117,6 +117,21 @@ async def test_where_the_learner_is_behind_some_are_dropped_and_counted(
         assert len(got) > 300
 
 
+async def test_junk_without_a_number_does_not_hold_up_a_replay() -> None:
+    """After its last turn a source still has lines that cannot be used."""
+    decoded = DecodedBlocks(Bytes([b"junk\n"] * 5), "jsonl", Fields.of(SCHEMA))
+    junk = [await decoded.receive() for _ in range(5)]
+    async with open_group() as group:
+        sources = [Fast([*await blocks_of(100, 100), *junk]), Fast(await blocks_of(100, 100))]
+        source = MergedBlocks(sources, ["block"] * 2, group, [Decision(100, TURN, 1)])
+        got, rejects = 0, 0
+        with trio.fail_after(5), suppress(trio.EndOfChannel):
+            while True:
+                block = await source.receive()
+                got, rejects = got + block.size, rejects + len(block.rejects)
+    assert (got, rejects) == (200, 7)
+
+
 async def test_one_that_can_wait_does() -> None:
     blocks = await blocks_of(1000, 100)
     async with open_group() as group:
