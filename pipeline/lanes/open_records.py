@@ -65,8 +65,9 @@ async def open_records(
     given = None if decisions is None else [Decision(*decision) for decision in decisions]
     async with AsyncExitStack() as stack:
         transports = []
-        for name in names:
-            opening = Opening(name, allow_remote=allow_remote, greeting=send, notice=on_notice)
+        for index, name in enumerate(names):
+            notice = on_notice if index < len(addresses) else _of_labels(on_notice)
+            opening = Opening(name, allow_remote=allow_remote, greeting=send, notice=notice)
             transports.append(await stack.enter_async_context(open_transport(opening)))
         policies = [
             DROP_OLDEST if when_behind == BLOCK and not transport.waits else when_behind for transport in transports
@@ -93,3 +94,7 @@ async def open_records(
             return MergedBlocks(sources, policies, group, turns, labels=label_from is not None)
 
         yield Records((), **arguments, decisions=given, _source=decoded)
+
+
+def _of_labels(notice: Callable[[str], None]) -> Callable[[str], None]:
+    return lambda text: notice(f"{text} (labels)")
