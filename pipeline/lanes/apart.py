@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import os
 import select
 import subprocess
@@ -130,12 +129,9 @@ class ApartBlocks:
                 await _send(pipe.fileno(), setup)
                 with suppress(trio.EndOfChannel):
                     while True:
-                        data, origin, _, stream, ends, came = await self._transport.receive()
-                        if self._transport.complete:
-                            came = math.nan
-                        elif came is None:
-                            came = trio.current_time()
-                        await _send(pipe.fileno(), MESSAGES.encode((origin, stream, ends, came)), data)
+                        chunk = await self._transport.receive()
+                        head = chunk.origin, chunk.stream, chunk.ends, self._transport.came(chunk)
+                        await _send(pipe.fileno(), MESSAGES.encode(head), chunk.data)
             except SourceError as error:
                 self._failure = error
             except OSError:  # the process has gone, as whoever receives sees

@@ -97,10 +97,10 @@ class DecodedBlocks:
         except trio.EndOfChannel:
             self._ended = True
             return self.decoders.finish()
-        came = trio.current_time() if chunk.came is None else chunk.came
+        came = self._transport.came(chunk)
         block = self.decoders.feed(chunk)
         self.refuse(self.decoders.take_refused())
-        return block if self.can_be_left else block._replace(came=came)
+        return block._replace(came=came)
 
     def refuse(self, streams: Iterable[int]) -> None:
         """Bring no more of these streams."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -64,7 +64,8 @@ class _Items:
         self.rows.append(row)
 
 
-class Labels(NamedTuple):
+@dataclass
+class Labels:
     """Labels that come among records: how many of these have come before each (``at``), ids, and what they say."""
 
     at: list[int]
@@ -78,7 +79,7 @@ class Labels(NamedTuple):
         """Take out those before the record `stop`, and those `behind` the one before it too; count from `start`."""
         count = (bisect_right if behind else bisect_left)(self.at, stop)
         found = Labels([at - start for at in self.at[:count]], self.ids[:count], self.answers[:count])
-        for part in self:
+        for part in (self.at, self.ids, self.answers):
             del part[:count]
         return found
 

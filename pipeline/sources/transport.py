@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -39,6 +40,12 @@ class Transport(trio.abc.ReceiveChannel[Chunk]):
 
         Raises trio.EndOfChannel at the end, SourceError where it cannot be read.
         """
+
+    def came(self, chunk: Chunk) -> float:
+        """When `chunk`, which has just been received, was read, by trio's clock; NaN where that means nothing."""
+        if self.complete:
+            return math.nan
+        return trio.current_time() if chunk.came is None else chunk.came
 
     def refuse(self, stream: int) -> None:
         """Bring no more of this stream, if it can be closed."""
