@@ -41,6 +41,14 @@ def text_file(tmp_path: Path) -> Path:
     return path
 
 
+@pytest.fixture
+def short(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder to be in: the path of a socket cannot be long."""
+    folder = tmp_path_factory.mktemp("s p")
+    monkeypatch.chdir(folder)
+    return folder
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark the first case of each test as quick: so every promise is kept once, wherever a new test stands."""

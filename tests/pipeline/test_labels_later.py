@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.plain_later import PlainLater
+from support.plain_records import check_same
 
-from recurrio.core.base.parameters import Array
 from recurrio.core.online.encoder import Encoder
 from recurrio.core.online.schema import Schema
 from recurrio.pipeline.decoding.block import Block
@@ -140,20 +140,6 @@ def run(lanes: RecordLanes, schema: Schema, items: list[Item], cuts: list[int]) 
         events.note(lanes.add(make_block(schema, items[start:stop])._replace(came=start + 100.0)))
     events.note(lanes.finish())
     return events
-
-
-def check_same(found: list[tuple[Any, ...]], expected: list[tuple[Any, ...]], times: Array | None = None) -> None:
-    assert [event[:2] for event in found] == [event[:2] for event in expected]
-    for mine, other in zip(found, expected, strict=True):
-        if mine[0] == "batch":
-            assert (mine[3], mine[5]) == (other[3], other[5])
-            if mine[4] is None:
-                assert times is None or (other[4] < 0).all()
-            elif times is not None:
-                assert mine[4].tolist() == np.where(other[4] < 0, 0, times[other[4]]).tolist()
-        pairs = zip(mine[2], other[2], strict=True) if mine[0] == "batch" else zip(mine[2:], other[2:], strict=True)
-        for part, wanted in pairs:
-            np.testing.assert_array_equal(part, wanted)
 
 
 @pytest.mark.parametrize("name", SCHEMAS)

@@ -92,10 +92,7 @@ async def test_raw_blocks_in_a_log_wait_for_their_rest(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("data", GARBAGE, ids=range(len(GARBAGE)))
-async def test_garbage_at_a_unix_socket_is_hung_up_on(
-    data: bytes, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path_factory.mktemp("s"))
+async def test_garbage_at_a_unix_socket_is_hung_up_on(data: bytes, short: Path) -> None:
     async with reading("unix:s") as reader:
         async with await trio.open_unix_socket("s") as stream:
             with trio.fail_after(5):

@@ -147,11 +147,8 @@ async def learn(address: str, send: Send, when_behind: str = "block") -> tuple[d
 
 
 @pytest.fixture(autouse=True)
-def folder(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
-    folder = tmp_path_factory.mktemp("s p")
-    monkeypatch.chdir(folder)
+def soon(short: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(connect, "Backoff", partial(net.Backoff, 0.01, 0.05))
-    return folder
 
 
 @pytest.mark.parametrize(

@@ -12,14 +12,6 @@ from support.live import line, port_of, reading
 from recurrio.pipeline import SourceError
 
 
-@pytest.fixture
-def short(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder to be in: the path of a socket cannot be long."""
-    folder = tmp_path_factory.mktemp("s p")
-    monkeypatch.chdir(folder)
-    return folder
-
-
 async def test_a_unix_socket_takes_many_producers_and_goes_in_the_end(short: Path) -> None:
     async with reading("unix:s") as reader:
         for number in range(3):

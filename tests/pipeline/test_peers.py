@@ -122,12 +122,10 @@ def expected(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
 
 
 @pytest.fixture(autouse=True)
-def folder(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder to be in: the path of a socket cannot be long."""
-    folder = tmp_path_factory.mktemp("s p")
-    monkeypatch.chdir(folder)
-    (folder / "r.jsonl").write_bytes(DATA)
-    return folder
+def folder(short: Path) -> Path:
+    """With the records in a file."""
+    (short / "r.jsonl").write_bytes(DATA)
+    return short
 
 
 @pytest.mark.parametrize(

@@ -10,10 +10,9 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support.plain_records import PlainLanes
+from support.plain_records import PlainLanes, check_same
 
 from recurrio.core import SequenceBatch
-from recurrio.core.base.parameters import Array
 from recurrio.core.online.encoder import Encoder
 from recurrio.core.online.schema import Schema
 from recurrio.pipeline.decoding.block import Block
@@ -90,21 +89,7 @@ def events(items: Iterator[Arrivals | Packed]) -> Iterator[tuple[Any, ...]]:
                 parts = (arrived.centre, arrived.scale, arrived.naive, arrived.truths.values, arrived.compact)
                 yield ("arrive", arrived.number + at, *[part[at] for part in parts])
         else:
-            yield ("batch", item.number, item.batch, item.labelled, item.came)
-
-
-def check_same(found: list[tuple[Any, ...]], expected: list[tuple[Any, ...]], times: Array | None = None) -> None:
-    assert [event[:2] for event in found] == [event[:2] for event in expected]
-    for mine, other in zip(found, expected, strict=True):
-        if mine[0] == "arrive":
-            for part, wanted in zip(mine[2:], other[2:], strict=True):
-                np.testing.assert_array_equal(part, wanted)
-        else:
-            assert mine[3] == other[3]
-            if times is not None and mine[4] is not None:
-                assert mine[4].tolist() == np.where(other[4] < 0, 0, times[other[4]]).tolist()
-            for part, wanted in zip(mine[2], other[2], strict=True):
-                np.testing.assert_array_equal(part, wanted)
+            yield ("batch", item.number, item.batch, item.labelled, item.came, 0)
 
 
 @pytest.mark.parametrize("name", SCHEMAS)

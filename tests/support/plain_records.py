@@ -245,3 +245,22 @@ class PlainLanes:
             self.free[shard].append(gone.row)
         self.free[shard].sort()
         self.keys = {name: known for name, known in self.keys.items() if known not in going}
+
+
+def check_same(found: list[tuple[Any, ...]], expected: list[tuple[Any, ...]], times: Array | None = None) -> None:
+    """The same arrivals and batches, to the bit, in the same order; `times` are when items came, 0: unknown.
+
+    Each is as `PlainLanes.events` has it; those that were `found` have in the place of what completed the labels when
+    that came, None where none of it is known.
+    """
+    assert [event[:2] for event in found] == [event[:2] for event in expected]
+    for mine, other in zip(found, expected, strict=True):
+        parts = mine[2:], other[2:]
+        if mine[0] == "batch":
+            parts = mine[2], other[2]
+            assert (mine[3], mine[5]) == (other[3], other[5])
+            if times is not None:
+                came = np.where(other[4] < 0, 0, times[other[4]])
+                assert not came.any() if mine[4] is None else mine[4].tolist() == came.tolist()
+        for part, wanted in zip(*parts, strict=True):
+            np.testing.assert_array_equal(part, wanted)
