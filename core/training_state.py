@@ -188,18 +188,35 @@ class TrainingState:
         Raises RuntimeError while a run has it.
         """
         self._check_left()
-        arrays = {"versions": np.array([*self._older, self.model.parameters])}
-        for name, array in self._named(self._states or []).items():
+        versions = np.array([*self._older, self.model.parameters])
+        tables = None if self._tables is None else [table[: self._used] for table in self._tables]
+        return self._part(versions, self._states, tables)
+
+    def snapshot(self, memory: RunMemory) -> Part:
+        """What `dump` would give if the run that has the state left it now; its later batches can go on meanwhile.
+
+        Call it where ``applied`` batches have been, and before another one is.
+        """
+        applied, rows, states, tables = self.applied, memory.parameters, self._states, None
+        ages = range(min(self.delay, applied), -1, -1)
+        versions = np.array([rows[(applied - age) % len(rows)] for age in ages])
+        if memory.keys is not None:
+            tables = memory.keys.before(applied, self._used)
+        elif states is not None or applied != self._entered:
+            states = memory.state_before(applied)
+        return self._part(versions, states, tables)
+
+    def _part(self, versions: Array, states: list[list[list[State]]] | None, tables: list[Array] | None) -> Part:
+        arrays = {"versions": versions}
+        for name, array in self._named(states or []).items():
             arrays[name] = array.copy()
         # Rows of zeros at the end say nothing: they are of keys with no batch that was applied.
-        tables = [table[: self._used] for table in self._tables or []]
-        used = max((int(np.flatnonzero(table.any(axis=1)).max(initial=-1)) + 1 for table in tables), default=0)
-        arrays |= {f"keys.{rank}": table[:used].copy() for rank, table in enumerate(tables)}
-        updater = self.updater.dump()
-        arrays |= {f"updater.{name}": array for name, array in updater.arrays.items()}
+        used = max([_used_rows(table) for table in tables or []], default=0)
+        arrays |= {f"keys.{rank}": table[:used].copy() for rank, table in enumerate(tables or [])}
         sizes = {"applied": self.applied, "steps": self.steps, "lanes": self.lanes, "keys": self.keys}
-        about = {**sizes, "used": used, "hidden": self._states is not None or self._tables is not None}
-        return Part(arrays, {**self._settings(), **about, "updater": updater.about})
+        about = {**sizes, "used": used, "hidden": states is not None or tables is not None}
+        updater = Part.of(updater=self.updater.dump())
+        return Part(arrays | updater.arrays, {**self._settings(), **about, **updater.about})
 
     def load(self, part: Part) -> None:
         """Take up what `dump` gave. Raises ArgumentError, and changes nothing, where it is of another training."""
@@ -215,9 +232,9 @@ class TrainingState:
         versions = arrays.pop("versions", None)
         check_array("versions", versions, (min(self.delay, applied) + 1, size), self.model.dtype)
         assert versions is not None
-        names = [name for name in arrays if name.startswith("updater.")]
-        updater = {name.removeprefix("updater."): arrays.pop(name) for name in names}
-        for name, slot in updater.items():
+        updater = part.part("updater")
+        for name, slot in updater.arrays.items():
+            del arrays[f"updater.{name}"]
             if name.startswith("optimizer."):
                 check_array(name, slot, (size,), self.model.dtype)
         keys, states, tables = check_count("keys", about["keys"], 0), None, None
@@ -233,7 +250,7 @@ class TrainingState:
             check_array(name, arrays[name], array.shape, array.dtype)
             np.copyto(array, arrays[name])
         steps = check_count("steps", about["steps"], 0)
-        self.updater.load(Part(updater, about["updater"]))
+        self.updater.load(updater)
         self.applied, self.steps, self.lanes, self._states = applied, steps, about["lanes"], states
         self.keys, self._used, self._tables = keys, used, tables
         self._older = [version.copy() for version in versions[:-1]]
@@ -252,6 +269,18 @@ class TrainingState:
             for layer, parts in enumerate(layers)
             for part, array in enumerate(parts)
         }
+
+
+def _used_rows(table: Array) -> int:
+    """Up to which row there is anything but zeros."""
+    end = len(table)
+    while end:
+        start = max(0, end - 1024)
+        some = np.flatnonzero(table[start:end].any(axis=1))
+        if len(some):
+            return start + int(some[-1]) + 1
+        end = start
+    return 0
 
 
 def _copy(states: list[list[list[State]]], into: list[list[list[State]]]) -> None:

@@ -14,6 +14,7 @@ from ..base import compiled
 from ..base.checks import ArgumentError, check_array, check_count
 from ..base.parameters import Array
 from ..base.product import multiply_by_lane
+from ..base.state import Part
 from ..cells.buffers import State
 from .sequence_model import SequenceModel
 
@@ -98,6 +99,14 @@ class Forecaster:
             hidden = stack.step(self._blocks.weights, inputs[chosen].T, state, multiply_by_lane)
             self._table[now] = np.concatenate([part for layer in state for part in layer]).T
             outputs[chosen] = (multiply_by_lane(head[:, 1:], hidden) + head[:, :1]).T
+
+    def dump(self, rows: int) -> dict[str, Array]:
+        """A copy of the states of the first `rows`."""
+        return {"table": self._table[:rows].copy()}
+
+    def load(self, part: Part, rows: int) -> None:
+        """Take up what `dump` gave. Raises ArgumentError."""
+        self._table[:rows] = part.array("table", (rows, self._table.shape[1]), self._dtype)
 
     def _refuse(self, rows: Array) -> None:
         wrong = rows[np.where(rows < 0, ~rows, rows) >= len(self._table)][0]

@@ -119,10 +119,26 @@ class KeyStates:
 
     def undo(self, applied: int) -> None:
         """Take back what batches from number `applied` on have left in the tables, the latest first."""
+        for rank, log in self._later(applied):
+            lanes = log.about[1]
+            self.tables[rank][log.rows[:lanes]] = log.before[:lanes]
+            log.about[0] = 0
+
+    def before(self, applied: int, used: int) -> list[Array]:
+        """A copy of the first `used` rows of the tables as they are without batches from number `applied` on.
+
+        These can go on meanwhile, in other threads or processes: what they change is logged before.
+        """
+        tables = [table[:used].copy() for table in self.tables]
+        for rank, log in self._later(applied):
+            lanes = log.about[1]
+            tables[rank][log.rows[:lanes]] = log.before[:lanes]
+        return tables
+
+    def _later(self, applied: int) -> Iterator[tuple[int, _Log]]:
+        """The logs of each rank that are of batches from number `applied` on, the latest first."""
         for ranks in self._logs:
-            for table, logs in zip(self.tables, ranks, strict=True):
+            for rank, logs in enumerate(ranks):
                 for log in sorted(logs, key=lambda log: -log.about[0]):
                     if log.about[0] > applied:
-                        lanes = log.about[1]
-                        table[log.rows[:lanes]] = log.before[:lanes]
-                        log.about[0] = 0
+                        yield rank, log

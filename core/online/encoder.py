@@ -153,17 +153,15 @@ class Encoder:
 
     def dump(self) -> Part:
         """All that has been learned, with what is still to be taken in."""
-        scaler = self.scaler.dump()
-        arrays = {f"scaler.{name}": array for name, array in scaler.arrays.items()}
         tables = {"categories": [table.dump() for table in self.categories], "classes": self.classes.dump()}
-        return Part(arrays, {"scaler": scaler.about, **tables})
+        return Part.of(tables, scaler=self.scaler.dump())
 
     def load(self, part: Part) -> None:
         """Take up what `dump` gave. Raises ArgumentError where it does not fit."""
-        scaler, about = {name.removeprefix("scaler."): array for name, array in part.arrays.items()}, part.about
+        about = part.about
         if len(about["categories"]) != len(self.categories):
             raise ArgumentError("categories", f"{len(self.categories)} tables", len(about["categories"]))
-        self.scaler.load(Part(scaler, about["scaler"]))
+        self.scaler.load(part.part("scaler"))
         for table, state in zip(
             (*self.categories, self.classes), (*about["categories"], about["classes"]), strict=True
         ):

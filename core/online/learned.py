@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+import numpy as np
+
+from ..base.checks import check_array, check_count, check_flag
 from ..base.parameters import Array
+from ..base.state import Part
 
 __all__ = ["Learned"]
 
@@ -21,3 +25,20 @@ class Learned(NamedTuple):
     known: tuple[int, ...]
     others: tuple[bool, ...]
     classes: int
+
+    def dump(self) -> Part:
+        """All of it."""
+        scales = {"mean": self.mean, "deviation": self.deviation}
+        arrays = {name: array for name, array in scales.items() if array is not None}
+        return Part(arrays, {"known": [*self.known], "others": [*self.others], "classes": self.classes})
+
+    @classmethod
+    def of(cls, part: Part) -> Learned:
+        """What `dump` gave. Raises ArgumentError."""
+        about, arrays = part.about, part.arrays
+        for name, array in arrays.items():
+            check_array(name, array, ("columns",), np.dtype(np.float64))
+        known = tuple(check_count("known", count, 0) for count in about["known"])
+        others = tuple(check_flag("others", flag) for flag in about["others"])
+        classes = check_count("classes", about["classes"], 0)
+        return cls(arrays.get("mean"), arrays.get("deviation"), known, others, classes)

@@ -122,12 +122,7 @@ class Updater:
 
     def dump(self) -> Part:
         """The state of the optimizer and of the schedule, and the loss."""
-        arrays, about = dict[str, Array](), dict[str, object]({"loss": self.loss})
-        for name, keeper in self._keepers().items():
-            part = _dump(keeper)
-            arrays |= {f"{name}.{key}": array for key, array in part.arrays.items()}
-            about[name] = part.about
-        return Part(arrays, about)
+        return Part.of({"loss": self.loss}, **{name: _dump(keeper) for name, keeper in self._keepers().items()})
 
     def load(self, part: Part) -> None:
         """Take up what `dump` gave. Raises ArgumentError, and changes nothing, where it is of other parts."""
@@ -140,8 +135,7 @@ class Updater:
         before = {name: _dump(keeper) for name, keeper in keepers.items()}
         try:
             for name, keeper in keepers.items():
-                own = {key.removeprefix(f"{name}."): a for key, a in part.arrays.items() if key.startswith(f"{name}.")}
-                keeper.load(Part(own, part.about[name]))
+                keeper.load(part.part(name))
         except BaseException:
             for name, keeper in keepers.items():
                 keeper.load(before[name])

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 from ...core.base.parameters import Array
 
@@ -34,6 +35,7 @@ class Block(NamedTuple):
     - ``rejects``: what came between them and cannot be used.
     - ``ids``: the texts of the ids; None where none is read. And then of each whether it is an ``answer`` ``(n,)``
       alone, to another record: its key, and its time, say nothing.
+    - ``place``: where its source was before it, as JSON, so that it can be read again; None where it cannot.
     - ``came``: when what completed them was read, by trio's clock; NaN where that means nothing, as in a file.
     """
 
@@ -47,3 +49,4 @@ class Block(NamedTuple):
     ids: list[str] | None = None
     answer: Array | None = None
     came: float = math.nan
+    place: Mapping[str, Any] | None = None

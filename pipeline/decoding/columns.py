@@ -16,7 +16,7 @@ from .options import RecordOptions
 from .times import Moment, Times
 from .values import Cell, TextCache, Values, are_keys, key_text, shown
 
-__all__ = ["HEAD", "Columns", "concatenate", "none_of", "part_of", "select", "with_reject"]
+__all__ = ["HEAD", "Columns", "concatenate", "none_of", "part_of", "piece_of", "select", "with_reject"]
 
 HEAD = 500  # bytes of a rejected record that are kept
 MOST_NAMED = 10  # fields in a reason
@@ -142,6 +142,15 @@ def part_of(block: Block, start: int, stop: int) -> Block:
     if start == 0 and stop == block.size:
         return block
     return select(block, slice(start, stop))
+
+
+def piece_of(block: Block, start: int, stop: int) -> Block:
+    """The same, with the rejects that came before each of these records."""
+    rejects = [
+        reject._replace(before=reject.before - start) for reject in block.rejects if start <= reject.before < stop
+    ]
+    part = part_of(block, start, stop)
+    return part._replace(rejects=rejects) if rejects or part.rejects else part
 
 
 def select(block: Block, rows: slice | Array) -> Block:

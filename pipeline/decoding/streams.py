@@ -49,6 +49,7 @@ class StreamDecoders:
         self._empty = Columns(fields, self._options).empty()
         self._fits = False  # any record has
         self._refused: list[int] = []
+        self._dumped: dict[int, list[Any]] = {}  # what each stream keeps
 
     def _make(self) -> RecordDecoder:
         return open_decoder(self._form, self._fields, self._options)
@@ -76,6 +77,7 @@ class StreamDecoders:
             self._spare = None
             if self._kind == Streams.MESSAGES:  # behind an empty line nothing says what all the others are
                 chunk = chunk._replace(data=b"\n" + chunk.data)
+        self._dumped.pop(chunk.stream, None)
         block = self._empty if stream.refused else self._decode(stream, chunk)
         if chunk.ends:
             del self._streams[chunk.stream]
@@ -126,16 +128,15 @@ class StreamDecoders:
 
     def dump(self) -> dict[str, Any]:
         """What it keeps, as JSON."""
-        streams = [
-            [number, stream.refused, stream.rejects, dict(stream.decoder.dump())]
-            for number, stream in self._streams.items()
-        ]
-        return {"streams": streams, "fits": self._fits}
+        for number, stream in self._streams.items():
+            if number not in self._dumped:
+                self._dumped[number] = [number, stream.refused, stream.rejects, dict(stream.decoder.dump())]
+        return {"streams": [*map(self._dumped.__getitem__, self._streams)], "fits": self._fits}
 
     def load(self, state: Mapping[str, Any]) -> None:
         """Go on from what `dump` gave."""
         self._fits = state["fits"]
-        self._streams = {}
+        self._streams, self._dumped = {}, {}
         for number, refused, rejects, decoder in state["streams"]:
             stream = self._streams[number] = _Stream(self._make(), refused, rejects)
             stream.decoder.load(decoder)

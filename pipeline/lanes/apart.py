@@ -19,7 +19,7 @@ from ..flow.group import Group
 from ..flow.pipes import widen
 from ..flow.worker_process import WorkerError, obstacle, processors, start_worker
 from ..sources import SourceError, Transport
-from .blocks import DecodedBlocks
+from .blocks import DecodedBlocks, Place
 from .decoding_worker import LENGTH, LENGTHS, MESSAGES, START, LocatedBlock, decode_answer
 from .key_table import KeyTable
 
@@ -50,6 +50,7 @@ class ApartBlocks:
         self._process: subprocess.Popen[bytes] | None = None
         self._answers, self._buffer, self._apart = -1, bytearray(), False
         self._failure: SourceError | None = None
+        self._where: Any = None  # behind the last block that the process has answered
         self.seen: list[str] = []
 
     def share(self, table: KeyTable) -> None:
@@ -113,6 +114,7 @@ class ApartBlocks:
             "shards": self._table.shards,
             "table": self._table.dump(),
         }
+        self._where = self._here.where() if self._transport.rewindable else None
         os.set_blocking(self._process.stdin.fileno(), False)
         widen(self._process.stdin.fileno())
         widen(self._answers)
@@ -130,7 +132,8 @@ class ApartBlocks:
                 with suppress(trio.EndOfChannel):
                     while True:
                         chunk = await self._transport.receive()
-                        head = chunk.origin, chunk.stream, chunk.ends, self._transport.came(chunk)
+                        after = dict(chunk.after) if self._transport.rewindable else None
+                        head = chunk.origin, chunk.stream, chunk.ends, self._transport.came(chunk), after
                         await _send(pipe.fileno(), MESSAGES.encode(head), chunk.data)
             except SourceError as error:
                 self._failure = error
@@ -152,7 +155,16 @@ class ApartBlocks:
         del self._buffer[:end]
         self.seen = answer.seen
         self._here.refuse(answer.refused)
-        return answer
+        place, self._where = self._where, answer.where
+        return answer._replace(block=answer.block._replace(place=place))
+
+    def where(self, place: Place | None = None) -> Any:  # noqa: ANN401 (see `BlockSource`)
+        """See `BlockSource`."""
+        return place or (self._where if self._apart else self._here.where())
+
+    def rewind(self, where: Any) -> None:  # noqa: ANN401 (see `BlockSource`)
+        """See `BlockSource`."""
+        self._here.rewind(where)
 
     def _end(self) -> int:
         """How much has to be in the buffer for the next answer to be complete."""

@@ -3,26 +3,63 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator, Mapping
+from itertools import islice
 from time import perf_counter
 from typing import Any, Protocol
 
 import numpy as np
 import trio
 
-from ...core.base.checks import ArgumentError
+from ...core.base.checks import ArgumentError, check_count
 from ..decoding.block import Block
+from ..decoding.columns import part_of
 from ..decoding.fields import Fields
 from ..decoding.objects import decode_frame, decode_objects
 from ..decoding.options import RecordOptions
 from ..decoding.streams import StreamDecoders
-from ..sources import Streams, Transport
+from ..sources import SourceError, Streams, Transport
 from .decoding_worker import LocatedBlock
 
-__all__ = ["BlockSource", "DecodedBlocks", "ItemBlocks"]
+__all__ = ["BlockSource", "DecodedBlocks", "ItemBlocks", "Place", "further"]
 
 ITEMS = 1024  # records of a block at most, where they come one by one,
 PATIENCE = 0.005  # and seconds that are waited for more of them
 SEEN = 50  # names of fields
+
+
+Place = Mapping[str, Any]
+"""A place in a source of blocks, as JSON: `where` it was before a block, and how much to ``skip`` behind that."""
+
+
+def further(place: Place, records: int, rejects: int) -> Place:
+    """The place so many records, and rejects, behind `place`."""
+    before = place.get("skip", (0, 0))
+    return {**place, "skip": [before[0] + records, before[1] + rejects]}
+
+
+class _Skip:
+    """What is to be left out of the blocks that come: so many records, and rejects."""
+
+    def __init__(self) -> None:
+        self._records = self._rejects = 0
+
+    def begin(self, place: Place) -> None:
+        """Go on at `place`. Raises SourceError."""
+        try:
+            self._records, self._rejects = (check_count("skip", count, 0) for count in place.get("skip", (0, 0)))
+        except (ArgumentError, TypeError) as error:
+            raise SourceError(f"a place in a source: {error}") from None
+
+    def rest(self, block: Block) -> Block:
+        """What is left of `block`."""
+        if not (self._records or self._rejects):
+            return block
+        records, rejects = min(block.size, self._records), min(len(block.rejects), self._rejects)
+        self._records -= records
+        self._rejects -= rejects
+        left = [reject._replace(before=reject.before - records) for reject in block.rejects[rejects:]]
+        place = None if block.place is None else further(block.place, records, rejects)
+        return part_of(block, records, block.size)._replace(rejects=left, place=place)
 
 
 class BlockSource(Protocol):
@@ -59,6 +96,14 @@ class BlockSource(Protocol):
         """Wait for the next block, which can be empty. Raises trio.EndOfChannel, SourceError."""
         ...
 
+    def where(self, place: Place | None = None) -> Any:  # noqa: ANN401 (what JSON has)
+        """Where it is behind the last block, as JSON; or, within that block, at `place`."""
+        ...
+
+    def rewind(self, where: Any) -> None:  # noqa: ANN401 (what `where` gave)
+        """Go on from where it was, before anything has been received. Raises SourceError where it cannot."""
+        ...
+
 
 class DecodedBlocks:
     """The records in the bytes that `transport` brings, in the format `form`. A wait that is cancelled loses nothing.
@@ -72,6 +117,7 @@ class DecodedBlocks:
         self.name, self._transport, self._ended = transport.name, transport, False
         self.can_be_left = transport.complete  # for a while, and nobody is kept waiting
         self.decoders = StreamDecoders(form, fields, options, transport.streams)
+        self._skip = _Skip()
 
     @property
     def seen(self) -> list[str]:
@@ -92,15 +138,27 @@ class DecodedBlocks:
         """See `BlockSource`."""
         if self._ended:
             raise trio.EndOfChannel
+        place = self.where() if self._transport.rewindable else None
         try:
             chunk = await self._transport.receive()
         except trio.EndOfChannel:
             self._ended = True
-            return self.decoders.finish()
+            return self._skip.rest(self.decoders.finish()._replace(place=place))
         came = self._transport.came(chunk)
         block = self.decoders.feed(chunk)
         self.refuse(self.decoders.take_refused())
-        return block._replace(came=came)
+        return self._skip.rest(block._replace(came=came, place=place))
+
+    def where(self, place: Place | None = None) -> Any:  # noqa: ANN401 (see `BlockSource`)
+        """See `BlockSource`."""
+        return place or {"transport": dict(self._transport.position), "decoders": self.decoders.dump()}
+
+    def rewind(self, where: Any) -> None:  # noqa: ANN401 (see `BlockSource`)
+        """See `BlockSource`."""
+        self.decoders.load(where["decoders"])
+        again = self.decoders.begins_again  # it knows how much of the bytes from the start on it has had
+        self._transport.rewind(where["transport"] | {"byte": 0} if again else where["transport"])
+        self._skip.begin(where)
 
     def refuse(self, streams: Iterable[int]) -> None:
         """Bring no more of these streams."""
@@ -129,7 +187,10 @@ class ItemBlocks:
             self._items = iter(items)
         else:
             raise ArgumentError("records", "an iterable of records, or a frame", type(items).__name__)
-        self._held: Any = None  # a list or a frame that has come behind records
+        self._given = items
+        self._held: Any = None  # a list or a frame that has come behind records,
+        self._before: Any = None  # and where they were before it
+        self._came, self._skip = 0, _Skip()
 
     @property
     def counts(self) -> list[dict[str, Any]]:
@@ -143,29 +204,58 @@ class ItemBlocks:
 
     async def receive(self) -> Block:
         """See `BlockSource`."""
+        at, block = await self._receive()
+        return self._skip.rest(block._replace(place={"at": at}))
+
+    async def _receive(self) -> tuple[Any, Block]:
         if self._held is not None:
-            item, self._held = self._held, None
-            return self._decode(item)
+            (at, item), self._held = (self._before, self._held), None
+            return at, self._decode(item)
+        at = self._at()
         if isinstance(self._items, AsyncIterator):
             try:
-                return self._decode(await anext(self._items))
+                item = await anext(self._items)
             except StopAsyncIteration:
                 raise trio.EndOfChannel from None
+            self._came += 1
+            return at, self._decode(item)
         await trio.lowlevel.checkpoint()
         records: list[Any] = []
-        until = perf_counter() + PATIENCE
+        until, before = perf_counter() + PATIENCE, at
         for item in self._items:
+            self._came += 1
             if isinstance(item, list) or _is_frame(item):
                 if not records:
-                    return self._decode(item)
-                self._held = item
+                    return at, self._decode(item)
+                self._held, self._before = item, before
                 break
             records.append(item)
+            before = self._at()
             if len(records) == ITEMS or perf_counter() > until:  # an iterable can be slow, and live
                 break
         if not records:
             raise trio.EndOfChannel
-        return self._records(records)
+        return at, self._records(records)
+
+    def _at(self) -> Any:  # noqa: ANN401 (what the program calls a position)
+        position = getattr(self._given, "position", None)
+        return position() if callable(position) else self._came
+
+    def where(self, place: Place | None = None) -> Any:  # noqa: ANN401 (see `BlockSource`)
+        """See `BlockSource`."""
+        return place or {"at": self._before if self._held is not None else self._at()}
+
+    def rewind(self, where: Any) -> None:  # noqa: ANN401 (see `BlockSource`)
+        """See `BlockSource`. A program's own iterable can say its ``position()``, and ``rewind(position)``."""
+        rewind = getattr(self._given, "rewind", None)
+        if callable(rewind):
+            rewind(where["at"])
+            self._items = aiter(self._given) if isinstance(self._given, AsyncIterable) else iter(self._given)
+        elif isinstance(self._items, AsyncIterator) or self._items is self._given:
+            raise SourceError(f"{self.name}: can be read only once; methods position() and rewind() let it go back")
+        else:
+            self._came = sum(1 for _ in islice(self._items, where["at"]))
+        self._skip.begin(where)
 
     def _decode(self, item: Any) -> Block:  # noqa: ANN401 (anything may come)
         """A list of records, a frame, or a single record."""

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import trio
 
 from ...core.base.checks import check_number
-from .packer import Packed
+from .chunks import Packed
 from .record_lanes import RecordLanes
 
 __all__ = ["Lag", "RecordClock"]

@@ -41,6 +41,15 @@ class Course:
             self._known = np.maximum.accumulate(np.vstack((known, numbers)), axis=0)[1:]
             self._others = np.logical_or.accumulate(np.vstack((others, numbers == OTHER)), axis=0)[1:]
 
+    @classmethod
+    def of(cls, encoder: Encoder, number: int, learned: Learned) -> Course:
+        """That of the record of this number alone, with which this had been `learned`."""
+        scales = [np.zeros(0) if part is None else part for part in (learned.mean, learned.deviation)]
+        nothing, classes = np.zeros((1, len(learned.known))), np.array([learned.classes] * 2)
+        course = cls(encoder, number, scales[0][None], scales[1][None], nothing, classes, None)
+        course._known, course._others = np.array([learned.known], np.int64), np.array([learned.others], bool)
+        return course
+
     def at(self, number: int) -> Learned:
         """What had been learned with the record of this number."""
         at = number - self._first

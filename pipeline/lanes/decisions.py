@@ -6,7 +6,7 @@ from array import array
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from ...core.base.checks import ArgumentError
+from ...core.base.checks import ArgumentError, check_count
 
 __all__ = ["CUT", "EXPIRE", "GIVE_UP", "TURN", "Decision", "DecisionLog"]
 
@@ -71,6 +71,14 @@ class DecisionLog:
         if source != self._source:
             self._source = source
             self.note(Decision(number, TURN, source))
+
+    def dump(self) -> dict[str, int]:
+        """How many decisions there were, and whose turn it is."""
+        return {"count": self.count, "source": self._source}
+
+    def load(self, state: dict[str, int]) -> None:
+        """Take up what `dump` gave."""
+        self.count, self._source = check_count("count", state["count"], 0), check_count("source", state["source"], 0)
 
     def due(self, number: int) -> list[Decision]:
         """Those given for the record `number` and before, which were not taken yet."""

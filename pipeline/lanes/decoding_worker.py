@@ -37,12 +37,16 @@ MESSAGES = msgspec.msgpack.Encoder()
 
 
 class LocatedBlock(NamedTuple):
-    """A block without its keys, the rows that these have, names of fields, and streams that were refused."""
+    """A block without its keys, the rows that these have, names of fields, and streams that were refused.
+
+    ``where`` is where its source is behind it, see `BlockSource`; None where it cannot go back.
+    """
 
     block: Block
     located: list[Located]
     seen: list[str]
     refused: list[int]
+    where: Any
 
 
 class _Messages:
@@ -87,15 +91,16 @@ def worker() -> None:
     decoders = StreamDecoders(setup["format"], fields, options, Streams(setup["streams"]))
     decoders.load(setup["decoders"])
     table = KeyTable(setup["keys"], setup["shards"])
-    table.load(setup["table"])
-    last = False
+    table.load(**setup["table"])
+    last, where = False, None
     while not last:
         messages = messages or incoming.read()
         last, blocks, error = not messages, list[Block](), ""
         try:
             for head, data in messages:
-                origin, stream, ends, came = msgspec.msgpack.decode(head)
+                origin, stream, ends, came, after = msgspec.msgpack.decode(head)
                 blocks.append(decoders.feed(Chunk(data, origin, {}, stream, ends))._replace(came=came))
+                where = None if after is None else {"transport": after}
             if last:
                 blocks.append(decoders.finish())
         except SourceError as problem:
@@ -104,7 +109,8 @@ def worker() -> None:
         if blocks:
             block = concatenate(blocks)._replace(came=blocks[0].came)
             located = [*table.locate(block.keys, block.size)] if block.size else []
-            _write(out, _answer(block, located, decoders, last=last))
+            where = where and {**where, "decoders": decoders.dump()}
+            _write(out, _answer(block, located, decoders, where, last=last))
         if error:
             _write(out, MESSAGES.encode({"error": error}))
 
@@ -119,7 +125,7 @@ def _write(out: int, message: bytes) -> None:
         rest = rest[os.write(out, rest) :]
 
 
-def _answer(block: Block, located: list[Located], decoders: StreamDecoders, *, last: bool) -> bytes:
+def _answer(block: Block, located: list[Located], decoders: StreamDecoders, where: Any, *, last: bool) -> bytes:  # noqa: ANN401 (JSON)
     return MESSAGES.encode(
         {
             "size": block.size,
@@ -132,6 +138,7 @@ def _answer(block: Block, located: list[Located], decoders: StreamDecoders, *, l
             "located": [(part.stop, part.rows.tobytes(), part.new, part.going.tobytes()) for part in located],
             "seen": decoders.seen,
             "refused": decoders.take_refused(),
+            "where": where,
             "last": last,
         }
     )
@@ -156,7 +163,7 @@ def decode_answer(message: bytes | memoryview, columns: int) -> tuple[LocatedBlo
         came=answer["came"],
     )
     located = [Located(stop, _rows(rows), new, _rows(going)) for stop, rows, new, going in answer["located"]]
-    return LocatedBlock(block, located, answer["seen"], answer["refused"]), answer["last"]
+    return LocatedBlock(block, located, answer["seen"], answer["refused"], answer["where"]), answer["last"]
 
 
 def _rows(data: bytes) -> Array:

@@ -7,7 +7,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ...core.base.checks import check_flag
 from ...core.base.parameters import Array
+from ...core.base.state import Part
 from ...core.base.table import rows_of
 from ...core.model.forecaster import Forecaster
 from ...core.model.sequence_model import SequenceModel
@@ -145,3 +147,19 @@ class ForecastMaker:
         """See the scores."""
         self._score()
         return self.scores.worst()
+
+    def dump(self, rows: int, slots: Sequence[int] = ()) -> Part:
+        """The states of the first `rows` of the table, the forecasts that wait, also in these `slots`, and the scores.
+
+        All records that have come have been forecast.
+        """
+        self._score()
+        parts = {"kept": self._kept.dump(rows, slots), "scores": self.scores.dump()}
+        return Part.of({"warned": self._warned}, states=Part(self.forecaster.dump(rows), {}), **parts)
+
+    def load(self, part: Part, rows: int) -> None:
+        """Take up what `dump` gave. Raises ArgumentError."""
+        self.forecaster.load(part.part("states"), rows)
+        self._kept.load(part.part("kept"), rows)
+        self.scores.load(part.part("scores"))
+        self._warned = check_flag("warned", part.about["warned"])

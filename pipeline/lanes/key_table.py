@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
-from heapq import heapify, heappop, heappush
+from collections.abc import Iterator, Sequence
+from heapq import heappop, heappush
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -13,10 +13,11 @@ from ...core.base.checks import ArgumentError, check_count
 from ...core.base.parameters import Array
 from ...core.base.table import rows_of
 
-__all__ = ["KeyTable", "Located", "shard_of"]
+__all__ = ["FREE", "NEVER", "NOBODY", "KeyTable", "Located", "shard_of"]
 
 SHARE = 16  # of a full table one part goes at once
 NOBODY = np.zeros(0, np.int64)
+FREE, NEVER = -1, -2  # in the place of the last record of the key in a row: it is free; no key ever was there
 
 
 def shard_of(key: str, shards: int) -> int:
@@ -48,7 +49,7 @@ class KeyTable:
         if capacity < shards:
             raise ArgumentError("max_keys", f"at least {shards}, a key for each shard", capacity)
         self.number = 0  # records so far
-        self._used = np.full(capacity, -1)  # the last record of the key in each row; −1: none
+        self._used = np.full(capacity, NEVER)  # the last record of the key in each row
         self._rows: dict[str, int] = {}
         self._names: list[str | None] = []  # of the rows that were ever in use
         self._freed: list[list[int]] = [[] for _ in range(shards)]  # heaps
@@ -142,26 +143,29 @@ class KeyTable:
             del self._rows[name]
             self._names[row] = None
             heappush(self._freed[row % self.shards], row)
-        self._used[rows] = -1
+        self._used[rows] = FREE
 
     def dump(self) -> dict[str, Any]:
-        """The table as JSON."""
-        rows = {name: [row, int(self._used[row])] for name, row in self._rows.items()}
-        return {"rows": rows, "next": self._next, "number": self.number}
+        """The table as JSON, for `load`."""
+        names = [name or "" for name in self._names]
+        return {"names": names, "used": self._used[: len(names)].tolist(), "number": self.number}
 
-    def load(self, state: Mapping[str, Any]) -> None:
-        """Take up what `dump` gave."""
-        rows: dict[str, list[int]] = state["rows"]
-        self._next, self.number = list(state["next"]), state["number"]
-        self._rows = {name: row for name, (row, _) in rows.items()}
-        self._used.fill(-1)
-        self._names = [None] * (max(self._rows.values(), default=-1) + 1)
-        for name, (row, used) in rows.items():
-            self._names[row], self._used[row] = name, used
-        taken = set(self._rows.values())
-        self._freed = [
-            [row for row in range(shard, bound, self.shards) if row not in taken]
-            for shard, bound in enumerate(self._next)
-        ]
-        for heap in self._freed:
-            heapify(heap)
+    def load(self, names: Sequence[str], used: Sequence[int], number: int) -> None:
+        """Take up the `names` of the keys by rows, the last record of each, or FREE or NEVER, and how many have come.
+
+        Raises ArgumentError where they do not fit.
+        """
+        if len(names) != len(used) or len(names) > self.capacity:
+            raise ArgumentError("keys", f"up to {self.capacity}, each with its last record", f"{len(names)}")
+        self._used.fill(NEVER)
+        self._used[: len(used)] = used
+        taken = [row for row, last in enumerate(used) if last >= 0]
+        self.number, self._rows = number, {names[row]: row for row in taken}
+        if len(self._rows) < len(taken) or max(used, default=-1) >= number or min(used, default=0) < NEVER:
+            raise ArgumentError("keys", f"different ones, last used before record {number}", "others")
+        self._names = [name if last >= 0 else None for name, last in zip(names, used, strict=True)]
+        for shard in range(self.shards):
+            own = self._used[shard :: self.shards]
+            never = np.flatnonzero(own == NEVER)
+            self._next[shard] = shard + self.shards * (int(never[0]) if len(never) else len(own))
+            self._freed[shard] = (np.flatnonzero(own == FREE) * self.shards + shard).tolist()  # sorted, so a heap

@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ...core.base.parameters import Array
+from ...core.base.state import Part
 from ...core.online.encoder import Encoder
 from ...core.online.standardise import scaled
 from ..decoding.block import Block
@@ -166,6 +167,23 @@ class Labeller:
             place = (order.pos[at] - h) % steps.depth
             steps.values[order.rows[at], place, steps.values.shape[2] - width + j] = label[at]
         return found
+
+    def dump(self, rows: int) -> Part:
+        """What it keeps of the first keys."""
+        arrays = {"past": self._past.dump(rows)}
+        if self._times is not None:
+            arrays["times"] = self._times.dump(rows)
+        if self._gap is not None:
+            arrays["gaps"] = self._gaps.dump(rows)
+        return Part(arrays, {})
+
+    def load(self, part: Part, rows: int) -> None:
+        """Take up what `dump` gave. Raises ArgumentError."""
+        self._past.load(part, "past", rows)
+        if self._times is not None:
+            self._times.load(part, "times", rows)
+        if self._gap is not None:
+            self._gaps.load(part, "gaps", rows)
 
 
 def _where(condition: Array, values: Array) -> Array:

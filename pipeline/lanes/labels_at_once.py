@@ -7,14 +7,18 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from ...core.base.checks import check_count
 from ...core.base.parameters import Array
+from ...core.base.state import Part
 from ...core.base.table import rows_of
 from ...core.online.encoder import Encoder
+from ...core.online.learned import Learned
 from ..decoding.block import Block
+from .chunks import Packed
 from .course import Course
 from .labels import Labeller
 from .live import Arrivals, Arrived, Truths
-from .packer import Packed, Packer
+from .packer import Packer, Plan
 from .rings import KeyOrder
 
 __all__ = ["LabelsAtOnce"]
@@ -47,16 +51,17 @@ class LabelsAtOnce:
         """As of `LabelsLater`."""
         return self.number
 
-    def take(self, block: Block, given: Array, keys: Array) -> Iterator[Arrivals | Packed]:
-        """The records of `block` have come, whose keys are in the rows `given` (``~row``: a new one).
+    def plan(self, given: Array, keys: Array) -> Plan:
+        """What records will make whose keys are in the rows `given` (``~row``: a new one).
 
         `keys` ``(n + 1,)`` is how many keys there were before them, and with each.
         """
-        rows, new, packer = rows_of(given), given < 0, self._packer
+        return self._packer.plan(KeyOrder(rows_of(given), self._packer.count), keys[1:])
+
+    def take(self, block: Block, given: Array, plan: Plan) -> Iterator[Arrivals | Packed]:
+        """The records of `block` have come, for which there is a `plan`."""
+        packer, order = self._packer, plan.order
         first, n = self.number, block.size
-        if new.any():
-            packer.begin(rows[new])
-        order = KeyOrder(rows, packer.count)
         labelled = self._labeller.label(block, given, order, packer.steps)
         self.late += labelled.late
         self.number += n
@@ -78,7 +83,7 @@ class LabelsAtOnce:
             arrived = Arrived(first, given, block.times, None, *forecast)
         done = 0
         after = None if classes is None else classes[1:]
-        for packed in packer.add(order, labelled.steps, keys[1:], after, 0 if math.isnan(block.came) else block.came):
+        for packed in packer.add(plan, labelled.steps, after, 0 if math.isnan(block.came) else block.came):
             stop = packed.number + 1 - first
             if arrived is not None and stop > done:
                 yield Arrivals(arrived, done, stop)
@@ -94,6 +99,22 @@ class LabelsAtOnce:
             places[:, j] = -1
             places[inside, j] = order.index[inside - h]
         return order.by_arrival(places)
+
+    def dump(self, rows: int) -> Part:
+        """What it keeps, of the first `rows` of the table."""
+        course = self._packer.course
+        learned = {} if course is None else {"learned": course.at(self.number - 1).dump()}
+        about = {"number": self.number, "late": self.late, "classes": self._classes}
+        return Part.of(about, labels=self._labeller.dump(rows), **learned)
+
+    def load(self, part: Part, rows: int) -> None:
+        """Take up what `dump` gave. Raises ArgumentError."""
+        self._labeller.load(part.part("labels"), rows)
+        names = ("number", "late", "classes")
+        self.number, self.late, self._classes = (check_count(name, part.about.get(name), 0) for name in names)
+        if "learned" in part.about:
+            learned = Learned.of(part.part("learned"))
+            self._packer.course = Course.of(self._encoder, self.number - 1, learned)
 
 
 def classes_with(before: int, truth: Array) -> Array:

@@ -13,23 +13,29 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ...core.base.checks import check_count
 from ...core.base.parameters import Array
+from ...core.base.state import Part
 from ...core.base.table import rows_of
 from ...core.online.categories import MISSING
 from ...core.online.encoder import Encoder
+from ...core.online.learned import Learned
 from ...core.online.standardise import scaled
 from ..decoding.block import Block
 from ..decoding.columns import select
+from .chunks import Packed
 from .course import Course
 from .labels import IGNORED
 from .labels_at_once import classes_with
 from .live import Arrivals, Arrived, LateTruths
-from .packer import Packed, Packer
+from .packer import Packer
 from .rings import KeyOrder, carried, grown
 from .time_steps import TimeSteps, logarithm
 from .waiting import Answer, Waiting
 
 __all__ = ["Labels", "LabelsLater"]
+
+NUMBERS = ("number", "items", "taken", "late")
 
 
 class _Items:
@@ -136,7 +142,6 @@ class LabelsLater:
         rows, fresh, n = rows_of(given), rows_of(given[given < 0]), block.size
         self._count[fresh] = 0
         self._last[fresh] = np.nan
-        self._packer.begin(fresh)
         items = self._match(block, rows, labels)
         if not items.rows:
             return
@@ -176,7 +181,7 @@ class LabelsLater:
     def _let_go(self, slots: list[int], keys: Array, classes: Array | None) -> Iterator[Packed]:
         order = KeyOrder(np.array([self.waiting.row(slot) for slot in slots]), self._packer.count)
         kept = np.array(slots)[order.index]
-        return self._packer.add(order, self._kept[kept], keys, classes, self._came[kept])
+        return self._packer.add(self._packer.plan(order, keys), self._kept[kept], classes, self._came[kept])
 
     def _match(self, block: Block, rows: Array, labels: Labels) -> _Items:
         """Who waits for what, item after item."""
@@ -258,6 +263,36 @@ class LabelsLater:
         truths = LateTruths(slots, of, rows[labels], truth)
         forecast = compact, scales[:, 0], scales[:, 1], naive, before
         return Arrived(self.number, given, block.times, block.ids, *forecast, truths), classes
+
+    def dump(self, rows: int) -> Part:
+        """What it keeps, of the first `rows` of the table. When labels came is not written."""
+        slots, course = self.waiting.live(), self._packer.course
+        arrays = {"count": self._count[:rows].copy(), "last": self._last[:rows].copy()}
+        arrays |= {"kept": self._kept[slots], "scales": self._scales[slots]}
+        if self._times is not None:
+            arrays["times"] = self._times.dump(rows)
+        about = {name: getattr(self, name) for name in NUMBERS} | {"classes": self._classes}
+        learned = {} if course is None else {"learned": course.at(self.taken - 1).dump()}
+        parts = Part.of(waiting=self.waiting.dump(), **learned)
+        return Part(arrays | parts.arrays, about | parts.about)
+
+    def load(self, part: Part, rows: int) -> None:
+        """Take up what `dump` gave. Raises ArgumentError."""
+        self.waiting.load(part.part("waiting"))
+        slots = self.waiting.slots
+        for name, table in (("count", self._count), ("last", self._last)):
+            table[:rows] = part.array(name, (rows, *table.shape[1:]), table.dtype)
+        self._kept = part.array("kept", (slots, self._kept.shape[1]), self._kept.dtype).copy()
+        self._scales = part.array("scales", (slots, *self._scales.shape[1:]), self._scales.dtype).copy()
+        self._came = np.zeros(slots)
+        if self._times is not None:
+            self._times.load(part, "times", rows)
+        for name in NUMBERS:
+            setattr(self, name, check_count(name, part.about.get(name), 0))
+        self._classes = check_count("classes", part.about.get("classes"), 0)
+        if "learned" in part.about:
+            learned = Learned.of(part.part("learned"))
+            self._packer.course = Course.of(self._encoder, self.taken - 1, learned)
 
 
 def _answers(block: Block, inputs: int) -> Sequence[Answer | None]:

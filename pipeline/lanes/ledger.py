@@ -5,12 +5,16 @@ from __future__ import annotations
 from collections import defaultdict, deque
 from typing import NamedTuple
 
+from ...core.base.checks import check_count
 from ...core.base.parameters import Array
+from ...core.base.state import Part
 from ...core.online.learned import Learned
+from .chunks import Packed
 from .course import Course
-from .packer import Packed
 
 __all__ = ["Ledger"]
+
+PARTS = ("applied", "unlabelled", "dropped", "rejected", "waiting")
 
 
 class _Flying(NamedTuple):
@@ -34,7 +38,8 @@ class Ledger:
         self.received = self.rejected = self.applied = self.unlabelled = self.dropped = 0
         self._sources: defaultdict[int, list[int]] = defaultdict(lambda: [0, 0])
         self._flying: deque[_Flying] = deque()
-        self._last: _Flying | None = None  # the last that was applied
+        self._last: _Flying | None = None  # the last that was applied,
+        self._learned: Learned | None = None  # or what had been learned with it, in an earlier process
 
     def receive(self, records: int, rejected: int, source: int, labels: int = 0) -> None:
         """So many have come from the source of this number, of which so many cannot be used; and labels of others."""
@@ -67,15 +72,41 @@ class Ledger:
     @property
     def learned(self) -> Learned | None:
         """What had been learned of the records with the one that made the last batch applied; None before one is."""
-        last = self._last
-        return None if last is None or last.course is None else last.course.at(last.number)
+        return self._learned if self._last is None else _learned(self._last)
 
     def drop(self) -> None:
         """Those on their way will not be applied."""
         self.dropped += sum(packed.labelled + packed.unlabelled for packed in self._flying)
         self._flying.clear()
 
-    def counts(self) -> dict[str, int]:
-        """As in a report."""
-        names = ("applied", "unlabelled", "dropped", "rejected", "waiting")
-        return {"records": self.received, **{name: getattr(self, name) for name in names}}
+    def counts(self, *, settled: bool = False) -> dict[str, int]:
+        """As in a report; where `settled`, as it will be when those on their way have been applied."""
+        found = {"records": self.received, **{name: getattr(self, name) for name in PARTS}}
+        for packed in self._flying if settled else ():
+            found["applied"] += packed.labelled
+            found["unlabelled"] += packed.unlabelled
+            found["waiting"] -= packed.labelled + packed.unlabelled
+        return found
+
+    def dump(self) -> Part:
+        """As it will be when those on their way have been applied."""
+        last = self._flying[-1] if self._flying else self._last
+        learned = self._learned if last is None else _learned(last)
+        counts = self.counts(settled=True)
+        del counts["waiting"]  # which follows
+        about = {**counts, "sources": {str(index): count for index, count in self._sources.items()}}
+        return Part.of(about, **({} if learned is None else {"learned": learned.dump()}))
+
+    def load(self, part: Part) -> None:
+        """Take up what `dump` gave. Raises ArgumentError."""
+        about = part.about
+        self.received = check_count("records", about["records"], 0)
+        for name in PARTS[:-1]:
+            setattr(self, name, check_count(name, about[name], 0))
+        for index, count in about["sources"].items():
+            self._sources[int(index)] = [check_count("sources", each, 0) for each in count]
+        self._learned = Learned.of(part.part("learned")) if "learned" in about else None
+
+
+def _learned(packed: _Flying) -> Learned | None:
+    return None if packed.course is None else packed.course.at(packed.number)

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Sequence
 from typing import Any, NamedTuple
 
 from ...core.base.parameters import Array
+from ...core.base.state import Part
 from ...core.model.batch import SequenceBatch
 from ...core.model.sequence_model import SequenceModel
 
@@ -90,12 +91,32 @@ class LiveSource(ABC, AsyncIterator[SequenceBatch | Arrivals]):
         """How many rows of the table of keys were ever in use, the first ones."""
 
     @abstractmethod
-    def begin(self, model: SequenceModel, shards: int) -> None:
-        """A run of `model`, with so many `shards`, is to begin; the trainer says so. Raises ArgumentError."""
+    def begin(self, model: SequenceModel, shards: int, number: int = 0) -> None:
+        """A run of `model`, with so many `shards`, is to begin with the batch `number`; the trainer says so.
+
+        Raises ArgumentError.
+        """
 
     @abstractmethod
     def ready(self) -> SequenceBatch | Arrivals | None:
         """The next item, where nothing has to be waited for; None where something has, or it is the end."""
+
+    @property
+    @abstractmethod
+    def rests(self) -> bool:
+        """Whether what it has is that of the records so far, as behind a whole block."""
+
+    @abstractmethod
+    def rest_at(self, number: int | None) -> None:
+        """Rest before the batch of this number, with the record that makes the one before; None: anywhere."""
+
+    @abstractmethod
+    def dump(self) -> Part:
+        """A copy of what it has, as if all batches that were given had been applied; where it rests."""
+
+    @abstractmethod
+    def load(self, part: Part) -> None:
+        """Take up what `dump` gave, behind `begin`. Raises ArgumentError, SourceError where it cannot go back."""
 
     @abstractmethod
     def forecast(self, arrivals: Arrivals, version: int, parameters: Array) -> None:
@@ -114,5 +135,5 @@ class LiveSource(ABC, AsyncIterator[SequenceBatch | Arrivals]):
         """How long it takes from a label to the weights, see `Latency.report`."""
 
     @abstractmethod
-    def report(self) -> dict[str, Any]:
-        """What has become of the records so far."""
+    def report(self, *, settled: bool = False) -> dict[str, Any]:
+        """What has become of the records so far; or, where `settled`, as if all batches given had been applied."""

@@ -11,7 +11,7 @@ import trio
 from ..decoding.block import Block
 from ..decoding.columns import part_of, select
 from ..flow.group import Group
-from .blocks import DecodedBlocks
+from .blocks import DecodedBlocks, Place, further
 from .decisions import TURN, Decision
 from .waiting import Waiting
 
@@ -36,13 +36,16 @@ class _Feed:
         self.waiting = self.dropped = 0
         self.ended = False
         self.error: BaseException | None = None
+        self._held: Block | None = None  # it waits for room
         self._room = trio.Event()
 
     async def put(self, block: Block) -> None:
         """Let `block` wait; where the source can wait, it does until there is room."""
+        self._held = block
         while self._policy == BLOCK and self.blocks:
             self._room = trio.Event()
             await self._room.wait()
+        self._held = None
         self.blocks.append(block)
         self.waiting += _size(block)
         if self._policy != BLOCK and self.waiting > MOST:
@@ -54,12 +57,19 @@ class _Feed:
             self.waiting = waiting
             self.dropped += before - waiting
 
+    def where(self) -> Any:  # noqa: ANN401 (see `BlockSource`)
+        """Where the source is before all that waits."""
+        first = self.blocks[0] if self.blocks else self._held
+        return self.source.where() if first is None else first.place
+
     def take(self, most: int | None) -> Block:
         """The first block, or its first `most` records."""
         block = self.blocks.popleft()
         if most is not None and block.size > most:
             self.blocks.appendleft(part_of(block, most, block.size))
-            block = part_of(block, 0, most)._replace(rejects=block.rejects)
+            place = None if block.place is None else further(block.place, most, len(block.rejects))
+            self.blocks[0] = self.blocks[0]._replace(place=place)
+            block = part_of(block, 0, most)._replace(rejects=block.rejects, place=block.place)
         self.waiting -= _size(block)
         self._room.set()
         return block
@@ -93,8 +103,7 @@ class MergedBlocks:
         self._waiting: Waiting | None = None
         self._turns = None if turns is None else deque([Decision(0, TURN, 0), *turns])
         self._news = trio.Event()
-        for feed in self._feeds:
-            group.start_background(self._fill, feed)
+        self._group: Group | None = group  # until they are read from
 
     @property
     def seen(self) -> list[str]:
@@ -119,6 +128,10 @@ class MergedBlocks:
     async def receive(self) -> Block:
         """See `BlockSource`."""
         await trio.lowlevel.checkpoint()
+        group, self._group = self._group, None
+        if group is not None:
+            for feed in self._feeds:
+                group.start_background(self._fill, feed)
         while True:
             index, most = self._next()
             if index is not None:
@@ -133,6 +146,19 @@ class MergedBlocks:
                 raise trio.EndOfChannel
             self._news = trio.Event()
             await self._news.wait()
+
+    def where(self, place: Place | None = None) -> Any:  # noqa: ANN401 (see `BlockSource`)
+        """See `BlockSource`."""
+        found = []
+        for index, feed in enumerate(self._feeds):
+            found.append((place if index == self.came_from else None) or feed.where())
+        return {"sources": found, "turn": self.came_from}
+
+    def rewind(self, where: Any) -> None:  # noqa: ANN401 (see `BlockSource`)
+        """See `BlockSource`."""
+        for feed, place in zip(self._feeds, where["sources"], strict=True):
+            feed.source.rewind(place)
+        self.came_from = where["turn"]
 
     def _next(self) -> tuple[int | None, int | None]:
         """Which source has a block whose turn it is, and how many records of it, if that is known."""

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 
 from ...core.base.parameters import Array
+from ...core.base.state import Part
 from ...core.base.table import rows_of
 from .live import Arrivals, Arrived, LateTruths, Truths
 from .rings import grown
@@ -51,6 +53,14 @@ class ByKey:
             self._past[rows_of(arrived.rows), place] = np.stack((forecasts, arrived.naive), axis=1)
         return Outcomes(rows, made, naive, truth)
 
+    def dump(self, rows: int, slots: Sequence[int]) -> Part:
+        """Those of the first `rows` of the table."""
+        return Part({"past": self._past[:rows].copy()}, {})
+
+    def load(self, part: Part, rows: int) -> None:
+        """Take up what `dump` gave. Raises ArgumentError."""
+        self._past[:rows] = part.array("past", (rows, *self._past.shape[1:]), self._past.dtype)
+
 
 class BySlot:
     """Keeps the forecasts of the records that wait in slots, of `width` targets."""
@@ -73,3 +83,11 @@ class BySlot:
         part, self._told = slice(self._told, labels), labels
         kept = self._kept[truths.of[part]]
         return Outcomes(truths.rows[part], kept[:, 0], kept[:, 1], truths.values[part])
+
+    def dump(self, rows: int, slots: Sequence[int]) -> Part:
+        """Those of the records in these slots, in this order."""
+        return Part({"kept": self._kept[slots]}, {})
+
+    def load(self, part: Part, rows: int) -> None:
+        """Take up what `dump` gave, in the slots 0, 1, 2 … Raises ArgumentError."""
+        self._kept = part.array("kept", ("slots", *self._kept.shape[1:]), self._kept.dtype).copy()

@@ -23,63 +23,37 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ...core.base.checks import check_count
 from ...core.base.parameters import Array
+from ...core.base.state import Part
 from ...core.base.table import rows_of
-from ...core.model.batch import SequenceBatch
 from ...core.online.encoder import Encoder
+from .chunks import BatchMaker, Chunks, Closing, Packed
 from .course import Course
-from .labels import IGNORED
 from .rings import KeyOrder, Ring
 
-__all__ = ["Packed", "Packer"]
+__all__ = ["Packer", "Plan"]
 
 NEVER = 1 << 62
 AT_ONCE = 1024  # keys that are cut
 
 
-class Packed(NamedTuple):
-    """A batch, made when the record `number` had come; how many of its steps have a label, and how many have none.
+class Plan(NamedTuple):
+    """What records in the `order` of their keys are going to make: see `Packer.plan`.
 
-    ``course`` is that of what is learned, which goes on with each record (and with each label that comes later).
-    ``came`` is when the labels of its steps came, 0 where there is none, or it is unknown; None where none is known.
+    The records at ``last`` close chunks, in the order of arrival, and those at ``first`` are the first labelled of
+    theirs. ``batches`` are the chunks from where to where, of those that wait by then, and the record that makes each.
     """
 
-    number: int
-    batch: SequenceBatch
-    labelled: int
-    unlabelled: int
-    course: Course | None
-    came: Array | None = None
-
-
-class _Chunks(NamedTuple):
-    """Closed chunks: the number of the record that closed each, the row of its key, and the keys there were."""
-
-    numbers: Array
-    rows: Array
-    keys: Array
-    steps: Array  # (n, T, C + F)
-    lengths: Array
-    before: Array  # which chunk of the same key was the last one before, counted from the first of all; −1: none
-    came: Array  # (n, T), when the labels came; 0: unknown
-
-
-class _Arrays(NamedTuple):
-    """Of chunks the inputs ``(T, n, I)`` and the targets; and how many steps, and labels, there are before each."""
-
-    inputs: Array
-    targets: Array
-    came: Array  # (n, T)
-    steps_up_to: list[int]
-    labels_up_to: list[int]
-
-
-def _sums(*counts: Array) -> list[list[int]]:
-    return [[0, *np.cumsum(count).tolist()] for count in counts]
+    order: KeyOrder
+    first: Array
+    last: Array
+    closing: Closing
+    batches: list[tuple[int, int, int]]
 
 
 class Packer:
-    """See above. `keys` is the capacity of the table of keys; the state of a key begins from zeros with `begin`."""
+    """See above. `keys` is the capacity of the table of keys; the state of a key begins from zeros after `leave`."""
 
     def __init__(
         self,
@@ -91,43 +65,52 @@ class Packer:
         dtype: np.dtype,
         shards: int = 1,
     ) -> None:
-        self._encoder, self._dtype, self._shards = encoder, dtype, shards
-        self._is_class = encoder.schema.label is not None
+        self._encoder = encoder
         self.seq_len, self.batch_size, self.horizon = seq_len, batch_size, encoder.schema.horizon
         self.bound = batch_size * seq_len
-        self._width = len(encoder.schema.targets) or 1
+        self._maker = BatchMaker(encoder, seq_len, dtype, shards)
         self.number = 0  # records so far
-        self.count = np.zeros(keys, np.int64)  # of them, those of each key
+        self.batches = 0  # made of them
+        self.count = np.zeros(keys, np.int64)  # of the records, those of each key
         self._begin = np.zeros(keys, np.int64)  # of these, those in closed chunks
-        self._fresh = np.zeros(keys, bool)  # whether its first chunk is still to be closed
+        self._fresh = np.ones(keys, bool)  # whether its first chunk is still to be closed
         self._since = np.zeros(keys, np.int64)  # the record with which the open chunk got its first label
         self._last = np.full(keys, -1)  # the last chunk of each key
-        self.steps = Ring(keys, seq_len + self.horizon, (encoder.compact_size + self._width,), "float32")
+        self.steps = Ring(keys, seq_len + self.horizon, (self._maker.columns,), "float32")
         self._came = Ring(keys, self.steps.depth, (), "float64")  # when the labels of these steps did
         self._live = False  # whether that was ever known
         self._first = 0
         self._classes: Array | None = None  # how many there are with each of the last records, from the first on
         self.course: Course | None = None  # of the last records
-        self._waiting = self._none()
+        empty = np.zeros(0, np.int64)
+        steps = np.zeros((0, seq_len, self._maker.columns), np.float32)
+        self._waiting = Chunks(Closing(empty, empty, empty, empty), steps, empty, self._unknown(0))
         self._made = 0  # chunks in batches
 
-    def begin(self, rows: Array) -> None:
-        """New keys are in `rows`."""
-        self.count[rows] = self._begin[rows] = 0
-        self._fresh[rows] = True
-        self._last[rows] = -1
+    def plan(self, order: KeyOrder, keys: Array) -> Plan:
+        """What the records that come next will make, which are in this order.
 
-    def add(
-        self, order: KeyOrder, steps: Array, keys: Array, classes: Array | None = None, came: Array | float = 0
-    ) -> Iterator[Packed]:
-        """The batches that these records make.
-
-        `steps` are those of `Labelled`, in the order of the keys; `keys` ``(n,)`` is how many keys there were at each
-        record, in the order of arrival; and so are `classes`, of a label, of those with it. `came` is when they
-        did, or sorted ``(n,)`` when each; 0 where that is not known.
+        `keys` ``(n,)`` is how many keys there are at each of them, in the order of arrival.
         """
-        first = self._first = self.number
-        self._classes = classes
+        T = self.seq_len
+        done = order.pos - (self.horizon - 1) - self._begin[order.rows]
+        place = done % T
+        ends = np.flatnonzero((place <= 1) & (done > 0))  # of chunks, and their first steps
+        last, first = ends[place[ends] == 0], ends[place[ends] == 1 % T]
+        last = last[np.argsort(order.index[last])]
+        places = order.index[last]
+        closing = self._closing(self.number + places, order.rows[last], keys[places])
+        return Plan(order, first, last, closing, self._due(closing, self.number + len(order) - 1))
+
+    def add(self, plan: Plan, steps: Array, classes: Array | None = None, came: Array | float = 0) -> Iterator[Packed]:
+        """The batches that the records of the `plan` make.
+
+        `steps` are those of `Labelled`, in the order of the keys; `classes` ``(n,)``, of a label, is how many there are
+        with each record, in the order of arrival. `came` is when they did, or sorted ``(n,)`` when each; 0 where that
+        is not known.
+        """
+        first, order, last = self.number, plan.order, plan.last
+        self._first, self._classes = first, classes
         self.number += len(order)
         T, H = self.seq_len, self.horizon
         self._live = self._live or bool(np.any(came))
@@ -135,25 +118,19 @@ class Packer:
             at = order.heads(H)
             at = at[order.pos[at] >= H]  # those whose H-th record before is in the ring
             self._came.values[order.rows[at], (order.pos[at] - H) % self._came.depth] = came
-        done = order.pos - (H - 1) - self._begin[order.rows]
-        place = done % T
-        ends = np.flatnonzero((place <= 1) & (done > 0))  # of chunks, and their first steps
-        last, some = ends[place[ends] == 0], ends[place[ends] == 1 % T]
-        self._since[order.rows[some]] = first + order.index[some]  # of several of a key, the last
+        self._since[order.rows[plan.first]] = first + order.index[plan.first]  # of several of a key, the last
         if len(last):
             self._begin[order.rows[last]] = order.pos[last] - (H - 1)  # of several of a key, the last
-            last = last[np.argsort(order.index[last])]
-            places, rows = order.index[last], order.rows[last]
             window = self.steps.window(order, last, H, T)
             chunks = self.steps.read(window, steps)
             labels = self._came.read(window, came) if self._live else self._unknown(len(last))
-            self._close(first + places, rows, keys[places], chunks, np.full(len(last), T), labels)
+            self._wait(Chunks(plan.closing, chunks, np.full(len(last), T), labels))
         kept = self.steps.places(order)
         self.steps.keep(kept, steps)
         if self._live:
             self._came.keep(kept, came)
         self.count[order.keys] += order.sizes
-        return self._batches()
+        return self._make(plan.batches)
 
     def cut(self, rows: Array) -> Iterator[Packed]:
         """Close the open chunks of the keys in `rows`, in this order, and make a batch of what waits.
@@ -162,12 +139,11 @@ class Packer:
         """
         for start in range(0, max(len(rows), 1), AT_ONCE):
             self._close_short(rows[start : start + AT_ONCE])
-            yield from self._batches()
-        if len(self._waiting.rows):
-            yield self._make(len(self._waiting.rows))
+            yield from self._make(self._due(None, self.number - 1))
+        if count := self._waiting.size:
+            yield from self._make([(0, count, self.number - 1)])
 
     def _close_short(self, rows: Array) -> None:
-        number = self.number - 1
         lengths = self.count[rows] - self.horizon - self._begin[rows]
         rows, lengths = rows[lengths > 0], lengths[lengths > 0]
         if not len(rows):
@@ -179,9 +155,9 @@ class Packer:
         came = self._unknown(len(rows))
         if self._live:
             came = np.where(gone, 0, self._came.values[rows[:, None], at])
-        chunks[gone, : -self._width] = 0
-        chunks[gone, -self._width :] = IGNORED if self._is_class else np.nan
-        self._close(np.full(len(rows), number), rows, np.full(len(rows), NEVER), chunks, lengths, came)
+        self._maker.shorten(chunks, gone)
+        closing = self._closing(np.full(len(rows), self.number - 1), rows, np.full(len(rows), NEVER))
+        self._wait(Chunks(closing, chunks, lengths, came))
         self._begin[rows] += lengths
 
     def waiting(self, before: int) -> Array:
@@ -200,6 +176,7 @@ class Packer:
         """The keys in `rows` go; how many of their records are in no chunk. Cut them before."""
         left = int((self.count[rows] - self._begin[rows]).sum())
         self.count[rows] = self._begin[rows] = 0
+        self._fresh[rows], self._last[rows] = True, -1
         return left
 
     @property
@@ -207,49 +184,47 @@ class Packer:
         """How many records are in no batch yet."""
         return int((self.count - self._begin).sum() + self._waiting.lengths.sum())
 
-    def _none(self) -> _Chunks:
-        empty, T = np.zeros(0, np.int64), self.seq_len
-        steps = np.zeros((0, T, self.steps.values.shape[2]), np.float32)
-        return _Chunks(empty, empty, empty, steps, empty, empty, self._unknown(0))
-
     def _unknown(self, count: int) -> Array:
         return np.broadcast_to(0.0, (count, self.seq_len))
 
-    def _close(self, numbers: Array, rows: Array, keys: Array, steps: Array, lengths: Array, came: Array) -> None:
-        """Let these chunks wait, behind those that do."""
-        index = self._made + len(self._waiting.rows) + np.arange(len(rows))
+    def _closing(self, numbers: Array, rows: Array, keys: Array) -> Closing:
+        """Chunks that are closed next, by these records."""
+        index = self._made + self._waiting.size + np.arange(len(rows))
         by_row = np.argsort(rows, kind="stable")
         ordered = rows[by_row]
         same = np.concatenate(([False], ordered[1:] == ordered[:-1]))
         before = np.empty(len(rows), np.int64)
         before[by_row] = np.where(same, np.roll(index[by_row], 1), self._last[ordered])
-        self._last[rows] = index
-        fresh = self._fresh[rows]
+        fresh = self._fresh[ordered]
         if fresh.any():
             new = np.empty(len(rows), bool)
-            new[by_row] = ~same & fresh[by_row]
-            self._fresh[rows] = False
+            new[by_row] = ~same & fresh
             rows = np.where(new, ~rows, rows)
-        chunks = _Chunks(numbers, rows, keys, steps, lengths, before, came)
-        if len(self._waiting.rows):
-            chunks = _Chunks(*map(np.concatenate, zip(self._waiting, chunks, strict=True)))
-        self._waiting = chunks
+        return Closing(numbers, rows, keys, before)
 
-    def _batches(self) -> Iterator[Packed]:
-        """The batches that are due after the last record."""
-        chunks, number = self._waiting, self.number - 1
-        count = len(chunks.rows)
+    def _wait(self, chunks: Chunks) -> None:
+        """Let these chunks wait, behind those that do."""
+        rows = rows_of(chunks.closing.rows)
+        self._last[rows] = self._made + self._waiting.size + np.arange(len(rows))  # of several of a key, the last
+        self._fresh[rows] = False
+        self._waiting = self._waiting.with_more(chunks)
+
+    def _due(self, closing: Closing | None, number: int) -> list[tuple[int, int, int]]:
+        """The batches that are due with the record `number`, where these chunks are closed by then: see `Plan`."""
+        waiting = self._waiting.closing
+        if closing is not None and len(closing.rows):
+            more = zip(waiting, closing, strict=True) if len(waiting.rows) else ((array,) for array in closing)
+            waiting = Closing(*[parts[0] if len(parts) == 1 else np.concatenate(parts) for parts in more])
+        count = len(waiting.rows)
         if not count:
-            return
-        closed, keys = chunks.numbers.tolist(), chunks.keys.tolist()
-        latest = np.maximum.accumulate(chunks.before).tolist()  # of a chunk before, up to each
-        made, start = self._made, 0
-        packed: list[Packed] = []
-        arrays = self._arrays(chunks)
+            return []
+        closed, keys = waiting.numbers.tolist(), waiting.keys.tolist()
+        latest = np.maximum.accumulate(waiting.before).tolist()  # of a chunk before, up to each
+        start, found = 0, list[tuple[int, int, int]]()
         while start < count:
             due = closed[start] + self.bound
             full = start + min(self.batch_size, keys[start])  # chunks up to there are as many as there may be
-            again = bisect_left(latest, made + start, start + 1)  # the first of a key that is in already
+            again = bisect_left(latest, self._made + start, start + 1)  # the first of a key that is in already
             end, decides = (full, full - 1) if full <= again else (again, again)
             if decides < count and closed[decides] <= due:
                 at = closed[decides]
@@ -257,45 +232,51 @@ class Packer:
                 end, at = bisect_left(closed, due + 1, start), due
             else:
                 break
-            packed.append(self._slice(chunks, arrays, start, end, at))
+            found.append((start, end, at))
             start = end
-        if start:
-            self._drop(start)
+        return found
+
+    def _make(self, batches: list[tuple[int, int, int]]) -> Iterator[Packed]:
+        """These batches of the chunks that wait, of which they are the first."""
+        if not batches:
+            return
+        arrays, packed = self._maker.arrays(self._waiting, live=self._live), []
+        for start, end, number in batches:
+            classes = 0 if self._classes is None else int(self._classes[number - self._first])
+            packed.append(self._maker.make(arrays, start, end, number, classes, self.course))
+        end = batches[-1][1]
+        self._made += end
+        self._waiting = self._waiting.behind(end)
+        self.batches += len(batches)
         yield from packed
 
-    def _make(self, count: int) -> Packed:
-        chunks = self._waiting
-        packed = self._slice(chunks, self._arrays(chunks), 0, count, self.number - 1)
-        self._drop(count)
-        return packed
+    def dump(self, rows: int) -> Part:
+        """What it keeps of the first `rows` of the table. When labels came is not written."""
+        arrays = {name: table[:rows].copy() for name, table in self._tables().items()}
+        classes = None if self._classes is None else int(self._classes[-1])
+        about = {"number": self.number, "batches": self.batches, "made": self._made, "classes": classes}
+        return Part.of(about, keys=Part(arrays, {}), waiting=self._waiting.dump())
 
-    def _drop(self, count: int) -> None:
-        """The first `count` of the chunks that wait are in batches."""
-        self._made += count
-        self._waiting = _Chunks(*[array[count:].copy() for array in self._waiting])  # a view would hold them all
+    def load(self, part: Part, rows: int) -> None:
+        """Take up what `dump` gave. Raises ArgumentError."""
+        about, own = part.about, part.part("keys")
+        for name, table in self._tables().items():
+            table[:rows] = own.array(name, (rows, *table.shape[1:]), table.dtype)
+        self._waiting = self._waiting.loaded(part.part("waiting"))
+        self.number, self.batches, self._made = (
+            check_count(name, about.get(name), 0) for name in ("number", "batches", "made")
+        )
+        self._first = self.number - 1
+        self._classes = (
+            None if about.get("classes") is None else np.array([check_count("classes", about["classes"], 0)])
+        )
 
-    def _arrays(self, chunks: _Chunks) -> _Arrays:
-        """What batches of `chunks` are made of."""
-        steps = chunks.steps.transpose(1, 0, 2)
-        inputs, targets = self._encoder.expand(steps[..., : -self._width], self._dtype), steps[..., -self._width :]
-        if self._is_class:
-            targets = targets[:, :, 0].astype(np.int64)
-            labelled = targets != IGNORED
-        else:
-            labelled, targets = ~np.isnan(targets).all(axis=2), targets.astype(self._dtype)
-        came = np.where(labelled.T, chunks.came, 0) if self._live else chunks.came
-        return _Arrays(inputs, targets, came, *_sums(chunks.lengths, np.count_nonzero(labelled, axis=0)))
-
-    def _slice(self, chunks: _Chunks, arrays: _Arrays, start: int, end: int, number: int) -> Packed:
-        lanes: slice | Array = slice(start, end)
-        rows, lengths = chunks.rows[lanes], chunks.lengths[lanes]
-        if self._shards > 1:
-            by_shard = np.argsort(rows_of(rows) % self._shards, kind="stable")
-            lanes, rows, lengths = start + by_shard, rows[by_shard], lengths[by_shard]
-        inputs, targets, came, steps_up_to, labels_up_to = arrays
-        steps, labelled = steps_up_to[end] - steps_up_to[start], labels_up_to[end] - labels_up_to[start]
-        short = steps < self.seq_len * len(rows)
-        classes = 0 if self._classes is None else int(self._classes[number - self._first])
-        batch = SequenceBatch(inputs[:, lanes], targets[:, lanes], False, lengths if short else None, rows, classes)
-        known = came[lanes] if self._live else None
-        return Packed(number, batch, labelled, steps - labelled, self.course, known)
+    def _tables(self) -> dict[str, Array]:
+        return {
+            "count": self.count,
+            "begin": self._begin,
+            "fresh": self._fresh,
+            "since": self._since,
+            "last": self._last,
+            "steps": self.steps.values,
+        }

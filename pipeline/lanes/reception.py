@@ -7,6 +7,8 @@ from collections.abc import Callable
 
 import numpy as np
 
+from ...core.base.checks import check_count
+from ...core.base.state import Part
 from ..decoding.block import Block, Reject
 from ..decoding.columns import select
 from ..decoding.fields import Fields
@@ -79,6 +81,20 @@ class Reception:
     def look_at_keys(self, lanes: RecordLanes) -> None:
         """Say where keys look wrong."""
         self._watch.keys(lanes.seen, lanes.single)
+
+    def dump(self) -> Part:
+        """What has been looked at."""
+        last = self._last
+        return Part.of(
+            {"last": None if last is None else [last.origin, last.line, last.reason]}, watch=self._watch.dump()
+        )
+
+    def load(self, part: Part) -> None:
+        """Take up what `dump` gave. Raises ArgumentError."""
+        self._watch.load(part.part("watch"))
+        if (last := part.about["last"]) is not None:
+            origin, line, reason = last
+            self._last = Reject(0, origin, check_count("line", line), reason, b"")
 
     def _none_fits(self) -> SourceError:
         seen = ", ".join(json.dumps(name, ensure_ascii=False) for name in self._source.seen) or "none"

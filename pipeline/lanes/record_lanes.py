@@ -6,24 +6,41 @@ What comes out, in which order, is a function of the records, of their order, an
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from itertools import chain
+from typing import NamedTuple
 
 import numpy as np
 
+from ...core.base.checks import check_count
 from ...core.base.parameters import Array
+from ...core.base.state import Part, text_arrays, texts_in
+from ...core.base.table import rows_of
 from ...core.online.encoder import Encoder
 from ..decoding.block import Block
-from ..decoding.columns import part_of
+from ..decoding.columns import part_of, piece_of
+from .chunks import Packed
 from .decisions import CUT, EXPIRE, GIVE_UP, Decision, DecisionLog
-from .key_table import NOBODY, KeyTable, Located
+from .key_table import FREE, NEVER, NOBODY, KeyTable, Located
 from .labels_at_once import LabelsAtOnce
 from .labels_later import Labels, LabelsLater
 from .live import Arrivals
-from .packer import Packed, Packer
+from .packer import Packer
 
-__all__ = ["RecordLanes"]
+__all__ = ["Piece", "RecordLanes"]
 
 LARGEST = 1 << 14  # records that are taken at once
+COUNTS = ("keys", "seen", "evicted", "expired")
 SLOW = 4  # how many times as rarely as all keys on average one may come before its chunks are closed short
+
+
+class Piece(NamedTuple):
+    """What comes about at once: by the records and labels of ``block``, if that is what it is, its ``items``.
+
+    Between two pieces, and when all items of one have been taken, what is here is that of the records so far.
+    """
+
+    block: Block | None
+    items: Iterator[Arrivals | Packed]
 
 
 class RecordLanes:
@@ -33,6 +50,8 @@ class RecordLanes:
     have waited as long, and four times as long as it takes to fill one where all keys come equally often. `log` takes
     the decisions. `on_leave` is told of the rows of keys that go, and how many of their records were never labelled.
     Where `waiting` is given, labels come later, and so many records wait for them.
+
+    Where ``due`` is set, a piece ends with the record that makes the batch which is the packer's `due`-th, from 1.
     """
 
     def __init__(
@@ -56,7 +75,9 @@ class RecordLanes:
         else:
             self._taker = self.later = LabelsLater(encoder, packer, table.capacity, waiting, forecasts=forecasts)
         self._patience, self._on_leave = patience, on_leave
+        self.due: int | None = None
         self.names: list[str] = []  # the keys by their rows
+        self._used = np.full(table.capacity, NEVER)  # the last record of the key in each row, or what it is to a table
         self.keys = self.seen = 0  # keys that there are, and that there have ever been
         self.evicted = self.expired = 0  # keys that had to go, for want of room or because they had no records
         self._single = 0  # of them, those that have gone after a single record
@@ -78,54 +99,99 @@ class RecordLanes:
 
     def add(self, block: Block) -> Iterator[Arrivals | Packed]:
         """What the records of `block` bring about."""
-        start = 0
+        return chain.from_iterable(piece.items for piece in self.pieces(block))
+
+    def pieces(self, block: Block, located: Iterable[Located] | None = None) -> Iterator[Piece]:
+        """The same piece by piece; the keys may have been found already. Take all of a piece before the next."""
+        if located is not None:
+            yield from self._place(block, 0, located)
+        start = 0 if located is None else block.size
         while start < block.size:
             for decision in self.log.due(self.items):
-                yield from self._decide(decision)
+                yield Piece(None, self._decide(decision))
             end, next_one = block.size, self.log.next()
             if next_one is not None:
                 end = min(end, start + next_one - self.items)
-            part, labels = part_of(block, start, end), None
             if self.later is not None:
-                part, labels = self.later.divide(part)
-            yield from self.place(part, self.table.locate(part.keys, part.size) if part.size else (), labels)
+                end = min(end, start + (LARGEST if self.due is None else 1))
+                part = piece_of(block, start, end)
+                yield Piece(part, self._take_with_labels(self.later, part))
+            else:
+                keys = block.keys if block.keys is None else block.keys[start:end]
+                yield from self._place(block, start, self.table.locate(keys, end - start))
             start = end
+        if behind := [reject._replace(before=0) for reject in block.rejects if reject.before == block.size]:
+            yield Piece(part_of(block, block.size, block.size)._replace(rejects=behind), iter(()))
 
-    def place(
-        self, block: Block, located: Iterable[Located], labels: Labels | None = None
-    ) -> Iterator[Arrivals | Packed]:
-        """The same, where the keys have been found already, and the `labels` are by themselves."""
-        start = 0
+    def _place(self, block: Block, begin: int, located: Iterable[Located]) -> Iterator[Piece]:
+        """Those of the records from `begin` on whose keys have been found."""
+        assert isinstance(self._taker, LabelsAtOnce)
+        start = begin
         for stop, rows, new, going in located:
             if len(going):
-                yield from self._take_labels(block, start, labels)
-                yield from self._let_go(going)
-                self.evicted += len(going)
+                yield Piece(None, self._evict(going))
+            self._meet(rows, new)
+            done = 0
+            while start < begin + stop:
+                end = min(begin + stop, start + LARGEST, start + self._patience - self.number % self._patience)
+                given = rows[done : done + end - start]
+                keys = self._keys_with(given)
+                plan = self._taker.plan(given, keys)
+                if self.due is not None and len(plan.batches) >= (more := self.due - self.packer.batches) > 0:
+                    count = plan.batches[more - 1][2] + 1 - self.packer.number
+                    if count < len(given):
+                        end, given, keys = start + count, given[:count], keys[: count + 1]
+                        plan = self._taker.plan(given, keys)
+                self.keys = int(keys[-1])
+                part = piece_of(block, start, end)
+                yield Piece(part, self._take(self._taker.take(part, given, plan), given))
+                done, start = done + end - start, end
+
+    def _take(self, items: Iterator[Arrivals | Packed], given: Array) -> Iterator[Arrivals | Packed]:
+        """The `items` of records of the keys in the rows `given`, and from time to time of what has waited."""
+        count = len(given)
+        self._used[rows_of(given)] = np.arange(self.number, self.number + count)  # of several, the last
+        due = (self.number + count) % self._patience == 0
+        yield from items
+        if due:
+            yield from self._cut_old()
+
+    def _cut_old(self) -> Iterator[Packed]:
+        patience = max(self._patience, SLOW * self.packer.seq_len * self.keys)
+        return self._cut(self.packer.waiting(self.packer.number - patience))
+
+    def _take_with_labels(self, later: LabelsLater, block: Block) -> Iterator[Arrivals | Packed]:
+        """What records and labels bring about."""
+        block, labels = later.divide(block)
+        start = 0
+        for stop, rows, new, going in self.table.locate(block.keys, block.size) if block.size else ():
+            if len(going):
+                yield from self._take_labels(later, block, start, labels)
+                yield from self._evict(going)
             self._meet(rows, new)
             done = 0
             while start < stop:
-                end = min(stop, start + LARGEST, start + self._patience - self.number % self._patience)
+                end = min(stop, start + self._patience - self.number % self._patience)
+                given = rows[done : done + end - start]
                 due = (self.number + end - start) % self._patience == 0  # before labels that come behind
-                among = None if labels is None else labels.take(start, end, behind=not due)
-                yield from self._take(part_of(block, start, end), rows[done : done + end - start], among)
-                if due:
-                    patience = max(self._patience, SLOW * self.packer.seq_len * self.keys)
-                    yield from self._cut(self.packer.waiting(self.packer.number - patience))
+                keys = self._keys_with(given)
+                self.keys = int(keys[-1])
+                among = labels.take(start, end, behind=not due)
+                items = later.take(part_of(block, start, end), given, keys, among)
+                yield from self._take(items, given)
                 done, start = done + end - start, end
-        yield from self._take_labels(block, start, labels)
+        yield from self._take_labels(later, block, start, labels)
 
-    def _take_labels(self, block: Block, start: int, labels: Labels | None) -> Iterator[Arrivals | Packed]:
+    def _take_labels(self, later: LabelsLater, block: Block, start: int, labels: Labels) -> Iterator[Arrivals | Packed]:
         """Those that come before the record `start` of `block`."""
         if labels:
-            yield from self._take(part_of(block, start, start), NOBODY, labels.take(start, start))
+            none = part_of(block, start, start)
+            yield from later.take(none, NOBODY, self._keys_with(NOBODY), labels.take(start, start))
 
-    def _take(self, block: Block, given: Array, labels: Labels | None) -> Iterator[Arrivals | Packed]:
-        keys = self.keys + np.concatenate(([0], np.cumsum(given < 0)))
-        self.keys = int(keys[-1])
-        if isinstance(self._taker, LabelsAtOnce):
-            return self._taker.take(block, given, keys)
-        assert labels is not None
-        return self._taker.take(block, given, keys, labels)
+    def _keys_with(self, given: Array) -> Array:
+        """How many keys there were before the records of these rows, and with each."""
+        found: Array = self.keys + np.concatenate(([0], np.cumsum(given < 0)))
+        return found
 
     def _meet(self, rows: Array, new: list[str]) -> None:
         """Keys that are new have been found in these rows."""
@@ -182,6 +248,11 @@ class RecordLanes:
         for packed in self.packer.cut(rows):
             yield packed._replace(number=self._taker.taken - 1)
 
+    def _evict(self, rows: Array) -> Iterator[Packed]:
+        """There is no room for the keys in these rows any more."""
+        yield from self._let_go(rows)
+        self.evicted += len(rows)
+
     def _let_go(self, rows: Array) -> Iterator[Packed]:
         """Train on what is there of these keys, and forget them."""
         if self.later is not None:
@@ -192,3 +263,24 @@ class RecordLanes:
         if self._on_leave is not None:
             self._on_leave(rows, left)
         self.keys -= len(rows)
+        self._used[rows] = FREE
+
+    def dump(self) -> Part:
+        """What is kept of all keys; between two pieces."""
+        rows = len(self.names)
+        arrays = text_arrays(self.names) | {"used": self._used[:rows].copy()}
+        parts = Part.of(packer=self.packer.dump(rows), taker=self._taker.dump(rows))
+        about = {name: getattr(self, name) for name in COUNTS} | {"single": self._single}
+        return Part(arrays | parts.arrays, about | parts.about)
+
+    def load(self, part: Part) -> None:
+        """Take up what `dump` gave. Raises ArgumentError."""
+        names = texts_in(part)
+        rows, used = len(names), part.array("used", (len(names),), np.dtype(np.int64))
+        self.packer.load(part.part("packer"), rows)
+        self._taker.load(part.part("taker"), rows)
+        self.table.load(names, used.tolist(), self.number)
+        self.names[:], self._used[:rows] = names, used
+        for name in COUNTS:
+            setattr(self, name, check_count(name, part.about.get(name), 0))
+        self._single = check_count("single", part.about.get("single"), 0)

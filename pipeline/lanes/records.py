@@ -2,28 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from itertools import chain
+from collections.abc import Callable, Iterable
 from typing import Any
-
-import trio
 
 from ...core.base.checks import ArgumentError, check_count, check_number
 from ...core.base.parameters import Array
+from ...core.base.state import Part
 from ...core.losses.loss import CrossEntropyLoss, HuberLoss, Loss
 from ...core.model.batch import SequenceBatch
 from ...core.model.sequence_model import SequenceModel
 from ...core.online.encoder import Encoder
 from ...core.online.record_model import RecordModel
 from ...core.online.schema import Schema
-from ..decoding.block import Block, Reject
+from ..decoding.block import Reject
 from ..decoding.fields import Fields
 from ..decoding.options import RecordOptions
 from .apart import ApartBlocks
 from .blocks import BlockSource, ItemBlocks
+from .chunks import Packed
 from .clock import RecordClock
 from .decisions import Decision, DecisionLog
-from .decoding_worker import LocatedBlock
 from .forecasts import Forecast, ForecastMaker
 from .key_table import KeyTable
 from .labels import IGNORED
@@ -31,7 +29,8 @@ from .latency import Latency
 from .ledger import Ledger
 from .live import Arrivals, LiveSource
 from .merged import MergedBlocks
-from .packer import Packed, Packer
+from .packer import Packer
+from .pieces import Pieces
 from .reception import Reception
 from .record_lanes import RecordLanes
 
@@ -132,8 +131,8 @@ class Records(LiveSource):
         self._lanes: RecordLanes | None = None
         self._maker: ForecastMaker | None = None
         self._shards = 1
-        self._items: Iterator[Arrivals | Packed] = iter(())
-        self._ended = False
+        self._pieces: Pieces | None = None
+        self._offset = 0  # batches that its trainer had before those of these records
         self._reception = Reception(self._source, fields, self.ledger, self._reject, self._warn)
 
     @property
@@ -163,8 +162,8 @@ class Records(LiveSource):
         """`model` with what was learned of the records that it has been trained on, to be saved."""
         return RecordModel(model, self.encoder, self.ledger.learned)
 
-    def begin(self, model: SequenceModel, shards: int) -> None:
-        """A run of `model`, with so many `shards`, is to begin; the trainer says so. Raises ArgumentError."""
+    def begin(self, model: SequenceModel, shards: int, number: int = 0) -> None:
+        """See `LiveSource`. Raises ArgumentError."""
         if self._lanes is None:
             self.trained(model)  # or an error
             if not _leaves_out(model.network.loss, is_class=self.schema.label is not None):
@@ -192,58 +191,68 @@ class Records(LiveSource):
             if self.forecasts:
                 listeners, later = (self.on_forecasts, self._warn), self._waiting is not None
                 self._maker = ForecastMaker(model, self.encoder, self.keys, self._lanes.names, *listeners, later=later)
+            self._pieces = Pieces(self._source, self._lanes, self._clock, self._reception, self.ledger)
         elif shards != self._shards:
             raise ArgumentError("shards", f"{self._shards}, as in the run before", shards)
+        assert self._pieces is not None
+        self._offset = number - self._pieces.given
 
     def __aiter__(self) -> Records:
         return self
 
     async def __anext__(self) -> SequenceBatch | Arrivals:
-        if self._lanes is None:
+        if self._pieces is None:
             raise RuntimeError("records are for Trainer.run, which says how they are to be divided")
         while (item := self.ready()) is None:
-            if self._ended:
+            if not await self._pieces.more():
                 raise StopAsyncIteration
-            self._items = await self._more()
         return item
 
     def ready(self) -> SequenceBatch | Arrivals | None:
-        """The next item, where nothing has to be waited for; None where something has, or it is the end."""
-        for item in self._items:
-            return self._sent(item)
-        return None
-
-    async def _more(self) -> Iterator[Arrivals | Packed]:
-        """What the next block brings about, or the clock, or the end."""
-        lanes = self._lanes
-        assert lanes is not None
-        block: Block | LocatedBlock | None = None
-        with trio.move_on_at(self._clock.deadline()):
-            try:
-                block = await self._source.receive()
-            except trio.EndOfChannel:
-                self._ended = True
-                return chain(lanes.finish(), self._last())
-        if block is None:
-            return self._clock.decide(lanes)
-        if isinstance(block, LocatedBlock):
-            self._reception.take(block.block, lanes)
-            return chain(lanes.place(block.block, block.located), self._clock.decide(lanes))
-        self._reception.take(block, lanes)
-        return chain(lanes.add(block), self._clock.decide(lanes))
-
-    def _last(self) -> Iterator[Packed]:
-        """After the last batch: what is left has no label."""
-        assert self._lanes is not None
-        self.ledger.unlabelled += self._lanes.packer.open_records
-        self._reception.end(self._lanes)
-        yield from ()
-
-    def _sent(self, item: Arrivals | Packed) -> SequenceBatch | Arrivals:
-        if isinstance(item, Arrivals):
+        """See `LiveSource`."""
+        item = None if self._pieces is None else self._pieces.ready()
+        if not isinstance(item, Packed):
             return item
         self.ledger.pack(item)
         return item.batch
+
+    @property
+    def rests(self) -> bool:
+        """See `LiveSource`."""
+        return self._pieces is not None and self._pieces.rests
+
+    def rest_at(self, number: int | None) -> None:
+        """See `LiveSource`."""
+        assert self._lanes is not None
+        self._lanes.due = None if number is None else number - self._offset
+
+    def dump(self) -> Part:
+        """See `LiveSource`."""
+        lanes, maker, pieces = self._lanes, self._maker, self._pieces
+        assert lanes is not None
+        assert pieces is not None
+        parts = {"lanes": lanes.dump(), "encoder": self.encoder.dump(), "ledger": self.ledger.dump()}
+        if maker is not None:
+            slots = () if lanes.later is None else lanes.later.waiting.live()
+            parts["forecasts"] = maker.dump(len(lanes.names), slots)
+        parts |= {"reception": self._reception.dump()}
+        about = {"pieces": pieces.dump(), "given": pieces.given, "log": self.log.dump()}
+        return Part.of(about, **parts)
+
+    def load(self, part: Part) -> None:
+        """See `LiveSource`."""
+        lanes, maker, pieces = self._lanes, self._maker, self._pieces
+        assert lanes is not None
+        assert pieces is not None
+        lanes.load(part.part("lanes"))
+        self.encoder.load(part.part("encoder"))
+        self.ledger.load(part.part("ledger"))
+        if maker is not None:
+            maker.load(part.part("forecasts"), len(lanes.names))
+        self._reception.load(part.part("reception"))
+        self.log.load(part.about["log"])
+        pieces.load(part.about["pieces"])
+        pieces.given = check_count("given", part.about["given"], 0)
 
     def forecast(self, arrivals: Arrivals, version: int, parameters: Array) -> None:
         """Make the forecasts of `arrivals` with the `parameters` of `version`."""
@@ -284,8 +293,10 @@ class Records(LiveSource):
         if self._maker is not None:
             self._maker.look_at_scales()
 
-    def report(self) -> dict[str, Any]:
+    def report(self, *, settled: bool = False) -> dict[str, Any]:
         """What has become of the records so far, and how good the forecasts are.
+
+        Where `settled`, as if all batches that were given had been applied.
 
         ``records`` received, of which so many are ``applied``, ``unlabelled``, ``dropped``, ``rejected``, ``waiting``;
         ``late``; the ``keys`` there are, and how many were ``evicted`` or ``expired``; ``unknown``, categories and
@@ -294,7 +305,7 @@ class Records(LiveSource):
         Where labels come later, ``labels`` says what has become of them, see `recurrio.pipeline.lanes.waiting`.
         """
         lanes, maker, tables = self._lanes, self._maker, [*self.encoder.categories, self.encoder.classes]
-        found: dict[str, Any] = self.ledger.counts()
+        found: dict[str, Any] = self.ledger.counts(settled=settled)
         found["sources"] = sources = [
             {"dropped": 0, **counts, **self.ledger.of_source(index)} for index, counts in enumerate(self._source.counts)
         ]

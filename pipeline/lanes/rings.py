@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ...core.base.parameters import Array
+from ...core.base.state import Part
 
 __all__ = ["KeyOrder", "Ring", "carried", "filled", "grown"]
 
@@ -70,6 +71,14 @@ class Ring:
         self.depth = depth
         self.values = np.zeros((keys, depth, *shape), dtype)
         self._flat = self.values.reshape(keys * depth, *shape)  # the same memory
+
+    def dump(self, rows: int) -> Array:
+        """A copy of the values of the first keys."""
+        return self.values[:rows].copy()
+
+    def load(self, part: Part, name: str, rows: int) -> None:
+        """Take up what `dump` gave, which is the array `name` of `part`. Raises ArgumentError."""
+        self.values[:rows] = part.array(name, (rows, *self.values.shape[1:]), self.values.dtype)
 
     def _places(self, rows: Array, pos: Array) -> Array:
         """Where the values of the records `pos` of the keys in `rows` are kept."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ...core.base.parameters import Array
+from ...core.base.state import Part
 from .rings import KeyOrder, Ring, filled
 
 __all__ = ["TimeSteps", "logarithm"]
@@ -25,6 +26,14 @@ class TimeSteps:
         found: Array = np.where(order.pos >= 1, times - filled(earlier, inside, times, 1), np.nan)
         self._last.push(order, times)
         return found
+
+    def dump(self, rows: int) -> Array:
+        """Those of the first keys."""
+        return self._last.dump(rows)
+
+    def load(self, part: Part, name: str, rows: int) -> None:
+        """See `Ring.load`."""
+        self._last.load(part, name, rows)
 
 
 def logarithm(steps: Array) -> Array:

@@ -4,9 +4,16 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ...core.base.checks import check_count
+from ...core.base.state import Part, text_arrays, texts_in
 
 __all__ = ["Answer", "Waiting"]
+
+INT64, BOOL = np.dtype(np.int64), np.dtype(np.bool_)
 
 Answer = Sequence[float | str | None]
 """What a label says: the values of the targets, NaN where missing; or a class, None where missing."""
@@ -118,11 +125,15 @@ class Waiting:
             self._rows.append(row)
             self._next.append(-1)
             self._done.append(False)
+        self._append(slot, row)
+        return slot
+
+    def _append(self, slot: int, row: int) -> None:
+        """The record in `slot` is the last of its key by now."""
         first, last = self._ends.get(row, (slot, slot))
         if last != slot:
             self._next[last] = slot
         self._ends[row] = first, slot
-        return slot
 
     def find(self, id: str, number: int, answer: Answer) -> int:
         """A label has come, as the item `number`: the slot of its record, −1 where none waits for one."""
@@ -205,3 +216,63 @@ class Waiting:
         """The slots of what was let go are free."""
         self._free += self._gone
         self._gone.clear()
+
+    def live(self) -> list[int]:
+        """The slots of the records that are there, in the order in which they came."""
+        free = {*self._free, *self._gone}
+        return sorted([slot for slot in range(self.slots) if slot not in free], key=self._numbers.__getitem__)
+
+    def dump(self) -> Part:
+        """What waits, and what does no longer. Whoever loads it has the `live` slots as 0, 1, 2 …"""
+        slots = self.live()
+        done = np.array([self._done[slot] for slot in slots], bool)
+        records = _ids([self._ids[slot] for slot in slots], [self._numbers[slot] for slot in slots])
+        arrays = {"rows": np.array([self._rows[slot] for slot in slots], INT64), "done": done}
+        early = _ids(list(self._early), [label.number for label in self._early.values()])
+        over = _ids(list(self._over), [number for number, _ in self._over.values()])
+        over.arrays["matched"] = np.array([matched for _, matched in self._over.values()], bool)
+        answers = [[*label.answer] for label in self._early.values()]
+        if answers and all(isinstance(value, float) for answer in answers for value in answer):
+            early.arrays["answers"] = np.array(answers)
+            answers = []
+        about: dict[str, Any] = {"counts": self.counts.copy(), "answers": answers}
+        about |= {"gave_up": self.gave_up, "now": self._now, "first": self._first}
+        parts = Part.of(about, records=records, early=early, over=over)
+        return Part(arrays | parts.arrays, parts.about)
+
+    def load(self, part: Part) -> None:
+        """Take up what `dump` gave. Raises ArgumentError."""
+        about = part.about
+        self._ids, self._numbers = _loaded(part.part("records"))
+        n = len(self._ids)
+        self._rows = part.array("rows", (n,), INT64).tolist()
+        self._done = part.array("done", (n,), BOOL).tolist()
+        self._records = OrderedDict(
+            [(id, slot) for slot, (id, done) in enumerate(zip(self._ids, self._done, strict=True)) if not done]
+        )
+        self._next, self._ends, self._free, self._gone = [-1] * n, {}, [], []
+        for slot, row in enumerate(self._rows):
+            self._append(slot, row)
+        early, over = part.part("early"), part.part("over")
+        ids, numbers = _loaded(early)
+        found = (
+            early.array("answers", (len(ids), "width"), np.dtype(np.float64)).tolist()
+            if early.arrays.get("answers") is not None
+            else about["answers"]
+        )
+        self._early = OrderedDict(zip(ids, map(_Early, numbers, found), strict=True))
+        ids, numbers = _loaded(over)
+        matched = over.array("matched", (len(ids),), BOOL).tolist()
+        self._over = OrderedDict(zip(ids, zip(numbers, matched, strict=True), strict=True))
+        self.counts = {name: check_count(name, about["counts"].get(name), 0) for name in self.counts}
+        self.gave_up, self._now = (check_count(name, about[name], 0) for name in ("gave_up", "now"))
+        self._first = check_count("first", about["first"], -1, 1)
+
+
+def _ids(ids: list[str], numbers: list[int]) -> Part:
+    return Part(text_arrays(ids) | {"numbers": np.array(numbers, INT64)}, {})
+
+
+def _loaded(part: Part) -> tuple[list[str], list[int]]:
+    ids = texts_in(part)
+    return ids, part.array("numbers", (len(ids),), INT64).tolist()

@@ -7,13 +7,17 @@ better than by block.
 
 from __future__ import annotations
 
+import copy
 import math
 from collections import Counter
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 
+from ...core.base.checks import ArgumentError, check_count
 from ...core.base.parameters import Array
+from ...core.base.state import Part
 from ..decoding.block import Block
 from ..decoding.fields import Fields
 from ..decoding.values import shown
@@ -32,6 +36,9 @@ STUCK = 5000  # records
 MANY_KEYS = MANY_LABELS = 1000
 MOST_NAMES = 1000  # that are remembered
 MOST_LISTED = 5
+
+
+COUNTED = ("absent", "no_text", "seen", "came", "keys_said", "labels_said")
 
 
 class RecordWatch:
@@ -123,6 +130,23 @@ class RecordWatch:
             self._labels_said = True
             what = f"{labels:,} labels and {records:,} records have waited, and none has found another"
             self._say(f"{what}: is --id {shown(self._id)} right, for both?")
+
+    def dump(self) -> Part:
+        """What has been seen, and what has been said."""
+        about: dict[str, Any] = {name: getattr(self, f"_{name}") for name in COUNTED}
+        about |= {"records": self.records, "jumped": sorted(self._jumped)}
+        about["numbers"] = [number.dump() for number in self._numbers]
+        return Part({"values": self._values.copy()}, copy.deepcopy(about))
+
+    def load(self, part: Part) -> None:
+        """Take up what `dump` gave. Raises ArgumentError."""
+        about = copy.deepcopy(part.about)
+        self._values = part.array("values", self._values.shape, self._values.dtype).copy()
+        for name in COUNTED:
+            setattr(self, f"_{name}", about[name])
+        self.records, self._jumped = check_count("records", about["records"], 0), set(about["jumped"])
+        for number, state in zip(self._numbers, about["numbers"], strict=True):
+            number.load(state)
 
     def _without_number(self, start: int, end: int) -> list[int]:
         """How many of these records of the window have no value, of each number."""
@@ -221,6 +245,18 @@ class _Number:
         self.varied = self.said_stuck = False
         self.flat = self.lively = 0  # windows of 1,000 before these with mostly one value, and others
         self.strange: set[float] = set()  # values that have been named
+
+    def dump(self) -> dict[str, Any]:
+        """All of it, as JSON."""
+        value = None if math.isnan(self.value) else self.value
+        return {**vars(self), "value": value, "strange": sorted(self.strange)}
+
+    def load(self, state: dict[str, Any]) -> None:
+        """Take up what `dump` gave. Raises ArgumentError."""
+        if state.keys() != vars(self).keys() or state["name"] != self.name:
+            raise ArgumentError("state", f"what is known of {self.name}", state.get("name"))
+        value = math.nan if state["value"] is None else state["value"]
+        vars(self).update({**state, "value": value, "strange": set(state["strange"])})
 
     @property
     def is_stuck(self) -> bool:

@@ -24,17 +24,22 @@ class FileTransport(Transport):
     rewindable = complete = True
 
     def __init__(self, fd: int, name: str, position: Position | None = None) -> None:
-        size = os.fstat(fd).st_size
         self.name, self._fd = name, fd
-        self.end = int((position or {}).get("end", size))
-        self._place = int((position or {}).get("byte", 0))
-        if size < self.end:
-            raise self._shorter()
+        self.end, self._place = os.fstat(fd).st_size, 0
+        if position is not None:
+            self.rewind(position)
 
     @property
     def position(self) -> Position:
         """See `Transport`."""
         return {"byte": self._place, "end": self.end}
+
+    def rewind(self, position: Position) -> None:
+        """See `Transport`; it ends where it did then. Raises SourceError where the file has become shorter."""
+        size = os.fstat(self._fd).st_size
+        self.end, self._place = int(position.get("end", size)), int(position.get("byte", 0))
+        if size < self.end:
+            raise self._shorter()
 
     @property
     def grows(self) -> bool:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import trio
 
-from .source import Chunk, Position, Streams
+from .source import Chunk, Position, SourceError, Streams
 
 __all__ = ["Opening", "Transport"]
 
@@ -40,6 +40,10 @@ class Transport(trio.abc.ReceiveChannel[Chunk]):
 
         Raises trio.EndOfChannel at the end, SourceError where it cannot be read.
         """
+
+    def rewind(self, position: Position) -> None:
+        """Begin again at `position`, before anything has been received. Raises SourceError where it cannot."""
+        raise SourceError(f"{self.name}: can be read only once, so it cannot begin at a position")
 
     def came(self, chunk: Chunk) -> float:
         """When `chunk`, which has just been received, was read, by trio's clock; NaN where that means nothing."""

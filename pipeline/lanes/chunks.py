@@ -1,0 +1,145 @@
+"""Chunks of time steps that are closed, and batches of them."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from ...core.base.checks import ArgumentError
+from ...core.base.parameters import Array
+from ...core.base.state import Part
+from ...core.base.table import rows_of
+from ...core.model.batch import SequenceBatch
+from ...core.online.encoder import Encoder
+from .course import Course
+from .labels import IGNORED
+
+__all__ = ["BatchMaker", "Chunks", "Closing", "Packed"]
+
+INT64 = np.dtype(np.int64)
+
+
+class Packed(NamedTuple):
+    """A batch, made when the record `number` had come; how many of its steps have a label, and how many have none.
+
+    ``course`` is that of what is learned, which goes on with each record (and with each label that comes later).
+    ``came`` is when the labels of its steps came, 0 where there is none, or it is unknown; None where none is known.
+    """
+
+    number: int
+    batch: SequenceBatch
+    labelled: int
+    unlabelled: int
+    course: Course | None
+    came: Array | None = None
+
+
+class Closing(NamedTuple):
+    """`n` chunks that are closed, one behind the other: by which record, of which key, with how many keys there are.
+
+    ``rows`` are those of the keys, or ``~row`` for the first chunk of one. ``before`` is which chunk of the same key
+    was the last one before, counted from the first of all; −1: none.
+    """
+
+    numbers: Array
+    rows: Array
+    keys: Array
+    before: Array
+
+
+class Chunks(NamedTuple):
+    """Closed chunks, their steps ``(n, T, C + F)`` and lengths, and when the labels ``(n, T)`` came; 0: unknown."""
+
+    closing: Closing
+    steps: Array
+    lengths: Array
+    came: Array
+
+    @property
+    def size(self) -> int:
+        """How many they are."""
+        return len(self.lengths)
+
+    def behind(self, start: int) -> Chunks:
+        """Those from `start` on, in arrays of their own: a view would hold them all."""
+        closing = Closing(*[array[start:].copy() for array in self.closing])
+        return Chunks(closing, self.steps[start:].copy(), self.lengths[start:].copy(), self.came[start:].copy())
+
+    def with_more(self, more: Chunks) -> Chunks:
+        """These, and behind them those."""
+        if not self.size:
+            return more
+        closing = Closing(*map(np.concatenate, zip(self.closing, more.closing, strict=True)))
+        rest = [np.concatenate(pair) for pair in zip(self[1:], more[1:], strict=True)]
+        return Chunks(closing, *rest)
+
+    def dump(self) -> Part:
+        """All but when labels came."""
+        arrays = {name: array.copy() for name, array in self.closing._asdict().items()}
+        return Part(arrays | {"steps": self.steps.copy(), "lengths": self.lengths.copy()}, {})
+
+    def loaded(self, part: Part) -> Chunks:
+        """Chunks like these, which may be none, that `dump` gave. Raises ArgumentError."""
+        closing = Closing(*[part.array(name, ("n",), INT64) for name in Closing._fields])
+        n = len(closing.rows)
+        steps = part.array("steps", (n, *self.steps.shape[1:]), self.steps.dtype)
+        lengths = part.array("lengths", (n,), INT64)
+        if any(len(array) != n for array in closing):
+            raise ArgumentError("chunks", f"{n} of each", ", ".join(str(len(array)) for array in closing))
+        return Chunks(closing, steps, lengths, np.broadcast_to(0.0, (n, self.steps.shape[1])))
+
+
+class _Arrays(NamedTuple):
+    """Of chunks the inputs ``(T, n, I)`` and the targets; and how many steps, and labels, there are before each."""
+
+    chunks: Chunks
+    inputs: Array
+    targets: Array
+    came: Array | None  # (n, T)
+    steps_up_to: list[int]
+    labels_up_to: list[int]
+
+
+def _sums(count: Array) -> list[int]:
+    return [0, *np.cumsum(count).tolist()]
+
+
+class BatchMaker:
+    """Makes batches of chunks of `seq_len` steps, for models of `dtype` in so many `shards`."""
+
+    def __init__(self, encoder: Encoder, seq_len: int, dtype: np.dtype, shards: int) -> None:
+        self._encoder, self._seq_len, self._dtype, self._shards = encoder, seq_len, dtype, shards
+        self._is_class = encoder.schema.label is not None
+        self._width = len(encoder.schema.targets) or 1
+        self.columns = encoder.compact_size + self._width
+
+    def shorten(self, steps: Array, gone: Array) -> None:
+        """Leave out the steps ``(n, T)`` that are `gone`."""
+        steps[gone, : -self._width] = 0
+        steps[gone, -self._width :] = IGNORED if self._is_class else np.nan
+
+    def arrays(self, chunks: Chunks, *, live: bool) -> _Arrays:
+        """What batches of `chunks` are made of; it is known when labels came where they are `live`."""
+        steps = chunks.steps.transpose(1, 0, 2)
+        inputs, targets = self._encoder.expand(steps[..., : -self._width], self._dtype), steps[..., -self._width :]
+        if self._is_class:
+            targets = targets[:, :, 0].astype(np.int64)
+            labelled = targets != IGNORED
+        else:
+            labelled, targets = ~np.isnan(targets).all(axis=2), targets.astype(self._dtype)
+        came = np.where(labelled.T, chunks.came, 0) if live else None
+        return _Arrays(chunks, inputs, targets, came, _sums(chunks.lengths), _sums(np.count_nonzero(labelled, axis=0)))
+
+    def make(self, arrays: _Arrays, start: int, end: int, number: int, classes: int, course: Course | None) -> Packed:
+        """A batch of the chunks from `start` to `end`, made by the record `number`; so many `classes` were known."""
+        lanes: slice | Array = slice(start, end)
+        chunks, inputs, targets, came, steps_up_to, labels_up_to = arrays
+        rows, lengths = chunks.closing.rows[lanes], chunks.lengths[lanes]
+        if self._shards > 1:
+            by_shard = np.argsort(rows_of(rows) % self._shards, kind="stable")
+            lanes, rows, lengths = start + by_shard, rows[by_shard], lengths[by_shard]
+        steps, labelled = steps_up_to[end] - steps_up_to[start], labels_up_to[end] - labels_up_to[start]
+        short = steps < self._seq_len * len(rows)
+        batch = SequenceBatch(inputs[:, lanes], targets[:, lanes], False, lengths if short else None, rows, classes)
+        return Packed(number, batch, labelled, steps - labelled, course, None if came is None else came[lanes])
