@@ -85,7 +85,7 @@ async def take(batches: Batches, count: int, model: SequenceModel) -> list[Seque
     """
     intake, taken = Intake(batches, count), list[SequenceBatch]()
     try:
-        while isinstance(batch := await intake.next(), SequenceBatch):
+        while isinstance(batch := await intake.next(len(taken)), SequenceBatch):
             model.network.check(batch)
             taken.append(batch.lanes(slice(None)))
     finally:

@@ -16,14 +16,15 @@ __all__ = ["replace_file", "standard_stream", "try_file", "write_file"]
 STANDARD_STREAMS = (1, 2)
 
 
-def replace_file(path: str | os.PathLike[str], content: Iterable[bytes | memoryview]) -> None:
+def replace_file(path: str | os.PathLike[str], content: Iterable[bytes | memoryview], *, private: bool = False) -> None:
     """Write `content` to `path`, in place of what stood there: a reader, or a crash, never sees half of it.
 
     It is written under a temporary name beside `path`, synced, and renamed. A file that stood there hands its mode on;
-    a new one has that of the umask. A symbolic link is replaced, not followed. Raises OSError.
+    a new one has that of the umask, or where it is `private` is for its owner alone. A symbolic link is replaced, not
+    followed. Raises OSError.
     """
     target = Path(path)
-    mode = _mode(target)
+    mode = 0o600 if private else _mode(target)
     temporary = target.parent / f".{target.name[:40]}.{secrets.token_hex(4)}"  # a name has a longest length
     # Nobody may read for a moment what the old mode keeps from him.
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)

@@ -14,7 +14,7 @@ from .checks import ArgumentError, kind_of
 from .files import replace_file
 from .parameters import Array
 
-__all__ = ["WeightsError", "load_weights", "save_weights"]
+__all__ = ["DTYPES", "WeightsError", "content_of", "load_weights", "save_weights"]
 
 
 # What a file can hold of NumPy's dtypes, and the format's names of them.
@@ -34,17 +34,22 @@ def save_weights(
     The arrays can lie in memory in any way; their dtypes are floats of 16, 32 or 64 bits, integers and bool. Raises
     OSError, and ArgumentError, which names the entry, before anything is written.
     """
+    replace_file(path, content_of(state_dict, metadata))
+
+
+def content_of(state_dict: Mapping[str, Array], metadata: dict[str, str] | None) -> Iterator[bytes | memoryview]:
+    """What `save_weights` writes, piece by piece. Raises ArgumentError at once."""
     arrays = _in_one_piece(state_dict)
     for key, value in ({} if metadata is None else metadata).items():
         if not isinstance(key, str) or not isinstance(value, str):
             raise ArgumentError("metadata", "a dict of strings", f"{key!r}: {value!r}")
-    replace_file(path, _content(arrays, metadata))
+    return _content(arrays, metadata)
 
 
 def _content(state_dict: dict[str, Array], metadata: dict[str, str] | None) -> Iterator[bytes | memoryview]:
-    """The file, piece by piece: the length of the header, the header, and the arrays from the widest dtype on.
+    """The length of the header, the header, and the arrays from the widest dtype on, each in one piece.
 
-    Each array is in one piece. Not by the library's `save`: it holds the interpreter's lock for as long as it takes,
+    Not by the library's `save`: it holds the interpreter's lock for as long as it takes,
     seconds for a large model, in which no signal is answered, copies everything twice, and puts the metadata into a
     random order.
     https://huggingface.co/docs/safetensors has the format.

@@ -94,7 +94,7 @@ class Ledger:
         learned = self._learned if last is None else _learned(last)
         counts = self.counts(settled=True)
         del counts["waiting"]  # which follows
-        about = {**counts, "sources": {str(index): count for index, count in self._sources.items()}}
+        about = {**counts, "sources": {str(index): [*count] for index, count in self._sources.items()}}
         return Part.of(about, **({} if learned is None else {"learned": learned.dump()}))
 
     def load(self, part: Part) -> None:

@@ -84,6 +84,7 @@ class Pieces:
         self._ledger.unlabelled, self._left = self._ledger.unlabelled - self._left, 0
         located, block = (block.located, block.block) if isinstance(block, LocatedBlock) else (None, block)
         self._place = block.place
+        self._reception.meet(block)
         self._pieces = chain(lanes.pieces(block, located), [decided])
         return True
 

@@ -43,6 +43,12 @@ class Reception:
         """See `RecordWatch`."""
         return self._watch.missing
 
+    def meet(self, block: Block) -> None:
+        """`block` has come, and will be taken in pieces."""
+        labels = 0 if block.answer is None else int(np.count_nonzero(block.answer))
+        before = 0 if block.place is None else block.place.get("skip", (0, 0))[0]
+        self._watch.meet(self._source.seen, block.size - labels, before)
+
     def take(self, block: Block, lanes: RecordLanes) -> None:
         """`block` has come, and is for `lanes`. Raises SourceError where nothing has fitted for too long."""
         ledger, source, rejects = self._ledger, self._source.came_from, len(block.rejects)
@@ -58,7 +64,7 @@ class Reception:
                 self._watch.labels(lanes.later.waiting.records, lanes.later.waiting.early)
         for reject in block.rejects:
             self._on_reject(reject)
-        self._watch.look(block, self._source.seen)
+        self._watch.look(block)
         if block.rejects:
             self._last = block.rejects[-1]
             if ledger.rejected >= TRIED and ledger.rejected == ledger.received and not self._source.anybody:

@@ -108,6 +108,12 @@ class TextFile:
         """See `Source`. It holds for these lanes, T and vocabulary alone."""
         return {"batch": self._batch, "end": self._file.end}
 
+    def rewind(self, position: Position) -> None:
+        """Iterate from `position` on, which a file with these lanes, T and vocabulary has given. Raises SourceError."""
+        if int(position["end"]) != self._file.end:
+            raise SourceError(f"{self._file.name}: was {position['end']} bytes long, and is {self._file.end} now")
+        self._begin = self._batch = int(position["batch"])
+
     def _survey(self) -> None:
         """Count the symbols, learn the vocabulary, check that there is a batch."""
         if isinstance(self._given, ByteVocabulary):

@@ -84,13 +84,16 @@ class RecordWatch:
         counts = [before + now for before, now in zip(self._absent, rest, strict=True)]
         return {name: count / max(self.records, 1) for name, count in zip(self._fields, counts, strict=True)}
 
-    def look(self, block: Block, seen: Sequence[str]) -> None:
-        """These records have been accepted; `seen` are names of fields that there have been up to their end."""
+    def meet(self, seen: Sequence[str], records: int, before: int = 0) -> None:
+        """So many `records` come at once, behind those `before`; `seen` are names of fields there are by their end."""
         if seen != self._seen:
             self._seen = list(seen)
             for name in seen:
                 if name not in self._came and len(self._came) < MOST_NAMES:
-                    self._came[name] = self.records, self.records + block.size
+                    self._came[name] = self.records - before, self.records + records
+
+    def look(self, block: Block) -> None:
+        """These records have been accepted."""
         texts = block.categories
         if block.labels is not None and block.ids is None:
             texts = [*texts, block.labels]

@@ -5,8 +5,9 @@ way in; the `VersionStore` is what `update` writes and `forward` waits for.
 """
 
 from .backward import backward, recurrence, weight_gradient
+from .barrier import Barrier
 from .forward import forward
-from .intake import Batches, Intake, Item
+from .intake import Batches, Intake, Item, Marks
 from .load import load
 from .solo import solo
 from .update import Applied, update
@@ -14,9 +15,11 @@ from .versions import VersionStore
 
 __all__ = [
     "Applied",
+    "Barrier",
     "Batches",
     "Intake",
     "Item",
+    "Marks",
     "VersionStore",
     "backward",
     "forward",

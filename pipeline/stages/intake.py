@@ -2,30 +2,48 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Iterable, Iterator
-from typing import Any
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Iterable, Iterator
+from typing import Any, NamedTuple
 
 import trio
 
 from ...core.base.checks import ArgumentError
+from ...core.base.state import Part
 from ...core.model.batch import SequenceBatch
 from ...core.model.sequence_model import SequenceModel
+from ..lanes import TextFile, TextStream
 from ..lanes.live import Arrivals, LiveSource
 
-__all__ = ["Batches", "Intake", "Item"]
+__all__ = ["Batches", "Intake", "Item", "Marks"]
 
 Item = SequenceBatch | Arrivals
 Batches = AsyncIterable[Item] | Iterable[Item]
 
 
+class Marks(NamedTuple):
+    """By the numbers of batches: after each `reports`-th there is a report, and after each `states`-th a checkpoint.
+
+    None where that is not so, or where the clock says when.
+    """
+
+    reports: int | None = None
+    states: int | None = None
+
+    def behind(self, number: int) -> int | None:
+        """The first batch behind this number in front of which one of them is due."""
+        return min([(number // every + 1) * every for every in self if every is not None], default=None)
+
+
 class Intake:
     """The batches of `batches`, async or not, until they end, until `close`, or `limit` in all.
+
+    At `marks` records are taken as far as a batch needs them, and no further.
 
     ``left`` is how many more may come, None where nobody knows. ``records`` is what they come from, where that are
     records: between the batches there are arrivals, of which forecasts are to be made.
     """
 
-    def __init__(self, batches: Batches, limit: int | None) -> None:
+    def __init__(self, batches: Batches, limit: int | None, marks: Marks = Marks()) -> None:  # noqa: B008 (fixed)
         self.records = batches if isinstance(batches, LiveSource) else None
         self._source: AsyncIterator[Item] | Iterator[Item]
         self._source = aiter(batches) if isinstance(batches, AsyncIterable) else iter(batches)
@@ -33,11 +51,64 @@ class Intake:
         self._first: Item | None = None  # that `peek` has taken
         self.left, self._closed = limit, False
         self._waiting: trio.CancelScope | None = None
+        self._pass: Callable[[int], None] | None = None  # a barrier, if there is one
+        self.number = 0  # of the batch that is to come
+        self._marks, self._end = marks, limit
+        self._mark: int | None = None  # the next one
+        self._reports: dict[int, dict[str, Any]] = {}  # of records, at marks, by the batch
 
-    def begin(self, model: SequenceModel, shards: int) -> None:
-        """A run of `model` in so many `shards` begins."""
+    def guard(self, passes: Callable[[int], None]) -> None:
+        """Call `passes` before a batch of some number where the source has what belongs to that place alone."""
+        self._pass = passes
+
+    @property
+    def rests(self) -> bool:
+        """Whether what the source has is that of the batches that were taken."""
+        return self._first is None and (self.records is None or self.records.rests)
+
+    @property
+    def waits(self) -> bool:
+        """Whether a batch is waited for, by a source that lets itself be looked at meanwhile."""
+        return self._waiting is not None and isinstance(self._given, LiveSource | TextFile | TextStream)
+
+    def dump(self) -> Part:
+        """What the source has, where it rests; of a program's own what its ``position()`` says, if it has one."""
+        if self.records is not None:
+            return self.records.dump()
+        position = getattr(self._given, "position", None)
+        if position is None:
+            return Part({}, {})
+        return Part({}, {"position": position() if callable(position) else dict(position)})
+
+    def begin(self, model: SequenceModel, shards: int, number: int) -> None:
+        """A run of `model` in so many `shards` begins, with the batch `number`."""
+        self.number = number
+        self._end = None if self.left is None else number + self.left
+        if self.records is not None:
+            self.records.begin(model, shards, number)
+            self._look_ahead()
+
+    def _look_ahead(self) -> None:
+        """Let the records rest at the next mark."""
+        assert self.records is not None
+        ahead = [mark for mark in (self._marks.behind(self.number), self._end) if mark is not None]
+        self._mark = min(ahead, default=None)
+        self.records.rest_at(self._mark)
+
+    def load(self, model: SequenceModel, shards: int, part: Part) -> None:
+        """Let the source of a run of `model` go back to where it was when `dump` gave `part`.
+
+        Raises ArgumentError, SourceError where it cannot.
+        """
+        rewind = getattr(self._given, "rewind", None)
         if self.records is not None:
             self.records.begin(model, shards)
+            self.records.load(part)
+        elif not callable(rewind) or "position" not in part.about:
+            expected = "an iterable with methods position() and rewind(position)"
+            raise ArgumentError("batches", expected, type(self._given).__name__)
+        else:
+            rewind(part.about["position"])
 
     def size(self, first: Item) -> tuple[int, int, int]:
         """The most steps T and lanes B of a batch, where `first` is the next item; and how many keys have states."""
@@ -52,15 +123,24 @@ class Intake:
             self._first = await self._take()
         return self._first
 
-    async def next(self) -> Item | None:
-        """The next item; None when there is none any more."""
+    async def next(self, number: int) -> Item | None:
+        """The next item, for the batch of this number; None when there is none any more."""
+        self.number = number
+        if self._mark is not None and number >= self._mark and self.records is not None:
+            self._look_ahead()
+        if self._pass is not None:
+            self._pass(number)
         if self.closed:
             return None
         batch, self._first = self._first, None
         if batch is None:
             batch = await self._take()
-        if self.left is not None and not isinstance(batch, Arrivals):
+        if isinstance(batch, Arrivals):
+            return batch
+        if self.left is not None:
             self.left -= 1
+        if self.records is not None and self._marks.reports is not None and (number + 1) % self._marks.reports == 0:
+            self._reports[number] = self.records.report(settled=True)
         return batch
 
     async def _take(self) -> Item | None:
@@ -68,8 +148,11 @@ class Intake:
             return item  # many are: a cancel scope for each would take its time
         try:
             if isinstance(self._source, AsyncIterator):
-                with trio.CancelScope() as self._waiting:
-                    return _checked(await anext(self._source))
+                try:
+                    with trio.CancelScope() as self._waiting:
+                        return _checked(await anext(self._source))
+                finally:
+                    self._waiting = None
             else:
                 return _checked(next(self._source))
         except (StopIteration, StopAsyncIteration):
@@ -80,7 +163,7 @@ class Intake:
     @property
     def closed(self) -> bool:
         """Whether no more batches will come."""
-        return self.left == 0 or (self._closed and self._first is None)
+        return self.left == 0 or (self._closed and self.rests)
 
     def close(self) -> None:
         """Take nothing more from the source; a wait for it ends."""
@@ -93,9 +176,14 @@ class Intake:
         if self.records is not None:
             self.records.applied(trio.current_time())
 
-    def report(self) -> dict[str, Any] | None:
-        """What has become of the records; None where there are none."""
-        return None if self.records is None else self.records.report()
+    def report(self, number: int) -> dict[str, Any] | None:
+        """What has become of the records, see `LiveSource.report`; None where there are none.
+
+        At a mark it is what it was when the batch of this number was made.
+        """
+        if self.records is None:
+            return None
+        return self._reports.pop(number, None) or self.records.report()
 
     def latency(self) -> dict[str, float] | None:
         """See `LiveSource.latency`."""

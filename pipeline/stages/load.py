@@ -60,7 +60,7 @@ async def next_batch(
     """The batch that is to have this number, None at the end; what arrives before it has been forecast."""
     while True:
         with meter.waiting_for_input():
-            item = await intake.next()
+            item = await intake.next(number)
         if not isinstance(item, Arrivals):
             return item
         assert intake.records is not None

@@ -37,7 +37,7 @@ class Progress:
         self._batches += 1
         self.last = applied
         if isinstance(self._every, int):
-            return self._batches % self._every == 0
+            return (applied.batch_number + 1) % self._every == 0
         if now < self._due:
             return False
         self._due = now + self._every

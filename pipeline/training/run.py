@@ -8,8 +8,11 @@ from itertools import count
 
 import trio
 
+from ...core.base.state import Part
 from ...core.model.batch import SequenceBatch
 from ...core.training_state import TrainingState
+from ..checkpoint import Checkpoints
+from ..checkpoint.fingerprint import fingerprint
 from ..executors.chooser import Chooser, candidates, trial_steps
 from ..executors.executor import Executor, Work
 from ..executors.table import EXECUTORS
@@ -19,7 +22,7 @@ from ..observe.reports import Report
 from ..observe.timeline import Timeline
 from ..observe.watchdog import StageHungError, watch
 from ..plan.plan import Plan
-from ..stages import Applied, Intake, Item, VersionStore
+from ..stages import Applied, Barrier, Intake, Item, VersionStore
 from .progress import Progress
 from .wiring import Stage, Wiring
 
@@ -45,6 +48,7 @@ class Run:
         between: Mapping[str, Stage],
         timeline: Timeline | None,
         report_every: float = 1,
+        checkpoints: Checkpoints | None = None,
     ) -> None:
         if isinstance(first, SequenceBatch):
             plan.model.network.check(first)
@@ -64,6 +68,40 @@ class Run:
         self._versions: VersionStore | None = None
         self._scope = trio.CancelScope()
         self._progress = Progress(report_every)
+        self._checkpoints, self._barrier = checkpoints, None if checkpoints is None else self._guard(checkpoints)
+
+    def _guard(self, checkpoints: Checkpoints) -> Barrier:
+        """Let the batches pass a barrier, at which `checkpoints` are made."""
+        intake, state = self._intake, self._state
+
+        def passes(number: int) -> None:
+            if barrier.due(number) and intake.rests:
+                enter(number)
+
+        def enter(number: int) -> None:
+            barrier.enter(number, Part.of({"outputs": checkpoints.positions()}, source=intake.dump()))
+
+        def gathered(number: int, source: Part) -> None:
+            assert self._executor is not None
+            training = Part.of(training=state.snapshot(self._executor.memory))
+            about = {"step": number, "reports": checkpoints.of_reports(), "settings": dict(checkpoints.settings)}
+            about |= {"fingerprint": fingerprint(self._plan.blas_threads), "model": state.model.config}
+            parts = {**source.arrays, **training.arrays}
+            checkpoints.put(number, Part(parts, {**about, **source.about, **training.about}))
+
+        barrier = Barrier(checkpoints.every, lambda: state.applied, gathered)
+        self._enter = enter
+        intake.guard(passes)
+        return barrier
+
+    async def _look_at_the_clock(self) -> None:
+        """Gather a state where one is due while a batch is waited for."""
+        barrier, intake = self._barrier, self._intake
+        assert barrier is not None
+        while True:
+            await trio.sleep(max(barrier.seconds(), 0.05))
+            if intake.waits and barrier.due(intake.number) and intake.rests:
+                self._enter(intake.number)
 
     @trio.lowlevel.enable_ki_protection
     def close(self) -> None:
@@ -85,7 +123,20 @@ class Run:
         self._scope.deadline = min(self._scope.deadline, trio.current_time() + grace)
 
     async def train(self) -> None:
-        """Run to the end of the intake, with one executor after another until one is chosen."""
+        """Run to the end of the intake, and let checkpoints be written meanwhile, the last one then."""
+        if self._checkpoints is None or self._barrier is None:
+            await self._train()
+            return
+        async with open_group() as group:
+            group.start_background(self._checkpoints.write)
+            group.start_background(self._look_at_the_clock)
+            group.start_soon(self._train)
+        if self._intake.number == self._state.applied and self._intake.rests and self._executor is not None:
+            self._enter(self._state.applied)
+        await self._checkpoints.drain()
+
+    async def _train(self) -> None:
+        """With one executor after another until one is chosen."""
         with self._scope:
             while not self._intake.closed:
                 name, limit = self.chooser.next(self._state.applied)
@@ -110,7 +161,7 @@ class Run:
         assert self._versions is not None
         assert self._wiring is not None
         self._versions.copy_latest(self._state.model.parameters)
-        records, latency = self._intake.report(), self._intake.latency()
+        records, latency = self._intake.report(self._progress.last.batch_number), self._intake.latency()
         await self._listener(self._progress.report(self._executor.name, self._wiring, records, latency))
 
     async def _open(self, name: str) -> None:
@@ -145,6 +196,8 @@ class Run:
                 times.append(trio.current_time())
             if self._progress.count(batch):
                 await self._report()
+            if self._barrier is not None:
+                self._barrier.meet()
 
         numbers = count(state.applied) if limit is None else range(state.applied, state.applied + limit)
         try:

@@ -15,12 +15,13 @@ from ...core.optim.optimizer import Optimizer
 from ...core.optim.schedules import Schedule
 from ...core.optim.updater import Updater
 from ...core.training_state import TrainingState
+from ..checkpoint import CheckpointError, Checkpoints, Found
 from ..executors.chooser import check_executor
 from ..flow.group import open_group
 from ..observe.reports import Report
 from ..observe.timeline import Timeline
 from ..plan.plan import Plan, default_ranks
-from ..stages import Batches, Intake
+from ..stages import Batches, Intake, Marks
 from .run import Listener, Run
 from .wiring import LINKS, Stage
 
@@ -104,6 +105,7 @@ class Trainer:
         report_every: float = 1,
         between: Mapping[str, Stage] | None = None,
         timeline: Timeline | None = None,
+        checkpoints: Checkpoints | None = None,
         task_status: trio.TaskStatus[Trainer] = trio.TASK_STATUS_IGNORED,
     ) -> int:
         """Train on `batches`, at most `steps` of them, and return how many were applied.
@@ -121,7 +123,7 @@ class Trainer:
         ``"loaded"``, ``"forwarded"`` or ``"backwarded"``, the messages in `recurrio.pipeline.plan.messages`, an
         ``async def stage(receive, send)`` that sends on each message it receives, in order. It may not wait for more
         before it does: few batches are in flight, `delay` + 1 at most. With it, ``auto`` tries nothing. `timeline`
-        records who computed what, and when.
+        records who computed what, and when. `checkpoints` are made meanwhile, and at the end: see `resume`.
         """
 
         async def listener(report: Report) -> None:
@@ -129,9 +131,10 @@ class Trainer:
             on_report(report)
 
         every = _check_every(report_every)
-        intake = self._begin(batches, steps, between)
+        heard = None if on_report is None else listener
+        intake = self._begin(batches, steps, between, every if heard else None, checkpoints)
         task_status.started(self)
-        return await self._train(intake, None if on_report is None else listener, between, timeline, every)
+        return await self._train(intake, heard, between, timeline, every, checkpoints)
 
     @asynccontextmanager
     async def reports(
@@ -142,6 +145,7 @@ class Trainer:
         report_every: float = 1,
         between: Mapping[str, Stage] | None = None,
         timeline: Timeline | None = None,
+        checkpoints: Checkpoints | None = None,
     ) -> AsyncIterator[trio.MemoryReceiveChannel[Report]]:
         """`run`, with the reports to iterate over::
 
@@ -158,11 +162,11 @@ class Trainer:
                 await send.send(report)
 
         async def train() -> None:
-            await self._train(intake, listener, between, timeline, every)
+            await self._train(intake, listener, between, timeline, every, checkpoints)
             send.close()  # only now: where it fails, whoever iterates is cancelled, and does not go on as at an end
 
         every = _check_every(report_every)
-        intake = self._begin(batches, steps, between)
+        intake = self._begin(batches, steps, between, every, checkpoints)
         async with open_group() as group:
             group.start_soon(train)
             with receive:
@@ -170,7 +174,14 @@ class Trainer:
             if self._intake is intake:  # and not the one of another run
                 self.stop()
 
-    def _begin(self, batches: Batches, steps: int | None, between: Mapping[str, Stage] | None) -> Intake:
+    def _begin(
+        self,
+        batches: Batches,
+        steps: int | None,
+        between: Mapping[str, Stage] | None,
+        every: float | None,
+        checkpoints: Checkpoints | None,
+    ) -> Intake:
         """Check the arguments of a run, and make its intake; from here on the trainer is running."""
         steps = None if steps is None else check_count("steps", steps, 0)
         for link in between or {}:
@@ -180,8 +191,9 @@ class Trainer:
             raise RuntimeError("this trainer is running already; its model belongs to that run")
         if self.model in _in_training:
             raise RuntimeError("another trainer is running with this model")
-        intake = Intake(batches, steps)
-        intake.begin(self.model, self._plan.shards)
+        marks = Marks(_number(every), None if checkpoints is None else _number(checkpoints.every))
+        intake = Intake(batches, steps, marks)
+        intake.begin(self.model, self._plan.shards, self.step)
         self._intake = intake
         _in_training.add(self.model)
         return self._intake
@@ -193,12 +205,14 @@ class Trainer:
         between: Mapping[str, Stage] | None,
         timeline: Timeline | None,
         every: float,
+        checkpoints: Checkpoints | None,
     ) -> int:
         before = self.step
         try:
             if (first := await intake.peek()) is not None:
                 with blas_limit(self.blas_threads):  # before the run, which may start processes
-                    self._run = Run(self._plan, self.state, intake, first, listener, between or {}, timeline, every)
+                    hooks = listener, between or {}, timeline, every, checkpoints
+                    self._run = Run(self._plan, self.state, intake, first, *hooks)
                     del first
                     try:
                         await self._run.train()
@@ -226,6 +240,26 @@ class Trainer:
             self._intake.close()
         return self._intake is not None
 
+    def resume(self, checkpoints: Checkpoints, batches: Batches, most: int | None = None) -> Found | None:
+        """Go on from the newest whole one of the `checkpoints`, of those up to `most` steps; None where there is none.
+
+        The model, all else in ``state`` and `batches` are then as they were after as many batches, to the last bit in
+        the same build. `batches` are `Records`, a text that `open_source` has opened, or an iterable of the caller's
+        own with two methods: ``position()`` says, as JSON, where the next batch begins, and ``rewind(position)`` goes
+        back there.
+
+        Raises CheckpointError where none is whole or it is of another run, SourceError where `batches` cannot go back.
+        """
+        self._check_idle()
+        found = checkpoints.store.newest(most)
+        if found is not None:
+            try:
+                Intake(batches, None).load(self.model, self._plan.shards, found.part.part("source"))
+                self.state.load(found.part.part("training"))
+            except (ArgumentError, KeyError, TypeError) as error:
+                raise CheckpointError(f"{found.path}: of another run, or damaged: {error}") from None
+        return found
+
     def reset(self) -> None:
         """Start anew from the model as it is: no hidden state, batch number 0, optimizer and schedule as new."""
         self._check_idle()
@@ -239,6 +273,11 @@ class Trainer:
     def _check_idle(self) -> None:
         if self._intake is not None:
             raise RuntimeError("this trainer is running; its state belongs to that run")
+
+
+def _number(every: float | None) -> int | None:
+    """So many batches, where that is what is meant."""
+    return every if isinstance(every, int) else None
 
 
 def _check_every(value: float) -> float:

@@ -34,12 +34,17 @@ def parts(values: Array, texts: Texts = (), cuts: Iterable[int] = ()) -> list[Bl
     return found
 
 
+def look(watch: RecordWatch, block: Block, seen: Sequence[str]) -> None:
+    watch.meet(seen, block.size)
+    watch.look(block)
+
+
 def said(values: Array, schema: Schema = ONE, texts: Texts = (), cuts: Iterable[int] = ()) -> list[str]:
     """What is said of them."""
     lines: list[str] = []
     watch = RecordWatch(Fields.of(schema), lines.append)
     for block in parts(values, texts, cuts):
-        watch.look(block, ["x"])
+        look(watch, block, ["x"])
     return lines
 
 
@@ -65,7 +70,7 @@ def test_a_field_that_is_renamed(at: int, share: int) -> None:
         if number == 3:
             assert not lines
             seen.append("temperature")
-        watch.look(block, seen)
+        look(watch, block, seen)
     jump = f"temp: missing in {share}% of the last 500 records, 0% before"
     assert lines == [f"{jump}; fields that were not there before: temperature (was it renamed?)"]
 
@@ -74,16 +79,16 @@ def test_a_field_that_is_gone_without_another_name() -> None:
     lines: list[str] = []
     watch = RecordWatch(Fields.of(ONE), lines.append)
     for block in parts(renamed(2000, 9000), cuts=[2000, 4000]):
-        watch.look(block, ["x"])
-    watch.look(parts(noise(3000))[0], ["x"])
-    watch.look(parts(renamed(0, 3000))[0], ["x"])
+        look(watch, block, ["x"])
+    look(watch, parts(noise(3000))[0], ["x"])
+    look(watch, parts(renamed(0, 3000))[0], ["x"])
     assert lines == ["x: missing in 100% of the last 500 records, 0% before"]
 
 
 def test_a_rename_within_the_first_block() -> None:
     lines: list[str] = []
     names = ["x", "a\nb", *"cdefg"]
-    RecordWatch(Fields.of(ONE), lines.append).look(parts(renamed(2000, 4000))[0], names)
+    look(RecordWatch(Fields.of(ONE), lines.append), parts(renamed(2000, 4000))[0], names)
     shares = "missing in 100% of the last 500 records, 0% before"
     assert lines == [f"x: {shares}; other fields there are: a\\nb, c, d, e, f, … (was it renamed?)"]
 
@@ -91,7 +96,7 @@ def test_a_rename_within_the_first_block() -> None:
 def test_names_that_always_change_are_not_remembered_for_ever() -> None:
     watch = RecordWatch(Fields.of(ONE), pytest.fail)
     for number in range(2000):
-        watch.look(parts(noise(1))[0], [f"{number}-{place}" for place in range(50)])
+        look(watch, parts(noise(1))[0], [f"{number}-{place}" for place in range(50)])
     assert len(watch._came) == 1000
 
 
@@ -104,7 +109,7 @@ def test_texts_and_labels_that_are_missing() -> None:
     assert watch.missing == {"x": 0, "z": 0, "c": 0, "y": 0}
     values[:600, 1] = NAN
     for block in parts(values, texts, [600, 1100]):
-        watch.look(block, [])
+        look(watch, block, [])
         if watch.records == 600:
             assert watch.missing == {"x": 0, "z": 1, "c": 0, "y": 0.5}
     assert watch.missing == {"x": 0, "z": 0.2, "c": 500 / n, "y": 2500 / n}

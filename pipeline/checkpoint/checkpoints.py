@@ -1,0 +1,106 @@
+"""When a run makes checkpoints, what is in them, and where they go."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
+
+import trio
+
+from ...core.base.checks import check_count, check_number
+from ...core.base.parameters import Array
+from ...core.base.state import Part
+from .store import CheckpointStore
+
+__all__ = ["Checkpoints", "Output"]
+
+Work = Callable[[], object]
+
+
+class Output(Protocol):
+    """A file that a run appends to."""
+
+    def position(self) -> Any:  # noqa: ANN401 (what JSON has)
+        """How long it is, as JSON, with all that has been written so far."""
+        ...
+
+    def sync(self) -> None:
+        """See that what has been written stays. In a thread. Raises OSError."""
+        ...
+
+
+class Checkpoints:
+    """The checkpoints of a run, in `folder`: one `every` so many batches, or as a float seconds, and one at its end.
+
+    With None there is that alone. The last `keep` stay. ``settings`` is what a run that goes on must have too.
+    ``outputs`` are the files that it appends to as its source comes, by name, and ``reports`` the one as batches are
+    applied; they are synced before a checkpoint says how long they are. ``beside`` is asked what else is to be written
+    then, with the parameters of the checkpoint, and ``on_problem`` is told, in a line, where one could not be written.
+
+    Raises ArgumentError.
+    """
+
+    def __init__(self, folder: str | os.PathLike[str], *, every: float | None = 60.0, keep: int = 3) -> None:
+        if isinstance(every, float):
+            every = check_number("every", every, 0, open_low=True)
+        elif every is not None:
+            every = check_count("every", every)
+        self.every, self.store = every, CheckpointStore(folder, keep)
+        self.settings: Mapping[str, Any] = {}
+        self.outputs: dict[str, Output] = {}
+        self.reports: Output | None = None
+        self.beside: Callable[[Array], Work] | None = None
+        self.on_problem: Callable[[str], object] = lambda text: None
+        self.problem: str | None = None  # why the last one could not be written
+        self.saved: int | None = None  # the steps of the last that was written,
+        self.saved_at = 0.0  # and when, by trio's clock
+        self._waiting: tuple[int, Part, list[Work]] | None = None
+        self._writing = False
+        self._news, self._idle = trio.Event(), trio.Event()
+
+    def positions(self) -> dict[str, Any]:
+        """How long the outputs are."""
+        return {name: output.position() for name, output in self.outputs.items()}
+
+    def of_reports(self) -> Any:  # noqa: ANN401 (what JSON has)
+        """How long the reports are, None where there are none."""
+        return None if self.reports is None else self.reports.position()
+
+    def put(self, step: int, part: Part) -> None:
+        """Let the state after `step` batches be written; one that still waits makes room for it."""
+        outputs = [*self.outputs.values(), *([] if self.reports is None else [self.reports])]
+        works: list[Work] = [output.sync for output in outputs]
+        works.append(lambda: self.store.write(step, part))
+        if self.beside is not None:
+            works.append(self.beside(part.arrays["training.versions"][-1]))
+        self._waiting = step, part, works
+        self._news.set()
+
+    async def write(self) -> None:
+        """Write what is put, one behind the other, in a thread, for ever; to be run beside the run."""
+        while True:
+            await self._news.wait()
+            self._news = trio.Event()
+            await self.drain()
+
+    async def drain(self) -> None:
+        """Write what waits."""
+        while self._waiting is not None:
+            (step, _, works), self._waiting = self._waiting, None
+            with trio.CancelScope(shield=True):
+                await trio.to_thread.run_sync(self._do, step, works)
+            if self.problem is None:
+                self.saved, self.saved_at = step, trio.current_time()
+            else:
+                self.on_problem(self.problem)
+
+    def _do(self, step: int, works: list[Work]) -> None:
+        try:
+            for work in works:
+                work()
+        except OSError as error:
+            where = os.fsdecode(error.filename) if error.filename else str(self.store.path(step))
+            self.problem = f"the checkpoint of step {step} was not written: {where}: {error.strerror}"
+        else:
+            self.problem = None
