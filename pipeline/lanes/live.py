@@ -104,7 +104,12 @@ class LiveSource(ABC, AsyncIterator[SequenceBatch | Arrivals]):
     @property
     @abstractmethod
     def rests(self) -> bool:
-        """Whether what it has is that of the records so far, as behind a whole block."""
+        """Whether what it has is that of the records so far, and of no others."""
+
+    @property
+    @abstractmethod
+    def done(self) -> bool:
+        """Whether nothing is left of what has come: behind a whole block."""
 
     @abstractmethod
     def rest_at(self, number: int | None) -> None:

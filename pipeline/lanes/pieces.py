@@ -36,7 +36,8 @@ class Pieces:
         self._reception, self._ledger = reception, ledger
         self._pieces: Iterator[Piece] = iter(())  # of the last block
         self._items: Iterator[Item] = iter(())  # of the last piece
-        self._next: Item | None = None  # of them, where that has been looked at
+        self._ahead: Piece | None = None  # where it has been looked at which comes next,
+        self._next: Item | None = None  # and so with the items
         self._place: Place | None = None  # of what is behind the last piece in its block
         self.given = 0  # batches
         self.ended = False
@@ -49,7 +50,7 @@ class Pieces:
             if item is not None:
                 self.given += isinstance(item, Packed)
                 return item
-            piece = next(self._pieces, None)
+            piece, self._ahead = self._ahead or next(self._pieces, None), None
             if piece is None:
                 self._place = None
                 return None
@@ -62,8 +63,16 @@ class Pieces:
     @property
     def rests(self) -> bool:
         """Whether all items of the last piece have been taken."""
-        self._next = self._next or next(self._items, None)
-        return self._next is None
+        if self._ahead is None:
+            self._next = self._next or next(self._items, None)
+        return self._ahead is None and self._next is None
+
+    @property
+    def done(self) -> bool:
+        """Whether nothing is left of what has come."""
+        if self.rests:
+            self._ahead = next(self._pieces, None)
+        return self._ahead is None and self._next is None
 
     async def more(self) -> bool:
         """Wait for the next block, or for the clock; whether there is more to be `ready`, as long as there may be."""

@@ -221,6 +221,11 @@ class Records(LiveSource):
         """See `LiveSource`."""
         return self._pieces is not None and self._pieces.rests
 
+    @property
+    def done(self) -> bool:
+        """See `LiveSource`."""
+        return self._pieces is None or self._pieces.done
+
     def rest_at(self, number: int | None) -> None:
         """See `LiveSource`."""
         assert self._lanes is not None

@@ -163,7 +163,9 @@ class Intake:
     @property
     def closed(self) -> bool:
         """Whether no more batches will come."""
-        return self.left == 0 or (self._closed and self.rests)
+        if self.left == 0 or not self._closed:
+            return self.left == 0
+        return self._first is None and (self.records is None or self.records.done)
 
     def close(self) -> None:
         """Take nothing more from the source; a wait for it ends."""

@@ -120,6 +120,8 @@ class Run:
     def stop(self, grace: float) -> None:
         """Take no more batches in; what is not applied after `grace` seconds is dropped."""
         self._intake.close()
+        if self._barrier is not None:
+            self._barrier.asked = True  # in case that what has come already takes too long
         self._scope.deadline = min(self._scope.deadline, trio.current_time() + grace)
 
     async def train(self) -> None:
