@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
-__all__ = ["replace_file", "standard_stream", "try_file", "write_file"]
+__all__ = ["is_special", "replace_file", "standard_stream", "try_file", "write_file"]
 
 STANDARD_STREAMS = (1, 2)
 
@@ -57,7 +57,7 @@ def write_file(path: str | os.PathLike[str], content: Iterable[bytes | memoryvie
     Raises OSError.
     """
     stream = standard_stream(path)
-    if stream is None and not _is_special(path) and not _only_in_place(path):
+    if stream is None and not is_special(path) and not _only_in_place(path):
         replace_file(os.path.realpath(path), content)
         return
     with open(path if stream is None else os.dup(stream), "wb") as file:
@@ -73,7 +73,7 @@ def try_file(path: str | os.PathLike[str]) -> None:
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), os.fspath(path))
     if standard_stream(path) is not None or _only_in_place(path):
         return
-    if _is_special(path):  # not opened: a pipe would wait for its reader, and a device may do anything
+    if is_special(path):  # not opened: a pipe would wait for its reader, and a device may do anything
         if not os.access(path, os.W_OK):
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), os.fspath(path))
         return
@@ -96,7 +96,7 @@ def _only_in_place(path: str | os.PathLike[str]) -> bool:
     return os.access(path, os.W_OK) and not os.access(folder, os.W_OK | os.X_OK)
 
 
-def _is_special(path: str | os.PathLike[str]) -> bool:
+def is_special(path: str | os.PathLike[str]) -> bool:
     """Whether `path` leads to something that is no regular file."""
     try:
         return not stat.S_ISREG(os.stat(path).st_mode)
