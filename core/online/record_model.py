@@ -7,6 +7,7 @@ import os
 from typing import Any
 
 from ..base.checks import ArgumentError
+from ..base.parameters import Array
 from ..base.safetensors import WeightsError, load_weights, save_weights
 from ..model.sequence_model import SequenceModel
 from .encoder import Encoder
@@ -34,11 +35,16 @@ class RecordModel:
     def __repr__(self) -> str:
         return f"RecordModel({self.model!r}, {self.encoder.schema})"
 
-    def save(self, path: str | os.PathLike[str], training: dict[str, object] | None = None) -> None:
+    def save(
+        self,
+        path: str | os.PathLike[str],
+        training: dict[str, object] | None = None,
+        parameters: Array | None = None,
+    ) -> None:
         """Write a safetensors file: weights under torch's names, and scales; schema and tables as metadata.
 
-        The scales of single keys are not written: they are learned anew. `training` is recorded beside, as JSON.
-        Raises OSError, and ArgumentError where nothing was learned.
+        The scales of single keys are not written: they are learned anew. `training` is recorded beside, as JSON, and
+        `parameters` are others than the model's own. Raises OSError, and ArgumentError where nothing was learned.
         """
         if self.learned is None:
             raise ArgumentError("learned", "what the encoder has learned", None)
@@ -51,7 +57,7 @@ class RecordModel:
             "training": training or {},
         }
         metadata = {name: json.dumps(value) for name, value in about.items()}
-        save_weights(path, {**self.model.state_dict(), **scales}, {"format": FORMAT, **metadata})
+        save_weights(path, {**self.model.state_dict(parameters), **scales}, {"format": FORMAT, **metadata})
 
     @classmethod
     def load(cls, path: str | os.PathLike[str], keys: int = 1 << 17) -> RecordModel:

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from ..base.checks import ArgumentError, check_count, check_number
+from ..base.parameters import Array
 from ..base.safetensors import WeightsError, load_weights, save_weights
 from ..model.sequence_model import SequenceModel
 from .vocabulary import ByteVocabulary, CharVocabulary, Vocabulary
@@ -32,10 +33,15 @@ class TextModel:
     def __repr__(self) -> str:
         return f"TextModel({self.model!r}, {type(self.vocabulary).__name__} of {len(self.vocabulary)} symbols)"
 
-    def save(self, path: str | os.PathLike[str], training: dict[str, object] | None = None) -> None:
+    def save(
+        self,
+        path: str | os.PathLike[str],
+        training: dict[str, object] | None = None,
+        parameters: Array | None = None,
+    ) -> None:
         """Write a safetensors file: weights under torch's names; configuration and vocabulary as metadata.
 
-        `training` is recorded beside them, as JSON. Raises OSError.
+        `training` is recorded beside them, as JSON; `parameters` are others than the model's own. Raises OSError.
         """
         vocabulary = {"kind": self.vocabulary.kind}
         if isinstance(self.vocabulary, CharVocabulary):
@@ -45,7 +51,7 @@ class TextModel:
         model = {**self.model.config, "seed": self.model.seed}
         metadata = {"model": model, "vocabulary": vocabulary, "training": training or {}}
         metadata_json = {name: json.dumps(value) for name, value in metadata.items()}
-        save_weights(path, self.model.state_dict(), {"format": "recurrio-text-1", **metadata_json})
+        save_weights(path, self.model.state_dict(parameters), {"format": "recurrio-text-1", **metadata_json})
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> TextModel:

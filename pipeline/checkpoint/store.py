@@ -35,6 +35,7 @@ class CheckpointStore:
 
     def __init__(self, folder: str | os.PathLike[str], keep: int = 3) -> None:
         self.folder, self.keep = Path(folder), check_count("keep", keep)
+        self.begins = False  # a new run: with the first one that is written all others go
 
     def path(self, step: int) -> Path:
         """Where the checkpoint after `step` batches stands."""
@@ -52,7 +53,8 @@ class CheckpointStore:
         self._make_folder()
         write_checkpoint(self.path(step), part)
         others = [other for other in self.steps() if other != step]
-        for old in others[: max(0, len(others) + 1 - self.keep)]:
+        going, self.begins = others if self.begins else others[: max(0, len(others) + 1 - self.keep)], False
+        for old in going:
             with suppress(OSError):  # it will be tried again with the next one
                 self.path(old).unlink()
         return self.path(step)

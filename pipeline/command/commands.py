@@ -12,11 +12,11 @@ from functools import partial
 import trio
 
 from ...core.base.safetensors import WeightsError
-from ...core.optim.updater import NonFiniteError
+from ..checkpoint import CheckpointError
 from ..observe.timeline import Timeline
 from ..sources import SourceError, path_of
 from .demo import demo
-from .display import open_display
+from .display import Recorded, open_display
 from .folder import RunFolder, model_path
 from .generate import generate
 from .inspect import inspect
@@ -24,6 +24,7 @@ from .job import Sinks
 from .options import make_settings, parse, say_what_is_missing
 from .outputs import Outputs
 from .predict import predict
+from .saving import Saving
 from .signals import Interrupts
 from .summary import summary
 from .train import train
@@ -45,7 +46,7 @@ def run(words: Sequence[str], interrupts: Interrupts) -> int:
         return int(end.code or 0)
     except BrokenPipeError:  # whoever read our output has had enough
         return 0
-    except (SourceError, NonFiniteError, WeightsError, FloatingPointError, OSError, MemoryError) as error:
+    except (SourceError, CheckpointError, WeightsError, ArithmeticError, OSError, MemoryError) as error:
         return _fail(_describe(error))
     except ValueError as error:
         return _fail(str(error), 2)
@@ -54,8 +55,12 @@ def run(words: Sequence[str], interrupts: Interrupts) -> int:
 def _train(arguments: argparse.Namespace, interrupts: Interrupts) -> int:
     settings, named, overwrite = make_settings(arguments), arguments.out, arguments.overwrite
     trace, picture, predictions = arguments.trace, arguments.timeline, arguments.predictions
-    if overwrite and named is None:
-        return _fail("--overwrite: expected --out DIR beside it", 2)
+    resume = arguments.resume or arguments.from_checkpoint is not None
+    given = {"--overwrite": overwrite, "--resume": arguments.resume, "--from-checkpoint": resume}
+    if named is None and (option := next((name for name, is_given in given.items() if is_given), None)):
+        return _fail(f"{option}: expected --out DIR beside it", 2)
+    if overwrite and resume:
+        return _fail("--overwrite: replaces the run that --resume would go on with; expected one of them", 2)
     if predictions == "-" and arguments.json:
         return _fail("--predictions -: goes to standard output, as --json does; --reports FILE is for both", 2)
     files = {"--trace": trace, "--timeline": picture, "--rejects": arguments.rejects, "--reports": arguments.reports}
@@ -68,10 +73,9 @@ def _train(arguments: argparse.Namespace, interrupts: Interrupts) -> int:
         if file is not None:
             outputs.claim(option, file)
     with interrupts.hold():
+        overwrite = overwrite or (named is not None and not resume and settings.repeats(model_path(named)))
         try:
-            folder = RunFolder(
-                named, overwrite=overwrite or (named is not None and settings.repeats(model_path(named)))
-            )
+            folder = RunFolder(named, overwrite=overwrite, resume=resume)
         except OSError as error:
             return _fail(f"{'run' if named is None else f'--out {named}'}: {error.strerror}")
         if (same := outputs.owner(folder.model)) is not None:
@@ -79,10 +83,21 @@ def _train(arguments: argparse.Namespace, interrupts: Interrupts) -> int:
             return _fail(f"{same}: expected another file than that of the model, {folder.model}", 2)
         timeline = None if trace is None and picture is None else Timeline()
         try:
-            sinks = Sinks(predictions, arguments.rejects, arguments.report_every, arguments.verbose)
+            saving = None
+            if arguments.checkpoint_every is not None:
+                saving = Saving(folder, settings, every=arguments.checkpoint_every, keep=arguments.keep)
+                if resume:
+                    saving.find(arguments.from_checkpoint)
+                saving.checkpoints.store.begins = overwrite
+            positions = {} if saving is None else saving.positions
+            ways = arguments.report_every, arguments.verbose, arguments.rotate, positions
+            sinks = Sinks(predictions, arguments.rejects, *ways)
             show = {"as_json": arguments.json, "quiet": arguments.quiet, "beside": predictions == "-"}
-            with open_display(**show, reports=arguments.reports) as display:
-                outcome = trio.run(partial(train, settings, display, interrupts, timeline=timeline, sinks=sinks))
+            with open_display(**show, reports=arguments.reports, **sinks.how("reports")) as display:
+                if saving is not None and isinstance(display, Recorded):
+                    saving.checkpoints.reports = display
+                job = partial(train, settings, display, interrupts, timeline=timeline, sinks=sinks, saving=saving)
+                outcome = trio.run(job)
                 try:
                     saved = outcome.save(settings, folder.model)
                 except OSError as error:

@@ -13,9 +13,9 @@ from typing import Any, Protocol
 
 from ...core.base.line_file import LineFile
 from ..observe.reports import Report
-from .scores import as_json, counts_of, scores_of, sources_of
+from .scores import as_json, counts_of, records_as_json, scores_of, sources_of
 
-__all__ = ["Display", "JsonDisplay", "PlainDisplay", "open_display"]
+__all__ = ["Display", "JsonDisplay", "PlainDisplay", "Recorded", "open_display"]
 
 
 SOURCES_EVERY = 10.0  # seconds
@@ -108,7 +108,7 @@ class JsonDisplay(PlainDisplay):
 
     def count(self, counts: Mapping[str, Any]) -> None:
         """See `Display`."""
-        print(json.dumps({"step": 0, **counts}), flush=True)
+        print(json.dumps(_nothing(counts)), flush=True)
 
 
 class QuietDisplay(PlainDisplay):
@@ -121,11 +121,23 @@ class QuietDisplay(PlainDisplay):
         """See `Display`."""
 
 
-class Recorded:
-    """Another display, and the reports as JSON lines in a file too. Raises OSError."""
+def _nothing(counts: Mapping[str, Any]) -> dict[str, Any]:
+    """A report of no batch, as JSON."""
+    return records_as_json(counts, {"step": 0}, {})
 
-    def __init__(self, display: Display, path: str) -> None:
-        self._display, self._file = display, LineFile(path)
+
+class Recorded:
+    """Another display, and the reports as JSON lines in a file too. Raises OSError.
+
+    From a `position` on it goes on when there is a report, and not before: that at the end of a run is the last one
+    until there is more.
+    """
+
+    def __init__(
+        self, display: Display, path: str, position: dict[str, Any] | None = None, rotate: int | None = None
+    ) -> None:
+        self._display, self._path, self._begin, self._rotate = display, path, position, rotate
+        self._file = None if position is not None else LineFile(path, None, rotate)
         self.say, self.warn = display.say, display.warn
 
     def report(self, report: Report, counts: Mapping[str, int]) -> None:
@@ -135,11 +147,22 @@ class Recorded:
 
     def count(self, counts: Mapping[str, Any]) -> None:
         """See `Display`."""
-        self._write({"step": 0, **counts})
+        self._write(_nothing(counts))
         self._display.count(counts)
 
     def _write(self, report: Mapping[str, Any]) -> None:
+        if self._file is None:
+            self._file = LineFile(self._path, self._begin, self._rotate)
         self._file.write(json.dumps(report).encode() + b"\n")
+
+    def position(self) -> dict[str, Any] | None:
+        """See `recurrio.pipeline.checkpoint.checkpoints.Output`."""
+        return self._begin if self._file is None else self._file.position()
+
+    def sync(self) -> None:
+        """See `recurrio.pipeline.checkpoint.checkpoints.Output`."""
+        if self._file is not None:
+            self._file.sync()
 
     def __enter__(self) -> Recorded:
         self._display.__enter__()
@@ -149,7 +172,8 @@ class Recorded:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._display.__exit__(kind, error, trace)
-        self._file.close()
+        if self._file is not None:
+            self._file.close()
 
 
 def _can_draw(encoding: str) -> bool:
@@ -162,15 +186,21 @@ def _can_draw(encoding: str) -> bool:
 
 
 def open_display(
-    *, as_json: bool, quiet: bool = False, beside: bool = False, reports: str | None = None
+    *,
+    as_json: bool,
+    quiet: bool = False,
+    beside: bool = False,
+    reports: str | None = None,
+    position: dict[str, Any] | None = None,
+    rotate: int | None = None,
 ) -> Display | Recorded:
     """The display for standard output: JSON if wanted; live on a terminal with room for it, where rich is installed.
 
     Nothing where it is to be `quiet`; where there is something `beside` it on standard output, lines on standard error.
-    `reports` is a file for the reports as JSON. Raises OSError.
+    `reports` is a file for the reports as JSON, to go on at a `position`, and to `rotate`. Raises OSError.
     """
     display = _display(as_json=as_json, quiet=quiet, beside=beside)
-    return display if reports is None else Recorded(display, reports)
+    return display if reports is None else Recorded(display, reports, position, rotate)
 
 
 def _display(*, as_json: bool, quiet: bool, beside: bool) -> Display:

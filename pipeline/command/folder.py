@@ -4,12 +4,20 @@ from __future__ import annotations
 
 import errno
 import os
+import socket
 import tempfile
 from contextlib import suppress
+from datetime import datetime
 from itertools import count
 from pathlib import Path
 
+from filelock import FileLock, Timeout
+
+from ..checkpoint import CheckpointStore
+
 __all__ = ["RunFolder", "model_path"]
+
+LOCK = ".lock"
 
 
 def model_path(folder: str | os.PathLike[str]) -> Path:
@@ -21,10 +29,11 @@ class RunFolder:
     """The folder `named`, made where it is not there; or of run, run-2, run-3, … the first that is not there.
 
     It is tried that a file can be written there, before an hour of training rather than after it. A folder that has a
-    run in it is taken only with `overwrite`, and one that another run is going on in is not. Raises OSError.
+    run in it is taken only with `overwrite`, or to go on with it (`resume`), and one that another run is going on in
+    is not. Raises OSError.
     """
 
-    def __init__(self, named: str | None, *, overwrite: bool = False) -> None:
+    def __init__(self, named: str | None, *, overwrite: bool = False, resume: bool = False) -> None:
         self._made = named is None or not os.path.lexists(named)
         if named is not None:
             self.path = Path(named)
@@ -32,12 +41,14 @@ class RunFolder:
                 raise NotADirectoryError(errno.ENOTDIR, "is there, and no folder", named)
             if model_path(named).is_dir():
                 raise IsADirectoryError(errno.EISDIR, "has a folder where the model goes", named)
-            if not overwrite and os.path.lexists(model_path(named)):
-                raise FileExistsError(errno.EEXIST, "has a run in it, which --overwrite would replace", named)
+            begun = os.path.lexists(model_path(named)) or CheckpointStore(self.states).steps()
+            if begun and not (overwrite or resume):
+                what = "has a run in it, which --overwrite would replace, and --resume go on with"
+                raise FileExistsError(errno.EEXIST, what, named)
             os.makedirs(named, exist_ok=True)
         else:
             self.path = _first_free()
-        self._claim = _claim(self.path)
+        self._lock = _claim(self.path)
         with tempfile.TemporaryFile(dir=self.path):
             pass
 
@@ -46,33 +57,37 @@ class RunFolder:
         """Where the weights go."""
         return model_path(self.path)
 
+    @property
+    def states(self) -> Path:
+        """Where the checkpoints go."""
+        return self.path / "checkpoints"
+
     def leave(self) -> None:
         """Remove the folder where it was made here and nothing is in it: no run took place."""
-        if self._made:
+        if self._made and os.listdir(self.path) == [LOCK]:
             with suppress(OSError):
+                (self.path / LOCK).unlink()
                 self.path.rmdir()
-        if self._claim is not None:
-            os.close(self._claim)
+        self._lock.release()
 
 
-def _claim(folder: Path) -> int | None:
-    """A descriptor of `folder` that no other run has at the same time; the kernel gives it back when the process ends.
+def _claim(folder: Path) -> FileLock:
+    """The lock of `folder`, which one run has at a time; the kernel gives it back when its process ends.
 
-    None where the system has no such lock. Raises OSError where another run has it.
+    Raises OSError, which names who has it.
     """
+    lock, path = FileLock(folder / LOCK, mode=0o600), folder / LOCK
     try:
-        import fcntl
-    except ImportError:
-        return None
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        os.close(descriptor)
-        if error.errno not in (errno.EWOULDBLOCK, errno.EACCES):
-            return None  # a file system without locks
-        raise BlockingIOError(error.errno, "another run is writing its model there", str(folder)) from None
-    return descriptor
+        lock.acquire(timeout=0)
+    except Timeout:
+        holder = ""
+        with suppress(OSError, UnicodeDecodeError):
+            holder = path.read_text(encoding="utf-8").strip()
+        what = f"another run is going on there ({holder or 'which does not say who it is'})"
+        raise BlockingIOError(errno.EWOULDBLOCK, what, str(folder)) from None
+    about = f"process {os.getpid()} on {socket.gethostname()}, since {datetime.now():%Y-%m-%d %H:%M:%S}\n"
+    path.write_text(about, encoding="utf-8")
+    return lock
 
 
 def _first_free() -> Path:

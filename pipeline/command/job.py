@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import NamedTuple
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
 
 import trio
 
 from ...core.model.sequence_model import SequenceModel
+from ..checkpoint.checkpoints import Output
 from ..observe.reports import Report
 from ..observe.timeline import Timeline
+from ..stages import Batches
 from ..training.trainer import Trainer
 from .display import Display
-from .outcome import Outcome
+from .outcome import Outcome, Saved
+from .saving import Saving
 from .settings import Settings
 from .signals import Interrupts
 
@@ -20,12 +23,21 @@ __all__ = ["Job", "Sinks"]
 
 
 class Sinks(NamedTuple):
-    """Where to write what a run brings forth: paths, or None; and how often to report, None for the default."""
+    """Where to write what a run brings forth: paths, or None; and how often to report, None for the default.
+
+    ``rotate`` is how many bytes of a file are enough, and ``positions`` are where they go on, by their options.
+    """
 
     predictions: str | None = None
     rejects: str | None = None
     report_every: float | None = None
     verbose: bool = False
+    rotate: int | None = None
+    positions: Mapping[str, Any] = {}
+
+    def how(self, option: str) -> dict[str, Any]:
+        """The position of the file of this option, and how it is rotated."""
+        return {"position": self.positions.get(option), "rotate": self.rotate}
 
 
 class Job(NamedTuple):
@@ -41,6 +53,7 @@ class Job(NamedTuple):
     opening: trio.CancelScope
     timeline: Timeline | None
     sinks: Sinks
+    saving: Saving | None = None
 
     def make_trainer(self, model: SequenceModel) -> Trainer:
         """The trainer that the settings describe."""
@@ -54,6 +67,23 @@ class Job(NamedTuple):
             executor=settings.executor,
             watchdog=settings.watchdog,
         )
+
+    def go_on(
+        self, trainer: Trainer, source: Batches, make: Callable[[], Saved], outputs: Mapping[str, Output] | None = None
+    ) -> None:
+        """Go on from a checkpoint, if there is one, and let others be made, of the `outputs` and what `make` makes."""
+        if self.saving is not None:
+            self.saving.resume(trainer, source, self.display.say, self.display.warn)
+            self.saving.write_beside(self.outcome, make)
+            self.saving.checkpoints.outputs |= outputs or {}
+            self.saving.checkpoints.on_problem = self.display.warn
+
+    def how(self, trainer: Trainer) -> dict[str, Any]:
+        """Arguments of a run: how many batches are left, what is drawn of it, and its checkpoints."""
+        steps = self.settings.steps
+        checkpoints = None if self.saving is None else self.saving.checkpoints
+        left = None if steps is None else max(0, steps - trainer.step)
+        return {"steps": left, "timeline": self.timeline, "checkpoints": checkpoints}
 
     def sayer(self, trainer: Trainer) -> Callable[[Report], None]:
         """For each report: say which executor was chosen, when that is known, and note the loss."""

@@ -19,10 +19,11 @@ from ..lanes.merged import WHEN_BEHIND
 from ..sources import SCHEMES
 from .config import words_of
 from .settings import OPTIMIZERS, RECORDS, TEXT, TEXT_ALONE, RecordSettings, Settings
-from .values import duration, every, fields_of, names, number, number_or_none, temperature, whole
+from .values import duration, every, every_or_none, fields_of, names, number, number_or_none, size, temperature, whole
 
 __all__ = ["make_settings", "parse", "say_what_is_missing"]
 
+MINUTE, KEPT = 60.0, 3
 ASKS_FOR_RECORDS = ("key", "features", "target", "label")
 
 
@@ -172,6 +173,7 @@ def _add_train(train: argparse.ArgumentParser) -> None:
     help_ = "end the run when a stage hangs for so long, or none (%(default)s)"
     machine.add_argument("--watchdog", type=number_or_none, default=default.watchdog, metavar="SECONDS", help=help_)
     train.add_argument("--config", metavar="FILE.toml", help="read options from a file, by their names")
+    _add_checkpoints(train.add_argument_group("checkpoints"))
     _add_output(train.add_argument_group("output"))
 
 
@@ -231,11 +233,22 @@ def _add_formats(written: argparse._ArgumentGroup) -> None:
     add("--dtype", metavar="X:f4,K:i8", help="the fields of raw blocks, little-endian")
 
 
+def _add_checkpoints(checkpoints: argparse._ArgumentGroup) -> None:
+    """What makes a run survive its process."""
+    add = checkpoints.add_argument
+    add("--resume", action="store_true", help="go on with the run in the folder of --out, or begin it")
+    add("--from-checkpoint", type=whole(0), metavar="K", help="go on from the checkpoint after K batches")
+    help_ = "a checkpoint every N batches, every 10s, 5m, or none (60s; and at the end)"
+    add("--checkpoint-every", type=every_or_none, default=MINUTE, metavar="N|TIME|none", help=help_)
+    add("--keep", type=whole(1), default=KEPT, metavar="N", help="checkpoints that stay (%(default)s)")
+    add("--init", metavar="MODEL", help="begin with the weights of another run: its folder, or its model.safetensors")
+
+
 def _add_output(output: argparse._ArgumentGroup) -> None:
     add = output.add_argument
     help_ = "folder for the model; one with a model in it is refused (run, or the first of run-2, run-3, … not there)"
     add("--out", metavar="DIR", help=help_)
-    add("--overwrite", action="store_true", help="replace the model in the folder of --out")
+    add("--overwrite", action="store_true", help="replace the run in the folder of --out")
     add("--json", action="store_true", help="the reports as JSON, one object a line, on standard output")
     help_ = "a report every N batches, or every 1s, 50ms (text with --json: every batch; else a second)"
     add("--report-every", type=every, metavar="N|TIME", help=help_)
@@ -243,6 +256,10 @@ def _add_output(output: argparse._ArgumentGroup) -> None:
     help_ = "a forecast of every record as it comes, one JSON object a line, to a file or to standard output"
     add("--predictions", metavar="FILE|-", help=help_)
     add("--rejects", metavar="FILE", help="the records that cannot be used, and why, up to 10,000 of them")
+    help_ = (
+        "begin a new file behind so many bytes (10M, 1G) of --reports, --predictions and --rejects: FILE.1, FILE.2, …"
+    )
+    add("--rotate", type=size, metavar="SIZE", help=help_)
     add("-q", "--quiet", action="store_true", help="say nothing but warnings and errors")
     add("-v", "--verbose", action="store_true", help="name each rejected record on standard error")
     help_ = "write who computed what when, for Perfetto or chrome://tracing"

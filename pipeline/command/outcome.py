@@ -7,13 +7,14 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
+from ...core.base.parameters import Array
 from ..training.trainer import Trainer
 from .settings import Settings
 
 if TYPE_CHECKING:
     from ..lanes.records import Records
 
-__all__ = ["Outcome"]
+__all__ = ["Outcome", "Saved"]
 
 SHOWN = 50  # losses that a mean is taken of
 
@@ -21,7 +22,12 @@ SHOWN = 50  # losses that a mean is taken of
 class Saved(Protocol):
     """A model with what gives its inputs a meaning."""
 
-    def save(self, path: str | os.PathLike[str], training: dict[str, object] | None = None) -> None:
+    def save(
+        self,
+        path: str | os.PathLike[str],
+        training: dict[str, object] | None = None,
+        parameters: Array | None = None,
+    ) -> None:
         """Write it to `path`."""
         ...
 
@@ -66,6 +72,11 @@ class Outcome:
             return False
         model = self.model if self.records is None else self.records.trained(self.trainer.model)
         assert model is not None
-        about = {"step": self.steps, "ranks": self.trainer.ranks, "blas_threads": self.trainer.blas_threads}
-        model.save(path, settings.about | about)
+        model.save(path, self.about(settings))
         return True
+
+    def about(self, settings: Settings) -> dict[str, object]:
+        """What the file of the model says of the run."""
+        assert self.trainer is not None
+        more = {"step": self.steps, "ranks": self.trainer.ranks, "blas_threads": self.trainer.blas_threads}
+        return settings.about | more

@@ -63,11 +63,16 @@ def lines_of(forecast: Forecast, encoder: Encoder, *, every: bool = False) -> li
 
 
 class PredictionWriter:
-    """Writes forecasts to the file at `path`, or for ``-`` to standard output, at once. Raises OSError."""
+    """Writes forecasts to the file at `path`, or for ``-`` to standard output, at once. Raises OSError.
 
-    def __init__(self, path: str, encoder: Encoder) -> None:
+    For `position` and `rotate` see `LineFile`.
+    """
+
+    def __init__(
+        self, path: str, encoder: Encoder, position: dict[str, Any] | None = None, rotate: int | None = None
+    ) -> None:
         self._encoder = encoder
-        self._file = None if path == "-" else LineFile(path)
+        self._file = None if path == "-" else LineFile(path, position, rotate)
 
     def __call__(self, forecast: Forecast) -> None:
         """Write the lines of `forecast`."""
@@ -83,6 +88,15 @@ class PredictionWriter:
             sys.stdout.buffer.flush()
             return
         self._file.write(data)
+
+    def position(self) -> dict[str, Any] | None:
+        """See `LineFile.position`."""
+        return None if self._file is None else self._file.position()
+
+    def sync(self) -> None:
+        """See `LineFile.sync`."""
+        if self._file is not None:
+            self._file.sync()
 
     def close(self) -> None:
         """Close the file."""

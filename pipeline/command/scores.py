@@ -7,9 +7,10 @@ from typing import Any
 
 from ..observe.reports import Report
 
-__all__ = ["as_json", "counts_of", "scores_of", "sources_of"]
+__all__ = ["as_json", "counts_of", "records_as_json", "scores_of", "sources_of"]
 
-TIMING = ("tokens", "tokens_per_second", "seconds", "latency", "executor", "stages", "channels")
+LASTING = ("source", "received", "rejected", "dropped")  # of a source, whatever the timing
+TIMING = ("tokens_per_second", "seconds", "latency", "executor", "stages", "channels")
 PLAIN = {"source", "received", "rejected", "dropped", "waiting"}  # what a file counts
 ORDER = (
     *("received", "rejected", "dropped", "waiting", "unread", "datagrams", "files"),
@@ -19,16 +20,27 @@ NAMES = (*("applied", "unlabelled", "dropped", "rejected", "waiting", "late"), *
 
 
 def as_json(report: Report, counts: Mapping[str, Any]) -> dict[str, Any]:
-    """A report as plain JSON. Of records, what depends on the clock and on the executor stands by itself."""
+    """A report as plain JSON. What depends on the clock, on the executor, or on the process stands by itself."""
     plain = report._asdict()
     for name in ("stages", "channels"):
         plain[name] = [part._asdict() for part in plain[name]]
     records = plain.pop("records")
-    if records is None:
-        del plain["latency"]
-        return plain | dict(counts)
     timing = {name: plain.pop(name) for name in TIMING}
-    return plain | dict(records) | {"timing": timing}
+    if records is None:
+        del timing["latency"]
+        return plain | dict(counts) | {"timing": timing}
+    return records_as_json(records, plain, timing)
+
+
+def records_as_json(records: Mapping[str, Any], plain: Mapping[str, Any], timing: Mapping[str, Any]) -> dict[str, Any]:
+    """What a report says of records, with what else it says."""
+    sources = records["sources"]
+    timing = {
+        **timing,
+        "sources": [{name: source[name] for name in source if name not in LASTING} for source in sources],
+    }
+    lasting = [{name: source[name] for name in source if name in LASTING} for source in sources]
+    return {**plain, **records, "sources": lasting, "timing": timing}
 
 
 def scores_of(records: Mapping[str, Any], scope: str = "all") -> str:

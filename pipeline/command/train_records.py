@@ -7,6 +7,7 @@ from functools import partial
 
 import trio
 
+from ..checkpoint.checkpoints import Output
 from ..decoding.block import Reject
 from ..decoding.quarantine import Quarantine
 from ..observe.reports import Report
@@ -37,25 +38,26 @@ async def train_records(job: Job) -> None:
         display.report(report, {})
 
     with ExitStack() as stack:
-        quarantine = stack.enter_context(Quarantine(sinks.rejects))
+        quarantine = stack.enter_context(Quarantine(sinks.rejects, **sinks.how("rejects")))
+        outputs: dict[str, Output] = {"rejects": quarantine}
         sizes = {"batch_size": settings.batch_size, "seq_len": settings.seq_len}
         hooks = {"on_reject": on_reject, "on_warning": display.warn, "on_notice": display.say}
         async with settings.records.open(settings.sources, **hooks, **sizes) as records:
             if sinks.predictions is not None:
-                writer = PredictionWriter(sinks.predictions, records.encoder)
+                writer = PredictionWriter(sinks.predictions, records.encoder, **sinks.how("predictions"))
                 stack.callback(writer.close)
                 records.on_forecasts = writer
+                outputs["predictions"] = writer
             options = {"num_layers": settings.layers, "cell": settings.cell, "seed": settings.seed}
             make = partial(records.model, hidden_size=settings.hidden, **options)
             model = await trio.to_thread.run_sync(make, abandon_on_cancel=True)
             trainer = job.make_trainer(model)
             run.trainer, run.records = trainer, records
+            job.go_on(trainer, records, partial(records.trained, model), outputs)
             note = job.sayer(trainer)
             inputs = f"{records.encoder.input_size} inputs, {records.encoder.output_size} outputs"
             job.describe(model, inputs, "keys", trainer)
             every = sinks.report_every or SECOND
-            applied = await trainer.run(
-                records, steps=settings.steps, on_report=on_report, report_every=every, timeline=job.timeline
-            )
-            if not applied:  # and so none was reported
+            await trainer.run(records, on_report=on_report, report_every=every, **job.how(trainer))
+            if not trainer.step:  # and so none was reported
                 display.count(records.report())

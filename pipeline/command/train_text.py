@@ -13,8 +13,9 @@ from ...core.model.batch import SequenceBatch
 from ...core.model.sequence_model import SequenceModel
 from ...core.text.text_model import TextModel
 from ...core.text.vocabulary import Vocabulary
-from ..lanes import open_source, read_vocabulary
+from ..lanes import Source, open_source, read_vocabulary
 from ..observe.reports import Report
+from ..sources import Position
 from ..training.fit import default_epochs
 from .folder import model_path
 from .job import Job
@@ -25,24 +26,37 @@ __all__ = ["train_text"]
 WARN_UNKNOWN = 0.01  # of the symbols
 
 
+class _Counted:
+    """The batches of `source`, and how many symbols were unknown up to each that is on its way."""
+
+    def __init__(self, source: Source) -> None:
+        self._source, self.unknown = source, deque[int]()
+
+    async def __aiter__(self) -> AsyncGenerator[SequenceBatch, None]:
+        async with aclosing(aiter(self._source)) as iterator:
+            async for batch in iterator:
+                self.unknown.append(self._source.unknown)
+                yield batch
+
+    def position(self) -> Position:
+        """Where the next batch begins."""
+        return self._source.position
+
+    def rewind(self, position: Position) -> None:
+        """It has been opened there."""
+
+
 async def train_text(job: Job) -> None:
     """Train as the settings of `job` say."""
     settings, display, run = job.settings, job.display, job.outcome
     warned, counted = False, 0
-    unknown = deque[int]()  # of the text up to each batch that is on its way
-
-    async def batches() -> AsyncGenerator[SequenceBatch, None]:
-        async with aclosing(aiter(source)) as iterator:
-            async for batch in iterator:
-                unknown.append(source.unknown)
-                yield batch
 
     def on_report(report: Report) -> None:
         nonlocal warned, counted
         note(report)
         while counted < report.step:
             counted += 1
-            run.unknown = unknown.popleft()
+            run.unknown = batches.unknown.popleft()
         if run.unknown >= WARN_UNKNOWN * report.tokens and not warned:
             warned = True
             display.say(
@@ -58,7 +72,9 @@ async def train_text(job: Job) -> None:
         vocabulary=await _vocabulary(settings),
         epochs=default_epochs(settings.steps, settings.epochs),
         encoding=settings.encoding,
+        position=None if job.saving is None else job.saving.position,
     ) as source:
+        batches = _Counted(source)
         job.opening.cancel()
         # In a thread, where a signal need not wait for it.
         make = partial(
@@ -72,13 +88,14 @@ async def train_text(job: Job) -> None:
         )
         model = await trio.to_thread.run_sync(make, abandon_on_cancel=True)
         trainer = job.make_trainer(model)
-        run.model, run.trainer = TextModel(model, source.vocabulary), trainer
+        run.model = text = TextModel(model, source.vocabulary)
+        run.trainer = trainer
+        job.go_on(trainer, batches, lambda: text)
+        counted = trainer.step
         note = job.sayer(trainer)
         job.describe(model, f"{len(source.vocabulary)} symbols", "lanes", trainer)
         every = job.sinks.report_every or 1
-        await trainer.run(
-            batches(), steps=settings.steps, on_report=on_report, report_every=every, timeline=job.timeline
-        )
+        await trainer.run(batches, on_report=on_report, report_every=every, **job.how(trainer))
         if job.interrupts.number is None:  # else there is more than that at the end
             run.leftover = source.leftover
 

@@ -9,7 +9,18 @@ from collections.abc import Callable, Mapping
 from dataclasses import fields
 from typing import Any
 
-__all__ = ["duration", "every", "fields_of", "names", "number", "number_or_none", "temperature", "whole"]
+__all__ = [
+    "duration",
+    "every",
+    "every_or_none",
+    "fields_of",
+    "names",
+    "number",
+    "number_or_none",
+    "size",
+    "temperature",
+    "whole",
+]
 
 UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
@@ -65,6 +76,20 @@ def every(text: str) -> float:
     if text.isascii() and text.isdigit():
         return whole(1)(text)
     return duration(text)
+
+
+def every_or_none(text: str) -> float | None:
+    """The same, or ``none``."""
+    return None if text == "none" else every(text)
+
+
+def size(text: str) -> int:
+    """Bytes, from ``500``, ``64k``, ``10M`` or ``1G``, in steps of 1024."""
+    found = re.fullmatch(r"([0-9]+)([kKMG]?)B?", text)
+    value = int(found[1]) << 10 * "_KMG".index(found[2].upper() or "_") if found else 0
+    if not value:
+        raise argparse.ArgumentTypeError(f"expected a size above 0, as 64k, 10M or 1G, got {text!r}")
+    return value
 
 
 def names(text: str) -> tuple[str, ...]:

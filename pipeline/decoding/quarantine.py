@@ -6,7 +6,9 @@ import json
 from collections.abc import Iterable
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
+from ...core.base.checks import check_count
 from ...core.base.line_file import LineFile
 from .block import Reject
 
@@ -27,15 +29,23 @@ def kind_of_reason(reason: str) -> str:
 class Quarantine:
     """Writes each reject to the file at `path`, as a line of JSON: source, line, reason, data.
 
-    The file is written anew. Behind `most` rejects, or ten mebibytes, one more line says so, and the others are only
-    counted: in `count`, and in `kinds` by the kind of reason. Raises OSError, as do its methods. Without a `path` it
-    counts alone.
+    The file is written anew, or goes on at a `position`; for `rotate` see `LineFile`. Behind `most` rejects, or ten
+    mebibytes, one more line says so, and the others are only counted: in `count`, and in `kinds` by the kind of reason.
+    Raises OSError, as do its methods. Without a `path` it counts alone.
     """
 
-    def __init__(self, path: str | Path | None = None, *, most: int = MOST_REJECTS) -> None:
-        self.count, self.kinds = 0, dict[str, int]()
-        self._most, self._bytes, self._full = most, 0, False
-        self._file = None if path is None else LineFile(path)
+    def __init__(
+        self,
+        path: str | Path | None = None,
+        *,
+        most: int = MOST_REJECTS,
+        position: dict[str, Any] | None = None,
+        rotate: int | None = None,
+    ) -> None:
+        given = position or {"count": 0, "kinds": {}, "bytes": 0, "full": False, "file": None}
+        self.count, self.kinds = check_count("count", given["count"], 0), dict(given["kinds"])
+        self._most, self._bytes, self._full = most, check_count("bytes", given["bytes"], 0), bool(given["full"])
+        self._file = None if path is None else LineFile(path, given["file"], rotate)
 
     def add(self, rejects: Iterable[Reject]) -> None:
         """Write and count `rejects`."""
@@ -46,6 +56,17 @@ class Quarantine:
                 kind = "other reasons"
             self.kinds[kind] = self.kinds.get(kind, 0) + 1
             self._write(reject)
+
+    def position(self) -> dict[str, Any]:
+        """How far it is, as JSON: for another one to go on there."""
+        file = None if self._file is None else self._file.position()
+        counts = {"count": self.count, "kinds": self.kinds.copy(), "bytes": self._bytes, "full": self._full}
+        return {**counts, "file": file}
+
+    def sync(self) -> None:
+        """See `LineFile.sync`."""
+        if self._file is not None:
+            self._file.sync()
 
     def close(self) -> None:
         """Close the file."""

@@ -87,7 +87,7 @@ class TextFile:
         self._given, self._encoding = given_vocabulary(vocabulary, encoding), encoding
         self._begin = self._batch = int((position or {}).get("batch", 0))  # of all epochs
         self._waypoints: list[Waypoint] = []
-        self.unknown = 0
+        self._unknown = self.unknown = int((position or {}).get("unknown", 0))
 
     async def __aenter__(self) -> TextFile:
         await trio.to_thread.run_sync(self._survey)
@@ -106,13 +106,14 @@ class TextFile:
     @property
     def position(self) -> Position:
         """See `Source`. It holds for these lanes, T and vocabulary alone."""
-        return {"batch": self._batch, "end": self._file.end}
+        return {"batch": self._batch, "end": self._file.end, "unknown": self.unknown}
 
     def rewind(self, position: Position) -> None:
         """Iterate from `position` on, which a file with these lanes, T and vocabulary has given. Raises SourceError."""
         if int(position["end"]) != self._file.end:
             raise SourceError(f"{self._file.name}: was {position['end']} bytes long, and is {self._file.end} now")
         self._begin = self._batch = int(position["batch"])
+        self._unknown = self.unknown = int(position["unknown"])
 
     def _survey(self) -> None:
         """Count the symbols, learn the vocabulary, check that there is a batch."""
@@ -152,7 +153,7 @@ class TextFile:
                 lanes[:] = [self._open_lane(lane * self._part + first * T) for lane in range(B)]
             return np.stack([lane.read(batches * T + 1) for lane in lanes], axis=1)
 
-        self._batch, self.unknown = self._begin, 0
+        self._batch, self.unknown = self._begin, self._unknown
         while self.epochs is None or self._batch < self.epochs * self.batches_per_epoch:
             first = self._batch % self.batches_per_epoch
             batches = min(at_once, self.batches_per_epoch - first)

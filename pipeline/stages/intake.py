@@ -11,7 +11,6 @@ from ...core.base.checks import ArgumentError
 from ...core.base.state import Part
 from ...core.model.batch import SequenceBatch
 from ...core.model.sequence_model import SequenceModel
-from ..lanes import TextFile, TextStream
 from ..lanes.live import Arrivals, LiveSource
 
 __all__ = ["Batches", "Intake", "Item", "Marks"]
@@ -68,8 +67,8 @@ class Intake:
 
     @property
     def waits(self) -> bool:
-        """Whether a batch is waited for, by a source that lets itself be looked at meanwhile."""
-        return self._waiting is not None and isinstance(self._given, LiveSource | TextFile | TextStream)
+        """Whether a batch is waited for; what the source has is still that of the batches that were taken."""
+        return self._waiting is not None
 
     def dump(self) -> Part:
         """What the source has, where it rests; of a program's own what its ``position()`` says, if it has one."""

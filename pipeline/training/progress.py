@@ -20,15 +20,15 @@ SPEED_WINDOW = 32  # steps that tokens_per_second is measured over
 class Progress:
     """Counts what a run has applied, from when it is made on; a report is due every so many batches, or seconds.
 
-    `every` is a whole number of batches, or a float of seconds.
+    `every` is a whole number of batches, or a float of seconds; so many `tokens` were trained on before.
     """
 
-    def __init__(self, every: float = 1) -> None:
+    def __init__(self, every: float = 1, tokens: int = 0) -> None:
         self._every, self._batches, self._due = every, 0, trio.current_time()
         self._reported = 0  # batches up to the last report
         self.last: Applied | None = None  # the batch that was counted last
         self._start = trio.current_time()
-        self._finished = deque([(self._start, 0)], maxlen=SPEED_WINDOW)
+        self._finished = deque([(self._start, tokens)], maxlen=SPEED_WINDOW)
 
     def count(self, applied: Applied) -> bool:
         """Take in a batch that was `applied` just now; whether a report is due."""
@@ -42,6 +42,11 @@ class Progress:
             return False
         self._due = now + self._every
         return True
+
+    @property
+    def tokens(self) -> int:
+        """How many time steps × lanes have been trained on."""
+        return self._finished[-1][1]
 
     @property
     def is_behind(self) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Awaitable, Callable, Mapping
 from itertools import count
+from typing import Any
 
 import trio
 
@@ -35,7 +36,7 @@ class Run:
     """A run of `plan` from `state` on, with the batches of `intake`, of which `first` is the next item.
 
     A `listener` is told of batches that were applied, as often as `report_every` says; the state and the model are then
-    those after it.
+    those after it. `checkpoints` are made meanwhile; `tokens` were trained on by the run that this one goes on with.
     """
 
     def __init__(
@@ -49,6 +50,7 @@ class Run:
         timeline: Timeline | None,
         report_every: float = 1,
         checkpoints: Checkpoints | None = None,
+        tokens: int = 0,
     ) -> None:
         if isinstance(first, SequenceBatch):
             plan.model.network.check(first)
@@ -67,7 +69,8 @@ class Run:
         self._wiring: Wiring | None = None  # of what has run last
         self._versions: VersionStore | None = None
         self._scope = trio.CancelScope()
-        self._progress = Progress(report_every)
+        self._progress = Progress(report_every, tokens)
+        self._reports: Any = None  # how long they are before the one at the end
         self._checkpoints, self._barrier = checkpoints, None if checkpoints is None else self._guard(checkpoints)
 
     def _guard(self, checkpoints: Checkpoints) -> Barrier:
@@ -84,7 +87,8 @@ class Run:
         def gathered(number: int, source: Part) -> None:
             assert self._executor is not None
             training = Part.of(training=state.snapshot(self._executor.memory))
-            about = {"step": number, "reports": checkpoints.of_reports(), "settings": dict(checkpoints.settings)}
+            about = {"step": number, "tokens": self._progress.tokens, "settings": dict(checkpoints.settings)}
+            about |= {"reports": self._reports or checkpoints.of_reports()}
             about |= {"fingerprint": fingerprint(self._plan.blas_threads), "model": state.model.config}
             parts = {**source.arrays, **training.arrays}
             checkpoints.put(number, Part(parts, {**about, **source.about, **training.about}))
@@ -152,6 +156,8 @@ class Run:
                         continue
                 await self._segment(limit)
         self._intake.end()
+        if self._checkpoints is not None:
+            self._reports = self._checkpoints.of_reports()
         # Of records more is known at their end than when the last batch was applied.
         if self._progress.is_behind or self._intake.records is not None:
             await self._report()

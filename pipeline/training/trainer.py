@@ -85,6 +85,7 @@ class Trainer:
         self.ranks, self.blas_threads = plan.ranks, plan.blas_threads
         self._intake: Intake | None = None  # of the run that is going on
         self._run: Run | None = None  # from its first batch on
+        self._tokens = 0  # of the run that it goes on with
 
     @property
     def step(self) -> int:
@@ -211,7 +212,7 @@ class Trainer:
         try:
             if (first := await intake.peek()) is not None:
                 with blas_limit(self.blas_threads):  # before the run, which may start processes
-                    hooks = listener, between or {}, timeline, every, checkpoints
+                    hooks = listener, between or {}, timeline, every, checkpoints, self._tokens
                     self._run = Run(self._plan, self.state, intake, first, *hooks)
                     del first
                     try:
@@ -220,7 +221,7 @@ class Trainer:
                         self._run.close()
             return self.step - before
         finally:
-            self._run = None
+            self._run, self._tokens = None, 0
             try:
                 await intake.aclose()
             finally:
@@ -240,8 +241,8 @@ class Trainer:
             self._intake.close()
         return self._intake is not None
 
-    def resume(self, checkpoints: Checkpoints, batches: Batches, most: int | None = None) -> Found | None:
-        """Go on from the newest whole one of the `checkpoints`, of those up to `most` steps; None where there is none.
+    def resume(self, checkpoints: Checkpoints, batches: Batches, found: Found | None = None) -> Found | None:
+        """Go on from the newest whole one of the `checkpoints`, or from that `found`; None where there is none.
 
         The model, all else in ``state`` and `batches` are then as they were after as many batches, to the last bit in
         the same build. `batches` are `Records`, a text that `open_source` has opened, or an iterable of the caller's
@@ -251,13 +252,15 @@ class Trainer:
         Raises CheckpointError where none is whole or it is of another run, SourceError where `batches` cannot go back.
         """
         self._check_idle()
-        found = checkpoints.store.newest(most)
+        found = found or checkpoints.store.newest()
         if found is not None:
             try:
+                tokens = check_count("tokens", found.part.about.get("tokens"), 0)
                 Intake(batches, None).load(self.model, self._plan.shards, found.part.part("source"))
                 self.state.load(found.part.part("training"))
             except (ArgumentError, KeyError, TypeError) as error:
                 raise CheckpointError(f"{found.path}: of another run, or damaged: {error}") from None
+            self._tokens = tokens
         return found
 
     def reset(self) -> None:

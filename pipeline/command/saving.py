@@ -1,0 +1,104 @@
+"""The checkpoints of the command: what a run goes on from, and what is written of it meanwhile."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any
+
+from ...core.base.parameters import Array
+from ..checkpoint import CheckpointError, Checkpoints, Found
+from ..checkpoint.fingerprint import differences, fingerprint
+from ..stages import Batches
+from ..training.trainer import Trainer
+from .folder import RunFolder
+from .outcome import Outcome, Saved
+from .settings import Settings
+
+__all__ = ["Saving"]
+
+Say = Callable[[str], None]
+FREE = ("executor", "steps", "epochs", "watchdog")  # what may differ in a run that goes on
+
+
+class Saving:
+    """The checkpoints in the `folder` of a run with these `settings`, and the one that it goes on from, if any.
+
+    Raises CheckpointError where there is none that it can go on from, though it should; ArgumentError.
+    """
+
+    def __init__(self, folder: RunFolder, settings: Settings, *, every: float | None, keep: int) -> None:
+        self.checkpoints = Checkpoints(folder.states, every=every, keep=keep)
+        self._folder, self._settings = folder, settings
+        about = json.loads(json.dumps(settings.about))
+        self.checkpoints.settings = {name: value for name, value in about.items() if name not in FREE}
+        self.found: Found | None = None
+        self.checkpoints.store.tidy()
+
+    def find(self, step: int | None = None) -> None:
+        """Go on from the newest checkpoint, or from that after so many steps. Raises CheckpointError."""
+        store = self.checkpoints.store
+        if step is not None and step not in store.steps():
+            there = ", ".join(map(str, store.steps())) or "none"
+            raise CheckpointError(f"--from-checkpoint {step}: expected one of those that there are, {there}")
+        self.found = store.newest(step)
+        if self.found is None:
+            return
+        if step is not None and self.found.step != step:
+            raise CheckpointError(self.found.rejected[0])
+        if wrong := _differing(self.found.part.about.get("settings"), self.checkpoints.settings):
+            raise CheckpointError(f"{self._folder.path}: has a run with other settings: {'; '.join(wrong)}")
+        if step is not None:
+            store.forget(after=step)
+
+    @property
+    def positions(self) -> dict[str, Any]:
+        """Where the outputs go on, by their options."""
+        if self.found is None:
+            return {}
+        about = self.found.part.about
+        return {**about["outputs"], "reports": about["reports"]}
+
+    @property
+    def position(self) -> Any:  # noqa: ANN401 (what JSON has)
+        """Where a text goes on; None at its start."""
+        return None if self.found is None else self.found.part.part("source").about.get("position")
+
+    def resume(
+        self, trainer: Trainer, source: Batches, say: Callable[[str], None], warn: Callable[[str], None]
+    ) -> None:
+        """Let `trainer` and `source` go on, if there is something to go on from."""
+        if self.found is None:
+            return
+        trainer.resume(self.checkpoints, source, self.found)
+        for line in self.found.rejected:
+            warn(f"passed over: {line}")
+        say(f"going on from step {self.found.step:,} ({self.found.path})")
+        before = self.found.part.about["fingerprint"]
+        if other := differences(before, fingerprint(trainer.blas_threads)):
+            warn(f"not to the last bit as it would have been: {'; '.join(other)}")
+
+    def write_beside(self, outcome: Outcome, make: Callable[[], Saved]) -> None:
+        """Let the model be written with each checkpoint: what `make` makes."""
+
+        def beside(parameters: Array) -> Callable[[], None]:
+            return partial(make().save, self._folder.model, outcome.about(self._settings), parameters)
+
+        self.checkpoints.beside = beside
+
+
+def _differing(before: object, now: Mapping[str, Any], name: str = "") -> list[str]:
+    """The settings that are others, each in a few words."""
+    if not isinstance(before, Mapping):
+        return [f"--{name or 'settings'} was {before!r}, is {now!r}"]
+    found = []
+    for key in {**before, **now}:
+        one, other = before.get(key), now.get(key)
+        if one == other:
+            continue
+        if isinstance(other, Mapping):
+            found += _differing(one, other, key)
+        else:
+            found.append(f"--{key.replace('_', '-')} was {json.dumps(one)}, is {json.dumps(other)}")
+    return found
