@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any, Protocol
 
 import trio
@@ -36,7 +37,8 @@ class Checkpoints:
     With None there is that alone. The last `keep` stay. ``settings`` is what a run that goes on must have too.
     ``outputs`` are the files that it appends to as its source comes, by name, and ``reports`` the one as batches are
     applied; they are synced before a checkpoint says how long they are. ``beside`` is asked what else is to be written
-    then, with the parameters of the checkpoint, and ``on_problem`` is told, in a line, where one could not be written.
+    then, with the parameters of the checkpoint; ``on_problem`` is told, in a line, where one could not be written, and
+    when they are written again.
 
     Raises ArgumentError.
     """
@@ -56,8 +58,8 @@ class Checkpoints:
         self.saved: int | None = None  # the steps of the last that was written,
         self.saved_at = 0.0  # and when, by trio's clock
         self._waiting: tuple[int, Part, list[Work]] | None = None
-        self._writing = False
-        self._news, self._idle = trio.Event(), trio.Event()
+        self._unwritten: tuple[int, Part] | None = None
+        self._news = trio.Event()
 
     def positions(self) -> dict[str, Any]:
         """How long the outputs are."""
@@ -87,20 +89,29 @@ class Checkpoints:
     async def drain(self) -> None:
         """Write what waits."""
         while self._waiting is not None:
-            (step, _, works), self._waiting = self._waiting, None
+            (step, part, works), self._waiting = self._waiting, None
+            before = self.problem
             with trio.CancelScope(shield=True):
-                await trio.to_thread.run_sync(self._do, step, works)
+                self.problem = await trio.to_thread.run_sync(self._do, step, works)
+            self._unwritten = None if self.problem is None else (step, part)
             if self.problem is None:
                 self.saved, self.saved_at = step, trio.current_time()
-            else:
-                self.on_problem(self.problem)
+            if before is None and self.problem is not None:
+                self.on_problem(f"{self.problem}; it will be tried again")
+            elif before is not None and self.problem is None:
+                self.on_problem(f"checkpoints are written again, that of step {step}")
 
-    def _do(self, step: int, works: list[Work]) -> None:
+    def _do(self, step: int, works: list[Work]) -> str | None:
         try:
             for work in works:
                 work()
         except OSError as error:
             where = os.fsdecode(error.filename) if error.filename else str(self.store.path(step))
-            self.problem = f"the checkpoint of step {step} was not written: {where}: {error.strerror}"
-        else:
-            self.problem = None
+            return f"the checkpoint of step {step} was not written: {where}: {error.strerror}"
+        return None
+
+    def rescue(self, folder: str | os.PathLike[str]) -> Path | None:
+        """Write the last state, if it could not be written, to `folder`, and say where. Raises OSError."""
+        if self._unwritten is None:
+            return None
+        return CheckpointStore(folder).write(*self._unwritten)

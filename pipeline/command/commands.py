@@ -6,8 +6,11 @@ import argparse
 import math
 import os
 import sys
+import tempfile
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import partial
+from pathlib import Path
 
 import trio
 
@@ -22,9 +25,11 @@ from .generate import generate
 from .inspect import inspect
 from .job import Sinks
 from .options import make_settings, parse, say_what_is_missing
+from .outcome import Outcome
 from .outputs import Outputs
 from .predict import predict
 from .saving import Saving
+from .settings import Settings
 from .signals import Interrupts
 from .summary import summary
 from .train import train
@@ -96,14 +101,14 @@ def _train(arguments: argparse.Namespace, interrupts: Interrupts) -> int:
             with open_display(**show, reports=arguments.reports, **sinks.how("reports")) as display:
                 if saving is not None and isinstance(display, Recorded):
                     saving.checkpoints.reports = display
-                job = partial(train, settings, display, interrupts, timeline=timeline, sinks=sinks, saving=saving)
+                more = {"timeline": timeline, "sinks": sinks, "saving": saving, "init": arguments.init}
+                job = partial(train, settings, display, interrupts, **more)
                 outcome = trio.run(job)
-                try:
-                    saved = outcome.save(settings, folder.model)
-                except OSError as error:
-                    return _fail(f"{folder.model}: {error.strerror}")
+                saved, problems = _save(outcome, settings, folder, saving)
         finally:
             folder.leave()
+        if problems:
+            return _fail("; ".join(problems))
         where = str(folder.model) if saved else None
         if outcome.error is not None:
             return _failed(outcome.error, where)
@@ -118,6 +123,32 @@ def _train(arguments: argparse.Namespace, interrupts: Interrupts) -> int:
     if interrupts.number is not None:
         return 128 + interrupts.number
     return 0 if where is None or math.isfinite(outcome.last()) else 1
+
+
+def _save(outcome: Outcome, settings: Settings, folder: RunFolder, saving: Saving | None) -> tuple[bool, list[str]]:
+    """Write the model, and a checkpoint that could not be written, in a second place where the first has no room.
+
+    Whether there was a model to be written, and what went wrong.
+    """
+    saved, problems, second = False, list[str](), ""
+    try:
+        saved = outcome.save(settings, folder.model)
+    except OSError as error:
+        problems.append(f"{folder.model}: {error.strerror}")
+    if not problems and (saving is None or saving.checkpoints.problem is None):
+        return saved, []
+    try:
+        second = tempfile.mkdtemp(prefix="recurrio-")
+        if problems:
+            outcome.save(settings, model_path(second))
+            problems.append(f"the model is in {model_path(second)}")
+        if saving is not None and (said := saving.rescue(Path(second))) is not None:
+            problems.append(said)
+    except OSError as error:
+        problems.append(f"nor in {second or tempfile.gettempdir()}: {error.strerror}")
+        with suppress(OSError):
+            os.rmdir(second)
+    return saved, problems
 
 
 def _failed(error: Exception, where: str | None) -> int:

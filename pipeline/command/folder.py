@@ -64,8 +64,8 @@ class RunFolder:
 
     def leave(self) -> None:
         """Remove the folder where it was made here and nothing is in it: no run took place."""
-        if self._made and os.listdir(self.path) == [LOCK]:
-            with suppress(OSError):
+        with suppress(OSError):
+            if self._made and os.listdir(self.path) == [LOCK]:
                 (self.path / LOCK).unlink()
                 self.path.rmdir()
         self._lock.release()

@@ -8,12 +8,15 @@ from typing import Any, NamedTuple
 import trio
 
 from ...core.model.sequence_model import SequenceModel
+from ...core.online.encoder import Encoder
+from ...core.text.vocabulary import Vocabulary
 from ..checkpoint.checkpoints import Output
 from ..observe.reports import Report
 from ..observe.timeline import Timeline
 from ..stages import Batches
 from ..training.trainer import Trainer
 from .display import Display
+from .initial import begin_with
 from .outcome import Outcome, Saved
 from .saving import Saving
 from .settings import Settings
@@ -54,6 +57,7 @@ class Job(NamedTuple):
     timeline: Timeline | None
     sinks: Sinks
     saving: Saving | None = None
+    init: str | None = None
 
     def make_trainer(self, model: SequenceModel) -> Trainer:
         """The trainer that the settings describe."""
@@ -67,6 +71,11 @@ class Job(NamedTuple):
             executor=settings.executor,
             watchdog=settings.watchdog,
         )
+
+    def begin(self, model: SequenceModel, reads: Encoder | Vocabulary) -> None:
+        """Let a new `model`, of what `reads` says, have the weights that it is to begin with."""
+        if self.init is not None and (self.saving is None or self.saving.found is None):
+            begin_with(self.init, model, reads)
 
     def go_on(
         self, trainer: Trainer, source: Batches, make: Callable[[], Saved], outputs: Mapping[str, Output] | None = None

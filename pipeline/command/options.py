@@ -256,9 +256,7 @@ def _add_output(output: argparse._ArgumentGroup) -> None:
     help_ = "a forecast of every record as it comes, one JSON object a line, to a file or to standard output"
     add("--predictions", metavar="FILE|-", help=help_)
     add("--rejects", metavar="FILE", help="the records that cannot be used, and why, up to 10,000 of them")
-    help_ = (
-        "begin a new file behind so many bytes (10M, 1G) of --reports, --predictions and --rejects: FILE.1, FILE.2, …"
-    )
+    help_ = "where reports, predictions or rejects have so many bytes, 10M or 1G, they become FILE.1, FILE.2, … (never)"
     add("--rotate", type=size, metavar="SIZE", help=help_)
     add("-q", "--quiet", action="store_true", help="say nothing but warnings and errors")
     add("-v", "--verbose", action="store_true", help="name each rejected record on standard error")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from ...core.base.parameters import Array
@@ -82,10 +83,17 @@ class Saving:
     def write_beside(self, outcome: Outcome, make: Callable[[], Saved]) -> None:
         """Let the model be written with each checkpoint: what `make` makes."""
 
-        def beside(parameters: Array) -> Callable[[], None]:
+        def beside(parameters: Array) -> Callable[[], object]:
+            if not outcome.steps:
+                return int  # there is no model yet
             return partial(make().save, self._folder.model, outcome.about(self._settings), parameters)
 
         self.checkpoints.beside = beside
+
+    def rescue(self, folder: Path) -> str | None:
+        """Write a state that could not be written to `folder`, and say so; None where there is none. Raises OSError."""
+        path = self.checkpoints.rescue(folder / "checkpoints")
+        return None if path is None else f"{self.checkpoints.problem}; it is in {path}"
 
 
 def _differing(before: object, now: Mapping[str, Any], name: str = "") -> list[str]:

@@ -33,12 +33,14 @@ async def train(
     timeline: Timeline | None = None,
     sinks: Sinks = Sinks(),  # noqa: B008 (it cannot change)
     saving: Saving | None = None,
+    init: str | None = None,
 ) -> Outcome:
     """Train as `settings` say, for at most `seconds`, until the source ends, a signal comes or a stage fails.
 
     The first of the `interrupts`, which the caller holds, ends the run in good order: nothing more is taken in, what is
     in flight is applied if it takes no longer than `GRACE`, and the model is that of the batches applied. `timeline`
-    records who computed what, and when; `sinks` take what else comes out; `saving` has the checkpoints.
+    records who computed what, and when; `sinks` take what else comes out; `saving` has the checkpoints, and
+    `init` names a model to begin with.
     """
     run, token = Outcome(), trio.lowlevel.current_trio_token()
     training, opening = trio.CancelScope(), trio.CancelScope()
@@ -52,7 +54,7 @@ async def train(
         with interrupts.forward(partial(token.run_sync_soon, stop)), training, trio.move_on_after(seconds):
             try:
                 nursery.start_soon(_explain, settings.sources, display, opening)
-                await job(Job(settings, display, interrupts, run, opening, timeline, sinks, saving))
+                await job(Job(settings, display, interrupts, run, opening, timeline, sinks, saving, init))
             except Exception as error:  # the caller saves what was applied before it shows the error
                 run.error = error
         opening.cancel()

@@ -51,6 +51,7 @@ async def train_records(job: Job) -> None:
             options = {"num_layers": settings.layers, "cell": settings.cell, "seed": settings.seed}
             make = partial(records.model, hidden_size=settings.hidden, **options)
             model = await trio.to_thread.run_sync(make, abandon_on_cancel=True)
+            job.begin(model, records.encoder)
             trainer = job.make_trainer(model)
             run.trainer, run.records = trainer, records
             job.go_on(trainer, records, partial(records.trained, model), outputs)

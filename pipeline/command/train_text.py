@@ -87,6 +87,7 @@ async def train_text(job: Job) -> None:
             seed=settings.seed,
         )
         model = await trio.to_thread.run_sync(make, abandon_on_cancel=True)
+        job.begin(model, source.vocabulary)
         trainer = job.make_trainer(model)
         run.model = text = TextModel(model, source.vocabulary)
         run.trainer = trainer

@@ -41,7 +41,10 @@ def test_a_named_folder_with_a_run_in_it_is_refused(recurrio: Recurrio, text_fil
     before = Path("mine/model.safetensors").read_bytes()
     again = recurrio(*words, "--seed", 1)
     assert (again.returncode, again.stdout) == (1, "")
-    assert again.stderr == "recurrio: --out mine: has a run in it, which --overwrite would replace\n"
+    assert (
+        again.stderr
+        == "recurrio: --out mine: has a run in it, which --overwrite would replace, and --resume go on with\n"
+    )
     assert Path("mine/model.safetensors").read_bytes() == before
     assert recurrio(*words, "--seed", 1, "--overwrite").returncode == 0
     assert Path("mine/model.safetensors").read_bytes() != before
@@ -51,7 +54,7 @@ def test_a_named_folder_without_a_run_in_it_is_taken(recurrio: Recurrio, text_fi
     Path("mine").mkdir()
     Path("mine/notes.txt").touch()
     assert recurrio("train", text_file, *SMALL, "--steps", 2, "--out", "mine").returncode == 0
-    assert sorted(os.listdir("mine")) == ["model.safetensors", "notes.txt"]
+    assert sorted(os.listdir("mine")) == [".lock", "checkpoints", "model.safetensors", "notes.txt"]
 
 
 def test_there_is_nothing_to_overwrite_without_a_name(recurrio: Recurrio, text_file: Path) -> None:
@@ -115,12 +118,11 @@ def test_of_two_runs_into_one_folder_the_second_is_refused(recurrio: Recurrio, t
     with subprocess.Popen([sys.executable, *words], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as first:
         assert first.stdout is not None
         first.stdout.readline()
-        for more in ([], ["--overwrite"]):
+        for more in (["--overwrite"], ["--resume"]):
             done = recurrio("train", text_file, *SMALL, "--steps", 2, "--out", "mine", *more)
-            assert (done.returncode, done.stderr) == (
-                1,
-                "recurrio: --out mine: another run is writing its model there\n",
-            )
+            who = f"recurrio: --out mine: another run is going on there (process {first.pid} on "
+            assert done.returncode == 1
+            assert done.stderr.startswith(who)
         first.kill()
     assert recurrio("train", text_file, *SMALL, "--steps", 2, "--out", "mine").returncode == 0
 
@@ -150,4 +152,4 @@ def test_no_file_is_written_over_by_another(
     assert done.returncode in (1, 2)
     assert message in done.stderr
     assert Path("text.txt").read_bytes() == content
-    assert os.listdir("mine") == []
+    assert os.listdir("mine") == [".lock"] or not os.listdir("mine")

@@ -127,7 +127,7 @@ def test_what_cannot_be_meant_is_refused(words: list[str], capsys: pytest.Captur
 WITHOUT_DEFAULT = {
     *("--overwrite", "--json", "--trace", "--timeline", "--config", "--reports", "--predictions", "--rejects"),
     *("--features", "--target", "--label", "--key", "--time", "--per-key", "--max-gap", "--allow-remote", "--send"),
-    *("--missing", "--time-format", "--columns", "--dtype"),
+    *("--missing", "--time-format", "--columns", "--dtype", "--resume", "--from-checkpoint", "--init"),
 }
 
 
@@ -139,7 +139,7 @@ def test_help_is_in_groups_and_shows_each_default(
         parse(["train", "--help"])
     shown = capsys.readouterr().out
     groups = "data, text, records, labels that come later, how records are written, live sources, model, training"
-    groups += ", machine, output"
+    groups += ", machine, checkpoints, output"
     assert re.findall(r"^(\w[\w ]+):$", shown, re.MULTILINE) == ["options", *groups.split(", ")]
     found = re.findall(r"^  (--\S+)((?:.*\n)(?:    .*\n)*)", shown, re.MULTILINE)
     assert len(found) > 20
