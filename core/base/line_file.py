@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections import deque
+from collections.abc import Callable
 from contextlib import suppress
 from types import TracebackType
 from typing import Any
@@ -29,7 +29,7 @@ class LineFile:
     ) -> None:
         self._path, self._rotate = os.fspath(path), rotate
         self._number = self._length = 0  # files that are full, and the bytes of this one
-        self._full: deque[int] = deque()  # descriptors of those that are not synced yet
+        self._full: list[int] = []  # descriptors of those that are not synced yet
         self._held = bytearray()  # what could not be written yet
         self._part = 0  # what of a piece has been
         stream = standard_stream(path)
@@ -115,26 +115,32 @@ class LineFile:
         where = {"path": os.path.realpath(self._path), "number": self._number}
         return where | {"length": self._length + len(self._held)}
 
-    def sync(self) -> None:
-        """See that what was written before is on the disk; in another thread too. Raises OSError."""
+    def sync(self) -> Callable[[], None]:
+        """What sees, in another thread too, that all that was written by now is on the disk; it is to be called once.
+
+        It raises OSError.
+        """
         if self._special:
-            return
-        full = [self._full.popleft() for _ in range(len(self._full))]
-        descriptors = [*full, os.dup(self._file.fileno())]
-        try:
-            if self._held:
-                raise OSError(28, f"{len(self._held)} bytes could not be written")
-            for descriptor in descriptors:
-                os.fsync(descriptor)
-            if full:
-                folder = os.open(os.path.dirname(os.path.realpath(self._path)), os.O_RDONLY)
-                descriptors.append(folder)
-                os.fsync(folder)
-        except OSError as error:
-            raise OSError(error.errno, error.strerror, self._path) from None
-        finally:
-            for descriptor in descriptors:
-                os.close(descriptor)
+            return _nothing
+        full, self._full = [*self._full], []
+        descriptors, path, held = [*full, os.dup(self._file.fileno())], self._path, len(self._held)
+
+        def work() -> None:
+            try:
+                if held:
+                    raise OSError(28, f"{held} bytes could not be written")
+                for descriptor in descriptors:
+                    os.fsync(descriptor)
+                if full:
+                    descriptors.append(os.open(os.path.dirname(os.path.realpath(path)), os.O_RDONLY))
+                    os.fsync(descriptors[-1])
+            except OSError as error:
+                raise OSError(error.errno, error.strerror, path) from None
+            finally:
+                for descriptor in descriptors:
+                    os.close(descriptor)
+
+        return work
 
     def close(self) -> None:
         """Close the file. Raises OSError where something could not be written."""
@@ -157,3 +163,7 @@ class LineFile:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _nothing() -> None:
+    pass

@@ -26,8 +26,8 @@ class Output(Protocol):
         """How long it is, as JSON, with all that has been written so far."""
         ...
 
-    def sync(self) -> None:
-        """See that what has been written stays. In a thread. Raises OSError."""
+    def sync(self) -> Work | None:
+        """What sees, in a thread, that all that was written by now stays, and may raise OSError; None: nothing does."""
         ...
 
 
@@ -71,9 +71,7 @@ class Checkpoints:
 
     def put(self, step: int, part: Part) -> None:
         """Let the state after `step` batches be written; one that still waits makes room for it."""
-        outputs = [*self.outputs.values(), *([] if self.reports is None else [self.reports])]
-        works: list[Work] = [output.sync for output in outputs]
-        works.append(lambda: self.store.write(step, part))
+        works: list[Work] = [lambda: self.store.write(step, part)]
         if self.beside is not None:
             works.append(self.beside(part.arrays["training.versions"][-1]))
         self._waiting = step, part, works
@@ -91,8 +89,10 @@ class Checkpoints:
         while self._waiting is not None:
             (step, part, works), self._waiting = self._waiting, None
             before = self.problem
+            outputs = [*self.outputs.values(), *([] if self.reports is None else [self.reports])]
+            syncs = [sync for output in outputs if (sync := output.sync()) is not None]
             with trio.CancelScope(shield=True):
-                self.problem = await trio.to_thread.run_sync(self._do, step, works)
+                self.problem = await trio.to_thread.run_sync(self._do, step, syncs, works)
             self._unwritten = None if self.problem is None else (step, part)
             if self.problem is None:
                 self.saved, self.saved_at = step, trio.current_time()
@@ -101,8 +101,17 @@ class Checkpoints:
             elif before is not None and self.problem is None:
                 self.on_problem(f"checkpoints are written again, that of step {step}")
 
-    def _do(self, step: int, works: list[Work]) -> str | None:
+    def _do(self, step: int, syncs: list[Work], works: list[Work]) -> str | None:
+        """In a thread: what has been written is there before a checkpoint says so. Why that failed, if it did."""
+        problem: OSError | None = None
+        for sync in syncs:  # all of them, as each has files open
+            try:
+                sync()
+            except OSError as error:
+                problem = problem or error
         try:
+            if problem is not None:
+                raise problem
             for work in works:
                 work()
         except OSError as error:

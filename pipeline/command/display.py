@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from time import monotonic
 from types import TracebackType
@@ -159,10 +159,9 @@ class Recorded:
         """See `recurrio.pipeline.checkpoint.checkpoints.Output`."""
         return self._begin if self._file is None else self._file.position()
 
-    def sync(self) -> None:
+    def sync(self) -> Callable[[], None] | None:
         """See `recurrio.pipeline.checkpoint.checkpoints.Output`."""
-        if self._file is not None:
-            self._file.sync()
+        return None if self._file is None else self._file.sync()
 
     def __enter__(self) -> Recorded:
         self._display.__enter__()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgspec
@@ -93,10 +93,9 @@ class PredictionWriter:
         """See `LineFile.position`."""
         return None if self._file is None else self._file.position()
 
-    def sync(self) -> None:
-        """See `LineFile.sync`."""
-        if self._file is not None:
-            self._file.sync()
+    def sync(self) -> Callable[[], None] | None:
+        """See `LineFile.sync`; None where there is no file."""
+        return None if self._file is None else self._file.sync()
 
     def close(self) -> None:
         """Close the file."""

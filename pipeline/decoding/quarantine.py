@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -63,10 +63,9 @@ class Quarantine:
         counts = {"count": self.count, "kinds": self.kinds.copy(), "bytes": self._bytes, "full": self._full}
         return {**counts, "file": file}
 
-    def sync(self) -> None:
-        """See `LineFile.sync`."""
-        if self._file is not None:
-            self._file.sync()
+    def sync(self) -> Callable[[], None] | None:
+        """See `LineFile.sync`; None where there is no file."""
+        return None if self._file is None else self._file.sync()
 
     def close(self) -> None:
         """Close the file."""

@@ -38,7 +38,7 @@ def test_what_is_written_is_that_of_the_lines_alone(
     with LineFile(parts, rotate=rotate) as file:
         file.write(b"".join(lines[:cut]))
         position = file.position()
-        file.sync()
+        file.sync()()
         for start in pieces:  # what a run wrote before it was killed
             file.write(b"".join(lines[cut : cut + start]))
     with LineFile(parts, position, rotate) as file:
@@ -73,7 +73,7 @@ def test_a_device_has_no_position(tmp_path: Path) -> None:
         with LineFile(tmp_path / "pipe", rotate=1) as file:
             file.write(b"a\nb\n")
             assert file.position() is None
-            file.sync()
+            file.sync()()
         assert os.read(reader, 10) == b"a\nb\n"
     finally:
         os.close(reader)
@@ -110,10 +110,10 @@ def test_a_full_disk_loses_nothing(tmp_path: Path, room: int, rotate: int | None
         held = file._file is full and len(b"".join(lines[:3])) > room
         if held:
             with pytest.raises(OSError, match="could not be written"):
-                file.sync()
+                file.sync()()
         full.room = 1 << 20
         file.write(lines[3])
-        file.sync()
+        file.sync()()
     assert content(tmp_path / "file") == content(tmp_path / "whole")
 
 

@@ -11,7 +11,7 @@ from recurrio.core.base.state import Part
 __all__ = ["differing", "digest"]
 
 # What depends on how the bytes came, or on the machine, and not on what they were.
-OTHERS = ("fingerprint",)
+OTHERS = ("fingerprint", "path", "reports")
 
 
 def digest(part: Part) -> dict[str, str]:

@@ -1,0 +1,108 @@
+"""Killed at each I/O operation, and at any other time, a run of the command comes back as if nothing had happened.
+
+`make torture` kills 10,000 times, and .ci/run at each operation; here it is at some.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+KILLS = int(os.environ.get("RECURRIO_KILLS", "0"))  # at random; 0: a few, and only some operations
+SOME = 41  # operations, of which one is tried
+TESTS = Path(__file__).parent.parent
+
+SIZES = ["--batch-size", "6", "--seq-len", "4", "--hidden", "5", "--clip", "1"]
+SAVED = ["--out", "run", "--resume", "--checkpoint-every", "3", "--report-every", "2", "--reports", "reports"]
+RECORDS = ["--features", "x", "--target", "x@+1", "--predictions", "predictions", "--rejects", "rejects"]
+KEYED = [*RECORDS, "--key", "k", "--max-keys", "7", "--rotate", "3000"]
+TEXT = ["--embedding", "4", "--steps", "40"]
+
+RUNS: dict[str, list[str]] = {
+    "a text file": ["text", *TEXT, "--delay", "2", "--executor", "inline"],
+    "a text file in processes": ["text", *TEXT, "--executor", "process", "--shards", "2", "--optimizer", "rmsprop"],
+    "a record file": ["records.jsonl", *RECORDS, "--executor", "inline", "--optimizer", "sgd", "--lr", "0.1"],
+    "a keyed stream": ["records.jsonl", *KEYED, "--executor", "inline"],
+    "a keyed stream in threads": ["records.jsonl", *KEYED, "--executor", "thread", "--delay", "2", "--shards", "2"],
+    "a keyed stream in processes": ["records.jsonl", *KEYED, "--executor", "process", "--delay", "2", "--shards", "2"],
+    "scales of each key": ["records.jsonl", *KEYED, "--per-key", "--executor", "auto", "--optimizer", "adagrad"],
+    "labels that come later": ["late.jsonl", *KEYED[:-2], "--id", "id", "--target", "y", "--optimizer", "adamw"],
+}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What is trained on."""
+    folder, rng, level = tmp_path_factory.mktemp("torture"), random.Random(1), [0.0] * 9
+    lines, late = [], []
+    for number in range(400):
+        key = rng.randrange(9)
+        level[key] = 0.9 * level[key] + rng.gauss(0, 1)
+        record = {"k": key, "x": round(level[key], 3)}
+        lines.append(json.dumps(record) if number % 23 else "junk")
+        late.append(json.dumps({**record, "id": number}))
+        if number >= 30 and number % 5:
+            late.append(json.dumps({"id": number - 30, "y": round(rng.gauss(0, 1), 3)}))
+    (folder / "records.jsonl").write_text("\n".join([*lines, ""]))
+    (folder / "late.jsonl").write_text("\n".join([*late, ""]))
+    (folder / "text").write_text("to be or not to be, that is the question. " * 30)
+    return folder
+
+
+def torture(folder: Path, name: str, how: dict[str, Any], where: Path) -> dict[str, Any]:
+    """What came of it; `how` says how to kill."""
+    source, *words = RUNS[name]
+    job = {"folder": str(where), "words": ["train", str(folder / source), *SIZES, *SAVED, *words], **how}
+    done = subprocess.run(
+        [sys.executable, "-m", "support.torture", json.dumps(job)],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(TESTS), *filter(None, sys.path)])},
+        capture_output=True,
+        text=True,
+        timeout=3000,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    found: dict[str, Any] = json.loads(done.stdout)
+    print(f"{name}: {found}")
+    assert found["failures"] == []
+    return found
+
+
+@pytest.mark.parametrize("name", ["a text file", "a record file", "a keyed stream", "labels that come later"])
+def test_killed_at_each_operation(name: str, folder: Path, tmp_path: Path) -> None:
+    found = torture(folder, name, {"points": 1 if KILLS else SOME}, tmp_path)
+    assert found["points"] > 100
+    assert found["killed"] >= found["points"] // (1 if KILLS else 2 * SOME)
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_killed_at_any_time(name: str, folder: Path, tmp_path: Path) -> None:
+    times = -(-KILLS // len(RUNS)) if KILLS else 4
+    assert torture(folder, name, {"random": times, "seed": KILLS}, tmp_path)["killed"] >= times
+
+
+def test_the_comparison_would_notice(folder: Path, tmp_path: Path) -> None:
+    """A run that forgets one thing at a resume does not end as the other does."""
+    source, *words = RUNS["a keyed stream"]
+    command = [sys.executable, "-c", "from recurrio.pipeline.command.cli import main; main()", "train"]
+    command += [str(folder / source), *SIZES, *SAVED, *words]
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    for where, steps in ((whole, []), (parts, ["--steps", "9"])):
+        where.mkdir()
+        subprocess.run([*command, *steps], cwd=where, check=True, capture_output=True)
+    with (parts / "predictions").open("ab") as file:
+        file.write(b"{}\n" * 200)
+    (parts / "run/checkpoints/step-000000009.safetensors").write_bytes(b"")  # an older one is whole
+    subprocess.run(command, cwd=parts, check=True, capture_output=True)
+    assert (whole / "predictions").read_bytes() == (parts / "predictions").read_bytes()
+    (parts / "predictions").write_bytes(b"")
+    shorter = subprocess.run([*command, "--steps", "1000"], cwd=parts, check=False, capture_output=True, text=True)
+    assert shorter.returncode == 1
+    assert "had" in shorter.stderr
