@@ -217,6 +217,8 @@ def _add_sources(sources: argparse._ArgumentGroup) -> None:
     sources.add_argument("--send", metavar="TEXT", help="what a WebSocket is sent whenever it is connected")
     help_ = "let other machines send records, whoever they are"
     sources.add_argument("--allow-remote", action="store_true", default=None, help=help_)
+    help_ = "let a run that is resumed go on where a part of a log is gone"
+    sources.add_argument("--allow-gap", action="store_true", default=None, help=help_)
 
 
 def _add_formats(written: argparse._ArgumentGroup) -> None:

@@ -57,6 +57,7 @@ class RecordSettings:
     max_categories: int = 32
     when_behind: str = "block"
     allow_remote: bool = False
+    allow_gap: bool = False
     send: str | None = None
     options: RecordOptions = field(default_factory=RecordOptions)
 

@@ -17,7 +17,7 @@ from ..decoding.fields import Fields
 from ..decoding.objects import decode_frame, decode_objects
 from ..decoding.options import RecordOptions
 from ..decoding.streams import StreamDecoders
-from ..sources import SourceError, Streams, Transport
+from ..sources import GONE, SourceError, Streams, Transport
 from .decoding_worker import LocatedBlock
 
 __all__ = ["BlockSource", "DecodedBlocks", "ItemBlocks", "Place", "further"]
@@ -145,6 +145,10 @@ class DecodedBlocks:
             self._ended = True
             return self._skip.rest(self.decoders.finish()._replace(place=place))
         came = self._transport.came(chunk)
+        if place is not None:
+            place["transport"] = dict(self._transport.before(chunk, place["transport"]))
+        if chunk.ends == GONE:
+            self._skip = _Skip()
         block = self.decoders.feed(chunk)
         self.refuse(self.decoders.take_refused())
         return self._skip.rest(block._replace(came=came, place=place))

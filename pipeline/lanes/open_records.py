@@ -33,6 +33,7 @@ async def open_records(
     label_from: str | os.PathLike[str] | None = None,
     when_behind: str = BLOCK,
     allow_remote: bool = False,
+    allow_gap: bool = False,
     send: str | None = None,
     on_notice: Callable[[str], None] = lambda text: None,
     decisions: Iterable[Decision] | None = None,
@@ -46,9 +47,9 @@ async def open_records(
     else, by the `id` of their records, by default the field ``id``, `label_from` is that address.
 
     `when_behind` is one of `recurrio.pipeline.lanes.merged.WHEN_BEHIND`, and datagrams cannot wait. `allow_remote` lets
-    sources listen to other machines, `send` is what a WebSocket is sent once it is connected, and `on_notice` is told
-    what becomes of connections. The other `arguments`, and `decisions`, are those of `Records`, beginning with
-    ``features`` and ``target`` or ``label``.
+    sources listen to other machines, `allow_gap` lets one go on whose place in it is gone, `send` is what a WebSocket
+    is sent once it is connected, and `on_notice` is told what becomes of connections. The other `arguments`, and
+    `decisions`, are those of `Records`, beginning with ``features`` and ``target`` or ``label``.
 
     Raises SourceError where one cannot be opened, ArgumentError for nonsense arguments.
     """
@@ -67,7 +68,7 @@ async def open_records(
         transports = []
         for index, name in enumerate(names):
             notice = on_notice if index < len(addresses) else _of_labels(on_notice)
-            opening = Opening(name, allow_remote=allow_remote, greeting=send, notice=notice)
+            opening = Opening(name, allow_remote=allow_remote, greeting=send, allow_gap=allow_gap, notice=notice)
             transports.append(await stack.enter_async_context(open_transport(opening)))
         policies = [
             DROP_OLDEST if when_behind == BLOCK and not transport.waits else when_behind for transport in transports

@@ -9,10 +9,11 @@ What the bytes mean is the business of `decoding`; another kind of source is a f
 from .file import FileTransport
 from .open import SCHEMES, open_transport, path_of
 from .pipe import PipeTransport
-from .source import Chunk, Position, SourceError, Streams
+from .source import GONE, Chunk, Position, SourceError, Streams
 from .transport import Opening, Transport
 
 __all__ = [
+    "GONE",
     "SCHEMES",
     "Chunk",
     "FileTransport",

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from enum import IntEnum
 from typing import NamedTuple
 
-__all__ = ["CUT", "WHOLE", "Chunk", "Position", "SourceError", "Streams"]
+__all__ = ["CUT", "GONE", "WHOLE", "Chunk", "Position", "SourceError", "Streams"]
 
 Position = Mapping[str, int | str]
 """A place in a source, as JSON: what begins there is what comes behind it."""
@@ -16,7 +16,7 @@ class SourceError(Exception):
     """A source has nothing to train on, or something that is no training data. Its message names the source."""
 
 
-WHOLE, CUT = "whole", "cut"
+WHOLE, CUT, GONE = "whole", "cut", "gone"
 
 
 class Chunk(NamedTuple):
@@ -24,7 +24,8 @@ class Chunk(NamedTuple):
 
     A source may bring several streams of bytes, as connections are, each of which begins for itself: `stream` is the
     number of this one, and no number comes again. `ends` is empty but in the last chunk of a stream: then it is WHOLE
-    where its sender has closed it, and CUT where it broke off, and what has no end there is no record. `came` is when
+    where its sender has closed it, and CUT where it broke off, and what has no end there is no record; and GONE where
+    what stood at the position it was to go on at is not there any more. `came` is when
     it was read, by trio's clock, where it has waited since.
     """
 

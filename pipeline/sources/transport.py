@@ -45,6 +45,10 @@ class Transport(trio.abc.ReceiveChannel[Chunk]):
         """Begin again at `position`, before anything has been received. Raises SourceError where it cannot."""
         raise SourceError(f"{self.name}: can be read only once, so it cannot begin at a position")
 
+    def before(self, chunk: Chunk, position: Position) -> Position:
+        """The `position` where `chunk` began, with what is known of the source by what came."""
+        return position
+
     def came(self, chunk: Chunk) -> float:
         """When `chunk`, which has just been received, was read, by trio's clock; NaN where that means nothing."""
         if self.complete:
@@ -68,12 +72,13 @@ def ignore(text: str) -> None:
 class Opening:
     """How a source is to be opened: its whole `address`, and at which `position`, if any.
 
-    `allow_remote` lets it listen to other machines; `greeting` is sent to a server once it is connected; `notice` is
-    told what a user may want to know meanwhile.
+    `allow_remote` lets it listen to other machines, `allow_gap` lets it go on where a part is gone; `greeting` is sent
+    to a server once it is connected; `notice` is told what a user may want to know meanwhile.
     """
 
     address: str
     position: Position | None = None
     allow_remote: bool = False
     greeting: str | None = None
+    allow_gap: bool = False
     notice: Callable[[str], None] = ignore

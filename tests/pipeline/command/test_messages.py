@@ -126,8 +126,19 @@ def test_what_cannot_be_meant_is_refused(words: list[str], capsys: pytest.Captur
 
 WITHOUT_DEFAULT = {
     *("--overwrite", "--json", "--trace", "--timeline", "--config", "--reports", "--predictions", "--rejects"),
-    *("--features", "--target", "--label", "--key", "--time", "--per-key", "--max-gap", "--allow-remote", "--send"),
+    *(
+        "--features",
+        "--target",
+        "--label",
+        "--key",
+        "--time",
+        "--per-key",
+        "--max-gap",
+        "--allow-remote",
+        "--send",
+    ),
     *("--missing", "--time-format", "--columns", "--dtype", "--resume", "--from-checkpoint", "--init"),
+    "--allow-gap",
 }
 
 
