@@ -148,6 +148,17 @@ class TrainingState:
         np.copyto(self.model.parameters, rows[applied % len(rows)])
         self._older, self._states, self.applied, self._entered = older, states, applied, None
 
+    def version(self, number: int) -> Array:
+        """The parameters of this version, one of those that the next batches need; not to be written to.
+
+        Raises LookupError, and RuntimeError while a run has the state.
+        """
+        self._check_left()
+        age = self.applied - number
+        if not 0 <= age <= len(self._older):
+            raise LookupError(f"parameter version {number} is not kept; the latest is {self.applied}")
+        return self._older[-age] if age else self.model.parameters
+
     @property
     def entered(self) -> bool:
         """Whether a run has the state, in memory of its own."""

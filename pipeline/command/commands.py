@@ -28,15 +28,18 @@ from .options import make_settings, parse, say_what_is_missing
 from .outcome import Outcome
 from .outputs import Outputs
 from .predict import predict
+from .replay import replay
 from .saving import Saving
 from .settings import Settings
 from .signals import Interrupts
 from .summary import summary
 from .train import train
+from .verify import verify
 
 __all__ = ["run"]
 
-ALONE = {"generate": generate, "inspect": inspect, "predict": predict}  # that any signal can end
+# Those that any signal can end.
+ALONE = {"generate": generate, "inspect": inspect, "predict": predict, "replay": replay, "verify": verify}
 
 
 def run(words: Sequence[str], interrupts: Interrupts) -> int:

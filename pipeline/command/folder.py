@@ -15,7 +15,7 @@ from filelock import FileLock, Timeout
 
 from ..checkpoint import CheckpointStore
 
-__all__ = ["RunFolder", "model_path"]
+__all__ = ["RunFolder", "model_path", "states_path"]
 
 LOCK = ".lock"
 
@@ -23,6 +23,11 @@ LOCK = ".lock"
 def model_path(folder: str | os.PathLike[str]) -> Path:
     """Where the weights of a run stand in its folder."""
     return Path(folder) / "model.safetensors"
+
+
+def states_path(folder: str | os.PathLike[str]) -> Path:
+    """Where the checkpoints of a run stand in its folder."""
+    return Path(folder) / "checkpoints"
 
 
 class RunFolder:
@@ -41,7 +46,7 @@ class RunFolder:
                 raise NotADirectoryError(errno.ENOTDIR, "is there, and no folder", named)
             if model_path(named).is_dir():
                 raise IsADirectoryError(errno.EISDIR, "has a folder where the model goes", named)
-            begun = os.path.lexists(model_path(named)) or CheckpointStore(self.states).steps()
+            begun = os.path.lexists(model_path(named)) or CheckpointStore(states_path(named)).steps()
             if begun and not (overwrite or resume):
                 what = "has a run in it, which --overwrite would replace, and --resume go on with"
                 raise FileExistsError(errno.EEXIST, what, named)
@@ -60,7 +65,7 @@ class RunFolder:
     @property
     def states(self) -> Path:
         """Where the checkpoints go."""
-        return self.path / "checkpoints"
+        return states_path(self.path)
 
     def leave(self) -> None:
         """Remove the folder where it was made here and nothing is in it: no run took place."""

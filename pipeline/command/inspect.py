@@ -5,20 +5,61 @@ from __future__ import annotations
 import argparse
 import json
 import os
+from typing import Any
 
 from ...core.base.safetensors import WeightsError, load_weights
 from ...core.model.sequence_model import SequenceModel
 from ...core.online.schema import Schema
-from .folder import model_path
+from ..checkpoint import CheckpointError, CheckpointStore
+from ..checkpoint.file import read_checkpoint
+from .folder import model_path, states_path
 
 __all__ = ["inspect"]
 
 
 def inspect(arguments: argparse.Namespace) -> int:
-    """Say what is in the model that the options name; the exit code. Raises OSError and WeightsError."""
+    """Say what is in the model, or in the folder, that the options name; the exit code: 1 where a part is damaged.
+
+    Raises OSError and WeightsError.
+    """
     path = arguments.model
-    if os.path.isdir(path):
-        path = model_path(path)
+    if not os.path.isdir(path):
+        _inspect_model(path)
+        return 0
+    store = CheckpointStore(states_path(path))
+    if os.path.exists(model_path(path)) or not store.steps():
+        _inspect_model(model_path(path))
+    return _inspect_checkpoints(store)
+
+
+def _inspect_checkpoints(store: CheckpointStore) -> int:
+    code = 0
+    for step in store.steps():
+        try:
+            part = read_checkpoint(store.path(step))
+            about = part.about
+            outputs = {**about["outputs"], "reports": about["reports"]}
+            said = [
+                f"whole, {sum(array.nbytes for array in part.arrays.values()):,} bytes in {len(part.arrays)} arrays"
+            ]
+            said += [f"{name} {_length(output)}" for name, output in outputs.items() if _length(output)]
+            said += [f"{name} {value}" for name, value in about["fingerprint"].items()]
+            line = ", ".join(said)
+        except (CheckpointError, OSError, KeyError, TypeError, AttributeError) as error:
+            code, line = 1, f"DAMAGED: {error}"
+        print(f"{f'step {step}:':12}{line}")
+    return code
+
+
+def _length(output: Any) -> str:  # noqa: ANN401 (JSON)
+    """How long a file was, in words; empty where that is not known."""
+    file = output.get("file", output) if isinstance(output, dict) else None
+    if not file or "length" not in file:
+        return ""
+    return f"{file['length']:,} bytes" + f" behind {file['number']} full files" * bool(file["number"])
+
+
+def _inspect_model(path: str | os.PathLike[str]) -> None:
     weights, metadata = load_weights(path)
     if "model" not in metadata:
         raise WeightsError(f"{os.fspath(path)}: a safetensors file, but no model of recurrio")
@@ -44,7 +85,6 @@ def inspect(arguments: argparse.Namespace) -> int:
         raise WeightsError(f"{os.fspath(path)}: a damaged model: {error}") from error
     for name, text in lines:
         print(f"{name + ':':12}{text}")
-    return 0
 
 
 def _records(about: dict[str, dict[str, object]]) -> list[tuple[str, str]]:

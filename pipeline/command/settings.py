@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import asdict, dataclass, field, fields
 from typing import TYPE_CHECKING, Any
@@ -115,6 +115,15 @@ class Settings:
             return False
         return isinstance(training, dict) and training | json.loads(json.dumps(self.about)) == training
 
+    @classmethod
+    def of(cls, about: Mapping[str, Any]) -> Settings:
+        """Those that `about` says, as a checkpoint has them. Raises TypeError, ValueError where they are none."""
+        given = {**about, "sources": tuple(about["sources"])}
+        if given["records"] is not None:
+            options = RecordOptions(**{name: _frozen(value) for name, value in given["records"]["options"].items()})
+            given["records"] = RecordSettings(**{**given["records"], "options": options})
+        return cls(**given)
+
     @property
     def labels(self) -> tuple[str, ...]:
         """Where labels of records come from, if they have a source of their own."""
@@ -132,3 +141,7 @@ class Settings:
         if self.records is not None:
             lr *= FASTER
         return make(self.lr if self.lr is not None else lr)
+
+
+def _frozen(value: Any) -> Any:  # noqa: ANN401 (JSON)
+    return tuple(value) if isinstance(value, list) else value

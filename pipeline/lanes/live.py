@@ -101,6 +101,10 @@ class LiveSource(ABC, AsyncIterator[SequenceBatch | Arrivals]):
     def ready(self) -> SequenceBatch | Arrivals | None:
         """The next item, where nothing has to be waited for; None where something has, or it is the end."""
 
+    @abstractmethod
+    def key_of(self, row: int) -> str:
+        """The key in this row of the table."""
+
     @property
     @abstractmethod
     def rests(self) -> bool:

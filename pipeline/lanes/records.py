@@ -216,6 +216,10 @@ class Records(LiveSource):
         self.ledger.pack(item)
         return item.batch
 
+    def key_of(self, row: int) -> str:
+        """See `LiveSource`."""
+        return "" if self._lanes is None else self._lanes.names[row]
+
     @property
     def rests(self) -> bool:
         """See `LiveSource`."""

@@ -172,10 +172,10 @@ class Intake:
         if self._waiting is not None:
             self._waiting.cancel()
 
-    def applied(self) -> None:
-        """The next of the batches that were taken has been applied."""
+    def applied(self, now: float | None) -> None:
+        """The next of the batches that were taken has been applied `now`, by trio's clock."""
         if self.records is not None:
-            self.records.applied(trio.current_time())
+            self.records.applied(now)
 
     def report(self, number: int) -> dict[str, Any] | None:
         """What has become of the records, see `LiveSource.report`; None where there are none.

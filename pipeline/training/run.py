@@ -199,7 +199,7 @@ class Run:
 
         async def applied(batch: Applied) -> None:
             state.applied = versions.latest
-            self._intake.applied()
+            self._intake.applied(trio.current_time())
             if limit is not None:
                 times.append(trio.current_time())
             if self._progress.count(batch):

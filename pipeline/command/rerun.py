@@ -1,0 +1,119 @@
+"""A run from one of its checkpoints on, once more, by the serial loop."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import aclosing, asynccontextmanager
+from typing import Any, NamedTuple
+
+import trio
+import trio.from_thread
+import trio.to_thread
+
+from ...core import serial
+from ...core.model.batch import SequenceBatch
+from ...core.model.sequence_model import SequenceModel
+from ...core.optim.updater import Updater, planned_version
+from ...core.training_state import TrainingState
+from ..checkpoint import CheckpointError, Found
+from ..checkpoint.fingerprint import differences, fingerprint
+from ..lanes import Source, open_source, read_vocabulary
+from ..lanes.live import Arrivals, LiveSource
+from ..stages.intake import Intake, Marks
+from .settings import Settings
+
+__all__ = ["Again", "rerun", "say_differences"]
+
+
+class Again(NamedTuple):
+    """A batch that has been trained on once more: what came of it, the state after it, and where it came from."""
+
+    step: serial.Step
+    batch: SequenceBatch
+    state: TrainingState
+    intake: Intake
+    source: Source | LiveSource
+
+
+def settings_of(found: Found) -> Settings:
+    """Those of the run. Raises CheckpointError."""
+    try:
+        return Settings.of(found.part.about["settings"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise CheckpointError(f"{found.path}: says nothing of its run that can be used: {error}") from None
+
+
+async def rerun(found: Found, last: int, tell: Callable[[Again], object]) -> int:
+    """Train on from the checkpoint `found`, up to the step `last`, and `tell` of each batch; the steps that there were.
+
+    The loop is that of `recurrio.core.serial`, in a thread. Raises CheckpointError, SourceError.
+    """
+    settings, about = settings_of(found), found.part.about
+    async with _opened(settings, found) as source:
+        model = SequenceModel.from_config(about["model"])
+        training = found.part.part("training")
+        cut = {name: training.about[name] for name in ("shards", "ranks", "delay", "seed")}
+        state = TrainingState(model, Updater(settings.make_optimizer(), settings.clip), **cut)
+        try:
+            intake = Intake(source, last - found.step, Marks())
+            intake.load(model, state.shards, found.part.part("source"))
+            state.load(training)
+        except (ValueError, KeyError, TypeError) as error:
+            raise CheckpointError(f"{found.path}: of another run, or damaged: {error}") from None
+        intake.begin(model, state.shards, state.applied)
+        threads = int(about["fingerprint"]["blas threads"])
+        async with aclosing(intake):
+            first = await intake.peek()
+            if first is None:
+                return found.step
+            steps, lanes, keys = intake.size(first)
+            largest = max(steps, training.about["steps"]), training.about["lanes"] or lanes
+
+            def work() -> None:
+                kept: list[SequenceBatch] = []
+                batches = _batches(intake, state, kept)
+                for step in serial.run(state, batches, largest=largest, keys=keys, blas_threads=threads):
+                    tell(Again(step, kept[0], state, intake, source))
+
+            await trio.to_thread.run_sync(work)
+        return state.applied
+
+
+def _batches(intake: Intake, state: TrainingState, kept: list[SequenceBatch]) -> Iterator[SequenceBatch]:
+    """The batches in a thread; records between them are forecast as in the pipeline."""
+    while True:
+        item = trio.from_thread.run(intake.next, state.applied)
+        if item is None:
+            return
+        if isinstance(item, Arrivals):
+            assert intake.records is not None
+            version = planned_version(state.applied, state.delay)
+            intake.records.forecast(item, version, state.version(version))
+            continue
+        kept[:] = [item]
+        yield item
+        intake.applied(None)
+
+
+@asynccontextmanager
+async def _opened(settings: Settings, found: Found) -> AsyncIterator[Source | LiveSource]:
+    """What the run was about."""
+    sizes: dict[str, Any] = {"batch_size": settings.batch_size, "seq_len": settings.seq_len}
+    if settings.records is not None:
+        async with settings.records.open(settings.sources, **sizes) as records:
+            yield records
+        return
+    vocabulary: Any = settings.vocabulary
+    if vocabulary not in ("chars", "bytes"):
+        vocabulary = await read_vocabulary(vocabulary, settings.encoding)
+    position = found.part.part("source").about["position"]
+    text: dict[str, Any] = {"vocabulary": vocabulary, "encoding": settings.encoding, "position": position}
+    async with open_source(settings.sources[0], epochs=None, **sizes, **text) as source:
+        yield source
+
+
+def say_differences(found: Found, out: Callable[[str], None]) -> None:
+    """Say what is another one now that the last bits depend on."""
+    before = found.part.about["fingerprint"]
+    if other := differences(before, fingerprint(int(before["blas threads"]))):
+        out(f"recurrio: warning: the last bits may be others: {'; '.join(other)}")
