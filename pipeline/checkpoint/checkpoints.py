@@ -38,7 +38,7 @@ class Checkpoints:
     ``outputs`` are the files that it appends to as its source comes, by name, and ``reports`` the one as batches are
     applied; they are synced before a checkpoint says how long they are. ``beside`` is asked what else is to be written
     then, with the parameters of the checkpoint; ``on_problem`` is told, in a line, where one could not be written, and
-    when they are written again.
+    when they are written again; ``on_saved`` is told of each that was.
 
     Raises ArgumentError.
     """
@@ -54,6 +54,7 @@ class Checkpoints:
         self.reports: Output | None = None
         self.beside: Callable[[Array], Work] | None = None
         self.on_problem: Callable[[str], object] = lambda text: None
+        self.on_saved: Callable[[int, Part], object] = lambda step, part: None
         self.problem: str | None = None  # why the last one could not be written
         self.saved: int | None = None  # the steps of the last that was written,
         self.saved_at = 0.0  # and when, by trio's clock
@@ -96,6 +97,7 @@ class Checkpoints:
             self._unwritten = None if self.problem is None else (step, part)
             if self.problem is None:
                 self.saved, self.saved_at = step, trio.current_time()
+                self.on_saved(step, part)
             if before is None and self.problem is not None:
                 self.on_problem(f"{self.problem}; it will be tried again")
             elif before is not None and self.problem is None:

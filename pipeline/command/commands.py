@@ -96,7 +96,8 @@ def _train(arguments: argparse.Namespace, interrupts: Interrupts) -> int:
                 saving = Saving(folder, settings, every=arguments.checkpoint_every, keep=arguments.keep)
                 if resume:
                     saving.find(arguments.from_checkpoint)
-                saving.checkpoints.store.begins = overwrite
+                else:
+                    saving.begin()
             positions = {} if saving is None else saving.positions
             ways = arguments.report_every, arguments.verbose, arguments.rotate, positions
             sinks = Sinks(predictions, arguments.rejects, *ways)

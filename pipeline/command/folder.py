@@ -15,7 +15,7 @@ from filelock import FileLock, Timeout
 
 from ..checkpoint import CheckpointStore
 
-__all__ = ["RunFolder", "model_path", "states_path"]
+__all__ = ["RunFolder", "journals_path", "model_path", "states_path"]
 
 LOCK = ".lock"
 
@@ -28,6 +28,11 @@ def model_path(folder: str | os.PathLike[str]) -> Path:
 def states_path(folder: str | os.PathLike[str]) -> Path:
     """Where the checkpoints of a run stand in its folder."""
     return Path(folder) / "checkpoints"
+
+
+def journals_path(folder: str | os.PathLike[str]) -> Path:
+    """Where the journals of a run stand in its folder."""
+    return Path(folder) / "journal"
 
 
 class RunFolder:
@@ -66,6 +71,11 @@ class RunFolder:
     def states(self) -> Path:
         """Where the checkpoints go."""
         return states_path(self.path)
+
+    @property
+    def journals(self) -> Path:
+        """Where the journals go."""
+        return journals_path(self.path)
 
     def leave(self) -> None:
         """Remove the folder where it was made here and nothing is in it: no run took place."""

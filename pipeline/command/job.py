@@ -72,6 +72,11 @@ class Job(NamedTuple):
             watchdog=settings.watchdog,
         )
 
+    @property
+    def journals(self) -> dict[str, Any]:
+        """The argument that says where journals go, if there are any."""
+        return {} if self.saving is None else {"journals": self.saving.journals}
+
     def begin(self, model: SequenceModel, reads: Encoder | Vocabulary) -> None:
         """Let a new `model`, of what `reads` says, have the weights that it is to begin with."""
         if self.init is not None and (self.saving is None or self.saving.found is None):

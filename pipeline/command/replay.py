@@ -44,7 +44,7 @@ def replay(arguments: argparse.Namespace) -> int:
         if again.step.step == step:
             said.append(again.step._asdict() | {"lanes": _lanes(again.batch, again.source)})
 
-    reached = trio.run(partial(rerun, found, step, tell))
+    reached = trio.run(partial(rerun, arguments.folder, found, step, tell))
     if not said:
         raise CheckpointError(f"--step {step}: expected {steps[0] + 1} to {reached}, where the source ends")
     print(json.dumps(said[0]))

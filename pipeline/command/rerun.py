@@ -19,7 +19,9 @@ from ..checkpoint import CheckpointError, Found
 from ..checkpoint.fingerprint import differences, fingerprint
 from ..lanes import Source, open_source, read_vocabulary
 from ..lanes.live import Arrivals, LiveSource
+from ..sources.journal import Journals
 from ..stages.intake import Intake, Marks
+from .folder import journals_path
 from .settings import Settings
 
 __all__ = ["Again", "rerun", "say_differences"]
@@ -43,13 +45,15 @@ def settings_of(found: Found) -> Settings:
         raise CheckpointError(f"{found.path}: says nothing of its run that can be used: {error}") from None
 
 
-async def rerun(found: Found, last: int, tell: Callable[[Again], object]) -> int:
-    """Train on from the checkpoint `found`, up to the step `last`, and `tell` of each batch; the steps that there were.
+async def rerun(folder: str, found: Found, last: int, tell: Callable[[Again], object]) -> int:
+    """Train on from the checkpoint `found` of the run in `folder`, up to the step `last`; the steps that there were.
 
+    `tell` is told of each batch.
     The loop is that of `recurrio.core.serial`, in a thread. Raises CheckpointError, SourceError.
     """
     settings, about = settings_of(found), found.part.about
-    async with _opened(settings, found) as source:
+    journals = Journals(journals_path(folder), only=True)
+    async with _opened(settings, found, journals) as source:
         model = SequenceModel.from_config(about["model"])
         training = found.part.part("training")
         cut = {name: training.about[name] for name in ("shards", "ranks", "delay", "seed")}
@@ -96,18 +100,23 @@ def _batches(intake: Intake, state: TrainingState, kept: list[SequenceBatch]) ->
 
 
 @asynccontextmanager
-async def _opened(settings: Settings, found: Found) -> AsyncIterator[Source | LiveSource]:
+async def _opened(settings: Settings, found: Found, journals: Journals) -> AsyncIterator[Source | LiveSource]:
     """What the run was about."""
     sizes: dict[str, Any] = {"batch_size": settings.batch_size, "seq_len": settings.seq_len}
     if settings.records is not None:
-        async with settings.records.open(settings.sources, **sizes) as records:
+        async with settings.records.open(settings.sources, **sizes, journals=journals) as records:
             yield records
         return
     vocabulary: Any = settings.vocabulary
     if vocabulary not in ("chars", "bytes"):
         vocabulary = await read_vocabulary(vocabulary, settings.encoding)
     position = found.part.part("source").about["position"]
-    text: dict[str, Any] = {"vocabulary": vocabulary, "encoding": settings.encoding, "position": position}
+    text: dict[str, Any] = {
+        "vocabulary": vocabulary,
+        "encoding": settings.encoding,
+        "position": position,
+        "journals": journals,
+    }
     async with open_source(settings.sources[0], epochs=None, **sizes, **text) as source:
         yield source
 

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from ...core.base.parameters import Array
+from ...core.base.state import Part
 from ..checkpoint import CheckpointError, Checkpoints, Found
+from ..checkpoint.file import read_checkpoint
 from ..checkpoint.fingerprint import differences, fingerprint
+from ..sources.journal import Journals
+from ..sources.journaled import entries_in
 from ..stages import Batches
 from ..training.trainer import Trainer
 from .folder import RunFolder
@@ -20,7 +25,7 @@ from .settings import Settings
 __all__ = ["Saving"]
 
 Say = Callable[[str], None]
-FREE = ("executor", "steps", "epochs", "watchdog")  # what may differ in a run that goes on
+FREE = ("executor", "steps", "epochs", "watchdog", "allow_gap")  # what may differ in a run that goes on
 
 
 class Saving:
@@ -33,9 +38,30 @@ class Saving:
         self.checkpoints = Checkpoints(folder.states, every=every, keep=keep)
         self._folder, self._settings = folder, settings
         about = json.loads(json.dumps(settings.about))
-        self.checkpoints.settings = {name: value for name, value in about.items() if name not in FREE}
+        self.checkpoints.settings = _without(about, FREE)
         self.found: Found | None = None
         self.checkpoints.store.tidy()
+        allow_gap = settings.records is not None and settings.records.allow_gap
+        self.journals = Journals(folder.journals, allow_gap=allow_gap)
+        self.checkpoints.outputs["journals"] = self.journals
+        self.checkpoints.on_saved = self._forget
+        self._needed: dict[int, dict[str, int]] = {}  # of each checkpoint the next entries of the journals
+
+    def begin(self) -> None:
+        """Begin a new run: what another one has left there goes."""
+        self.checkpoints.store.begins = True
+        self.journals.clear()
+
+    def _forget(self, step: int, part: Part) -> None:
+        """A checkpoint was written: the journals need not reach back behind the oldest one."""
+        self._needed[step] = _entries(part)
+        kept = {one: entries for one, entries in self._needed.items() if one in self.checkpoints.store.steps()}
+        self._needed = kept
+        before = {name: min(entries.get(name, 0) for entries in kept.values()) for name in self._needed.get(step, {})}
+        try:
+            self.journals.forget(before)
+        except OSError as error:
+            self.checkpoints.on_problem(f"{self._folder.journals}: {error.strerror}")
 
     def find(self, step: int | None = None) -> None:
         """Go on from the newest checkpoint, or from that after so many steps. Raises CheckpointError."""
@@ -52,6 +78,9 @@ class Saving:
             raise CheckpointError(f"{self._folder.path}: has a run with other settings: {'; '.join(wrong)}")
         if step is not None:
             store.forget(after=step)
+        for one in store.steps():  # the oldest may be damaged; then it needs nothing
+            with suppress(CheckpointError, OSError):
+                self._needed[one] = _entries(read_checkpoint(store.path(one)))
 
     @property
     def positions(self) -> dict[str, Any]:
@@ -94,6 +123,24 @@ class Saving:
         """Write a state that could not be written to `folder`, and say so; None where there is none. Raises OSError."""
         path = self.checkpoints.rescue(folder / "checkpoints")
         return None if path is None else f"{self.checkpoints.problem}; it is in {path}"
+
+
+def _without(about: dict[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
+    """`about`, and what is in it, without these."""
+    return {
+        name: _without(value, names) if isinstance(value, dict) else value
+        for name, value in about.items()
+        if name not in names
+    }
+
+
+def _entries(part: Part) -> dict[str, int]:
+    """The next entries of the journals."""
+    about = part.about.get("source", {})
+    if "position" in about:
+        return entries_in(about["position"])
+    where = about.get("pieces", {}).get("where")
+    return entries_in(where) | ({"decisions": about["log"]["count"]} if "log" in about else {})
 
 
 def _differing(before: object, now: Mapping[str, Any], name: str = "") -> list[str]:

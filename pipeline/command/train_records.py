@@ -41,7 +41,7 @@ async def train_records(job: Job) -> None:
         quarantine = stack.enter_context(Quarantine(sinks.rejects, **sinks.how("rejects")))
         outputs: dict[str, Output] = {"rejects": quarantine}
         sizes = {"batch_size": settings.batch_size, "seq_len": settings.seq_len}
-        hooks = {"on_reject": on_reject, "on_warning": display.warn, "on_notice": display.say}
+        hooks = {"on_reject": on_reject, "on_warning": display.warn, "on_notice": display.say, **job.journals}
         async with settings.records.open(settings.sources, **hooks, **sizes) as records:
             if sinks.predictions is not None:
                 writer = PredictionWriter(sinks.predictions, records.encoder, **sinks.how("predictions"))

@@ -73,6 +73,7 @@ async def train_text(job: Job) -> None:
         epochs=default_epochs(settings.steps, settings.epochs),
         encoding=settings.encoding,
         position=None if job.saving is None else job.saving.position,
+        **job.journals,
     ) as source:
         batches = _Counted(source)
         job.opening.cancel()

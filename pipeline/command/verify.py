@@ -30,7 +30,7 @@ def verify(arguments: argparse.Namespace) -> int:
     say_differences(whole[0], lambda text: print(text, file=sys.stderr))
     worst = 0.0
     for one, other in pairs:
-        largest, where = trio.run(_compare, one, other)
+        largest, where = trio.run(_compare, arguments.folder, one, other)
         worst = max(worst, largest)
         print(
             f"steps {one.step + 1:,} to {other.step:,}: largest difference {largest:g}"
@@ -39,7 +39,7 @@ def verify(arguments: argparse.Namespace) -> int:
     return 0 if worst == 0 else 1
 
 
-async def _compare(one: Found, other: Found) -> tuple[float, str]:
+async def _compare(folder: str, one: Found, other: Found) -> tuple[float, str]:
     """The largest difference between what comes of `one`, and `other`; and in what it is."""
     ends: list[Part] = []
 
@@ -47,7 +47,7 @@ async def _compare(one: Found, other: Found) -> tuple[float, str]:
         if again.step.step == other.step:
             ends.append(again.state.dump())
 
-    reached = await rerun(one, other.step, tell)
+    reached = await rerun(folder, one, other.step, tell)
     if not ends:
         raise CheckpointError(f"{other.path}: the source ends at step {reached}, before it")
     return _largest(ends[0], other.part.part("training"))

@@ -6,11 +6,15 @@ from array import array
 from collections.abc import Iterable
 from typing import NamedTuple
 
+import msgspec
+
 from ...core.base.checks import ArgumentError, check_count
+from ..sources.journal import Journal
 
 __all__ = ["CUT", "EXPIRE", "GIVE_UP", "TURN", "Decision", "DecisionLog"]
 
 CUT, EXPIRE, GIVE_UP, TURN = "cut", "expire", "give-up", "turn"
+ENCODE, DECODE = msgspec.msgpack.Encoder().encode, msgspec.msgpack.decode
 KINDS = (CUT, EXPIRE, GIVE_UP, TURN)
 
 
@@ -31,10 +35,13 @@ class DecisionLog:
     """The decisions of a run in their order. Those of another, `given`, are taken in the place of the clock's.
 
     ``kept`` are the newest of them, `limit` at most; ``count`` is how many there were. The turns among them are for
-    `recurrio.pipeline.lanes.merged` to take.
+    `recurrio.pipeline.lanes.merged` to take. With a `journal` each is written there before it is carried out, and a
+    run that goes on takes those that are there, and behind them its own.
     """
 
-    def __init__(self, given: Iterable[Decision] | None = None, limit: int = 1 << 14) -> None:
+    def __init__(
+        self, given: Iterable[Decision] | None = None, limit: int = 1 << 14, journal: Journal | None = None
+    ) -> None:
         self._given = (
             None if given is None else sorted((Decision(*each) for each in given), key=lambda each: each.number)
         )
@@ -43,6 +50,7 @@ class DecisionLog:
                 raise ArgumentError("decisions", f"one of {', '.join(KINDS)}", repr(decision.kind))
         if self._given is not None:
             self._given = [decision for decision in self._given if decision.kind != TURN]
+        self._journal, self._always = journal, given is not None
         self._source = 0  # whose turn it is
         self._limit, self._taken = limit, 0
         self._kept = array("q")  # three numbers each, as a run of weeks takes many
@@ -56,11 +64,13 @@ class DecisionLog:
 
     @property
     def replays(self) -> bool:
-        """Whether the clock decides nothing."""
-        return self._given is not None
+        """Whether the clock decides nothing, or nothing yet."""
+        return self._given is not None and (self._always or self._taken < len(self._given))
 
     def note(self, decision: Decision) -> None:
-        """Keep a decision that has been carried out."""
+        """Keep a decision that is about to be carried out. Raises OSError."""
+        if self._journal is not None and self.count >= self._journal.end:
+            self._journal.append(ENCODE((decision.number, KINDS.index(decision.kind), decision.before)))
         self.count += 1
         self._kept.extend((decision.number, KINDS.index(decision.kind), decision.before))
         if len(self._kept) > 3 * self._limit:
@@ -76,9 +86,17 @@ class DecisionLog:
         """How many decisions there were, and whose turn it is."""
         return {"count": self.count, "source": self._source}
 
-    def load(self, state: dict[str, int]) -> None:
-        """Take up what `dump` gave."""
+    def load(self, state: dict[str, int]) -> list[Decision]:
+        """Take up what `dump` gave, and what was decided since; the turns among that. Raises SourceError."""
         self.count, self._source = check_count("count", state["count"], 0), check_count("source", state["source"], 0)
+        if self._journal is None or self._always:
+            return []
+        since = []
+        for _, data in self._journal.read(self.count) if self._journal.end >= self.count else ():
+            number, kind, before = DECODE(data)
+            since.append(Decision(number, KINDS[kind], before))
+        self._given, self._taken = [decision for decision in since if decision.kind != TURN], 0
+        return [decision for decision in since if decision.kind == TURN]
 
     def due(self, number: int) -> list[Decision]:
         """Those given for the record `number` and before, which were not taken yet."""

@@ -101,6 +101,7 @@ class MergedBlocks:
         self._number = 0
         self.brings_labels = labels
         self._waiting: Waiting | None = None
+        self._always = True
         self._turns = None if turns is None else deque([Decision(0, TURN, 0), *turns])
         self._news = trio.Event()
         self._group: Group | None = group  # until they are read from
@@ -160,11 +161,19 @@ class MergedBlocks:
             feed.source.rewind(place)
         self.came_from = where["turn"]
 
+    def repeat(self, turns: Sequence[Decision], number: int) -> None:
+        """Behind `number` records take these turns as they were, and then as it comes."""
+        if turns:
+            self._number, self._always = number, False
+            self._turns = deque([Decision(number, TURN, self.came_from), *turns])
+
     def _next(self) -> tuple[int | None, int | None]:
         """Which source has a block whose turn it is, and how many records of it, if that is known."""
         if (turns := self._turns) is not None:
             while len(turns) > 1 and turns[1].number <= self._number:
                 turns.popleft()
+            if len(turns) == 1 and not self._always:
+                self._turns = None
             index = turns[0].before
             most = turns[1].number - self._number if len(turns) > 1 else None
             if self._feeds[index].blocks:

@@ -13,6 +13,7 @@ from ...core.text.text_model import TextModel
 from ...core.text.vocabulary import CharVocabulary, Vocabulary
 from ..decoding import TextDecoder, check_encoding
 from ..sources import FileTransport, Opening, Position, SourceError, Streams, open_transport
+from ..sources.journal import Journals
 from .source import Source
 from .text_file import TextFile
 from .text_stream import TextStream
@@ -30,6 +31,7 @@ async def open_source(
     epochs: int | None = 1,
     encoding: str | None = None,
     position: Position | None = None,
+    journals: Journals | None = None,
 ) -> AsyncIterator[Source]:
     """Open `name` as a source of batches of `batch_size` lanes B and `seq_len` steps T.
 
@@ -37,7 +39,8 @@ async def open_source(
     vocabulary. `epochs` is how often a file is read, None for ever; a stream is read once. `encoding` is any text
     encoding of Python's, UTF-8 where it is None; bytes are taken as they are, and with it they have a meaning as
     text. `position` is that of another source opened alike, which this one goes on from; a stream has none to go back
-    to. `TextFile` and `TextStream` say how lanes lie over a file and over a stream, and `Source` what both have.
+    to, but with `journals`, to which what comes is written. `TextFile` and `TextStream` say how lanes lie over a file
+    and over a stream, and `Source` what both have.
 
     Raises SourceError where there is nothing to train on, ValueError for nonsense arguments.
     """
@@ -47,7 +50,11 @@ async def open_source(
         raise ValueError(f"vocabulary: expected 'chars', 'bytes' or a vocabulary, got {vocabulary!r}")
     if encoding is not None:
         check_encoding(encoding)
-    async with open_transport(Opening(os.fspath(name), position)) as transport:
+    if vocabulary == "chars" and position is not None and "characters" in position:
+        vocabulary = CharVocabulary(str(position["characters"]))
+    journal = None if journals is None else journals.of(0)
+    opening = Opening(os.fspath(name), position, journal=journal, only_journal=journals is not None and journals.only)
+    async with open_transport(opening) as transport:
         if transport.streams != Streams.ONE:
             raise SourceError(f"{transport.name}: brings records; a text comes from a file or a pipe")
         if isinstance(transport, FileTransport):

@@ -14,6 +14,7 @@ from ..decoding.formats import format_of
 from ..decoding.options import RecordOptions
 from ..flow.group import open_group
 from ..sources import Opening, open_transport, path_of
+from ..sources.journal import Journals
 from .apart import ApartBlocks
 from .blocks import BlockSource, DecodedBlocks
 from .decisions import TURN, Decision
@@ -36,6 +37,7 @@ async def open_records(
     allow_gap: bool = False,
     send: str | None = None,
     on_notice: Callable[[str], None] = lambda text: None,
+    journals: Journals | None = None,
     decisions: Iterable[Decision] | None = None,
     **arguments: Any,  # noqa: ANN401 (those of Records)
 ) -> AsyncIterator[Records]:
@@ -48,7 +50,8 @@ async def open_records(
 
     `when_behind` is one of `recurrio.pipeline.lanes.merged.WHEN_BEHIND`, and datagrams cannot wait. `allow_remote` lets
     sources listen to other machines, `allow_gap` lets one go on whose place in it is gone, `send` is what a WebSocket
-    is sent once it is connected, and `on_notice` is told what becomes of connections. The other `arguments`, and
+    is sent once it is connected, and `on_notice` is told what becomes of connections. What comes from sources that
+    cannot go back, and what the clock decides, is written to `journals`. The other `arguments`, and
     `decisions`, are those of `Records`, beginning with ``features`` and ``target`` or ``label``.
 
     Raises SourceError where one cannot be opened, ArgumentError for nonsense arguments.
@@ -68,7 +71,15 @@ async def open_records(
         transports = []
         for index, name in enumerate(names):
             notice = on_notice if index < len(addresses) else _of_labels(on_notice)
-            opening = Opening(name, allow_remote=allow_remote, greeting=send, allow_gap=allow_gap, notice=notice)
+            how: dict[str, Any] = {
+                "allow_remote": allow_remote,
+                "allow_gap": allow_gap,
+                "greeting": send,
+                "notice": notice,
+            }
+            if journals is not None:
+                how |= {"journal": journals.of(index), "only_journal": journals.only, "on_full": journals.on_full}
+            opening = Opening(name, **how)
             transports.append(await stack.enter_async_context(open_transport(opening)))
         policies = [
             DROP_OLDEST if when_behind == BLOCK and not transport.waits else when_behind for transport in transports
@@ -94,7 +105,7 @@ async def open_records(
             turns = None if given is None else [decision for decision in given if decision.kind == TURN]
             return MergedBlocks(sources, policies, group, turns, labels=label_from is not None)
 
-        yield Records((), **arguments, decisions=given, _source=decoded)
+        yield Records((), **arguments, decisions=given, _source=decoded, _journals=journals)
 
 
 def _of_labels(notice: Callable[[str], None]) -> Callable[[str], None]:

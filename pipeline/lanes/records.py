@@ -17,6 +17,7 @@ from ...core.online.schema import Schema
 from ..decoding.block import Reject
 from ..decoding.fields import Fields
 from ..decoding.options import RecordOptions
+from ..sources.journal import Journals
 from .apart import ApartBlocks
 from .blocks import BlockSource, ItemBlocks
 from .chunks import Packed
@@ -95,6 +96,7 @@ class Records(LiveSource):
         decisions: Iterable[Decision] | None = None,
         options: RecordOptions | None = None,
         _source: Callable[[Fields], BlockSource] | None = None,
+        _journals: Journals | None = None,
     ) -> None:
         bounds = {"max_categories": max_categories, "max_classes": max_classes}
         self.schema = schema = Schema.of(features, target, label, key, time, **bounds)
@@ -127,7 +129,8 @@ class Records(LiveSource):
         self.encoder = Encoder(schema, self.keys if per_key else 0)
         self.forecasts, self.on_forecasts = forecasts, on_forecasts
         self.on_reject, self.on_warning = on_reject, on_warning
-        self.log, self.ledger = DecisionLog(decisions), Ledger()
+        self.log = DecisionLog(decisions, journal=None if _journals is None else _journals.decisions)
+        self.ledger = Ledger()
         self._lanes: RecordLanes | None = None
         self._maker: ForecastMaker | None = None
         self._shards = 1
@@ -259,7 +262,9 @@ class Records(LiveSource):
         if maker is not None:
             maker.load(part.part("forecasts"), len(lanes.names))
         self._reception.load(part.part("reception"))
-        self.log.load(part.about["log"])
+        turns = self.log.load(part.about["log"])
+        if isinstance(self._source, MergedBlocks):
+            self._source.repeat(turns, lanes.items)
         pieces.load(part.about["pieces"])
         pieces.given = check_count("given", part.about["given"], 0)
 

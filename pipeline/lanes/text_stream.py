@@ -66,7 +66,7 @@ class TextStream:
             self._batch, self._used = int(position["batch"]), int(position["skip"])
             self._decoder.load(position)
         self._starts = deque([ChunkStart(0, transport.position, self._decoder.dump())])
-        self.leftover = self.unknown = 0
+        self.leftover, self.unknown = 0, int((position or {}).get("unknown", 0))
 
     async def __aenter__(self) -> TextStream:
         if self._given is not None:
@@ -96,7 +96,16 @@ class TextStream:
     def position(self) -> Position:
         """See `Source`. It holds for these lanes, T and vocabulary alone."""
         start = self._starts[0]
-        return {**start.transport, **start.decoder, "batch": self._batch, "skip": self._used - start.symbols}
+        learned: dict[str, int | str] = {}
+        if isinstance(self.vocabulary, CharVocabulary):  # which may have been learned of what does not come again
+            learned["characters"] = self.vocabulary.characters
+        place = {"batch": self._batch, "skip": self._used - start.symbols, "unknown": self.unknown}
+        return {**start.transport, **start.decoder, **place, **learned}
+
+    def rewind(self, position: Position) -> None:
+        """See `TextFile.rewind`; it has to have been opened there. Raises SourceError."""
+        if int(position["batch"]) != self._batch:
+            raise SourceError(f"{self._transport.name}: was opened behind batch {self._batch}, not {position['batch']}")
 
     async def _receive(self) -> Any:  # noqa: ANN401 (str or bytes)
         """The symbols that the next chunk, or the end, completes."""

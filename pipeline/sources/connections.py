@@ -5,10 +5,13 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Mapping
+from functools import partial
 from itertools import count
 
 import trio
 
+from ..flow.group import open_group
+from .numbered import MAGIC, NumberedLines, Producers
 from .source import CUT, WHOLE, Chunk, Position, Streams
 from .transport import Transport
 
@@ -24,11 +27,12 @@ class Connections(Transport):
     """What comes over the connections that it is told to `take`, each a chunk in turn.
 
     Where nobody receives, nothing is read, so that those who send have to wait. One that has been silent for an hour is
-    closed, and so is the one that has been silent for longest where there are more than `MOST`.
+    closed, and so is the one that has been silent for longest where there are more than `MOST`. Where `producers` are
+    known they can number their lines, and wait until these are safe: see `recurrio.pipeline.sources.numbered`.
     """
 
-    def __init__(self, name: str, streams: Streams) -> None:
-        self.name, self.streams = name, streams
+    def __init__(self, name: str, streams: Streams, producers: Producers | None = None) -> None:
+        self.name, self.streams, self._producers = name, streams, producers
         self._send, self._receive = trio.open_memory_channel[Chunk](READY)
         self._numbers, self._came = count(), 0
         self._turn = trio.Lock()
@@ -38,7 +42,9 @@ class Connections(Transport):
     @property
     def position(self) -> Position:
         """See `Transport`."""
-        return {"byte": self._came}
+        if self._producers is None or not self._producers.came:
+            return {"byte": self._came}
+        return {"byte": self._came, "producers": self._producers.dump()}
 
     @property
     def counts(self) -> Mapping[str, int]:
@@ -48,6 +54,7 @@ class Connections(Transport):
             "connections": self._connections,
             "refused": self._refused,
             "broken": self._broken,
+            **({"duplicates": self._producers.duplicates} if self._producers and self._producers.came else {}),
         }
 
     async def receive(self) -> Chunk:
@@ -63,6 +70,8 @@ class Connections(Transport):
     async def take(self, stream: trio.abc.ReceiveStream, origin: str) -> bool:
         """Hand on what comes over `stream` until its end, and close it; whether anything came."""
         number, ends, came = next(self._numbers), "", False
+        numbered: NumberedLines | None = None
+        head = b""  # that may still become the word of those who number their lines
         self._connections += 1
         if len(self._open) >= MOST:
             self._open[next(iter(self._open))].cancel()
@@ -77,7 +86,16 @@ class Connections(Transport):
                             scope.deadline = math.inf  # it is not silent while it waits for its turn
                             async with self._turn:  # so that a single one has a chunk in hand
                                 data, ends = await _read(stream.socket.fileno())
-                                came |= await self._pass_on(data, origin, number)
+                                head += data
+                                if not ends and not came and self._may_number(head):
+                                    if head.startswith(MAGIC):
+                                        numbered = NumberedLines(self._producers or Producers())
+                                else:
+                                    came |= await self._pass_on(head, origin, number)
+                                    head = b""
+                            if numbered is not None:
+                                scope.deadline = math.inf
+                                ends, came = await self._take_numbered(stream, numbered, head, origin, number)
                         else:
                             data = bytes(await stream.receive_some(SMALL))
                             scope.deadline, ends = math.inf, "" if data else WHOLE
@@ -89,6 +107,59 @@ class Connections(Transport):
         if came:
             await self._send.send(Chunk(b"", origin, self.position, number, ends or CUT))
         return came
+
+    def _may_number(self, head: bytes) -> bool:
+        """Whether a connection that has begun with `head` may be of a producer that numbers its lines."""
+        return self._producers is not None and bool(head) and MAGIC.startswith(head[: len(MAGIC)])
+
+    async def _take_numbered(
+        self, stream: trio.SocketStream, lines: NumberedLines, data: bytes, origin: str, number: int
+    ) -> tuple[str, bool]:
+        """Hand on what a producer numbers, and acknowledge it; how the stream ends, and whether anything came."""
+        ends, came = CUT, False
+        safe = trio.Event()
+
+        async def answer() -> None:
+            nonlocal safe
+            said = lines.safe
+            while True:
+                await safe.wait()
+                safe = trio.Event()
+                if lines.safe > said:
+                    said = lines.safe
+                    await stream.send_all(b"ACK %d\n" % said)
+
+        def settle(last: int) -> None:
+            lines.settle(last)
+            safe.set()
+
+        reply, rest = lines.begin(data)
+        while rest is None:
+            more = await stream.receive_some(SMALL)
+            if not more:
+                return ends, came
+            reply, rest = lines.begin(bytes(more))
+        await stream.send_all(reply)
+        async with open_group() as group:
+            group.start_background(answer)
+            while lines.name:
+                new = lines.feed(rest)
+                if new.data:
+                    came = True
+                    self._open[number] = self._open.pop(number)
+                    self._came += len(new.data)
+                    chunk = Chunk(new.data, origin, self.position, number, "", trio.current_time())
+                    await self._send.send(chunk._replace(acknowledge=partial(settle, new.number)))
+                elif 0 < new.number <= lines.safe and b"\n" in rest:  # it was safe already, and is asked for again
+                    await stream.send_all(b"ACK %d\n" % lines.safe)
+                if new.error:
+                    await stream.send_all(b"ERR %s\n" % new.error.encode())
+                    break
+                rest = bytes(await stream.receive_some(CHUNK))
+                if not rest:
+                    ends = WHOLE
+                    break
+        return ends, came
 
     async def _pass_on(self, data: bytes, origin: str, number: int) -> bool:
         """Hand on what has come over the stream with this number; whether anything has."""

@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import struct
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 
 from .source import SourceError
 
-__all__ = ["Journal"]
+__all__ = ["Journal", "Journals"]
 
 HEAD = struct.Struct("<III")
 SEGMENT = 16 << 20  # bytes, about
@@ -34,7 +35,7 @@ class Journal:
 
     def __init__(self, folder: str | os.PathLike[str], *, allow_gap: bool = False) -> None:
         self.folder = Path(folder)
-        self._fd = -1
+        self._fd, self._another = -1, False
         self._size = self._total = 0  # bytes of the last segment, and of all
         self._starts = self._segments()
         self.end = self.first
@@ -52,6 +53,11 @@ class Journal:
     def first(self) -> int:
         """The number of the first entry that is still there."""
         return self._starts[0] if self._starts else 0
+
+    @property
+    def last(self) -> int:
+        """The number of the first entry of the last file."""
+        return self._starts[-1] if self._starts else 0
 
     @property
     def size(self) -> int:
@@ -121,7 +127,7 @@ class Journal:
             check = zlib.crc32(part, check)
         head = struct.pack("<II", length, check)
         head += struct.pack("<I", zlib.crc32(head))
-        if self._fd < 0 or self._size >= SEGMENT:
+        if self._fd < 0 or self._size >= SEGMENT or self._another:
             self._begin()
         done, size = 0, HEAD.size + length
         try:
@@ -144,7 +150,7 @@ class Journal:
 
     def _begin(self) -> None:
         """Open the last segment, or another one behind it."""
-        new = not self._starts or self._size >= SEGMENT
+        new = not self._starts or self._size >= SEGMENT or (self._another and self._size > 0)
         if new:
             self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         start = self.end if new else self._starts[-1]
@@ -152,10 +158,16 @@ class Journal:
         if new:
             self._starts.append(start)
             self._size = 0
-        old, self._fd = self._fd, fd
+        old, self._fd, another, self._another = self._fd, fd, self._another, False
         if old >= 0:
-            os.fsync(old)
+            with suppress(OSError):
+                if not another:
+                    os.fsync(old)
             os.close(old)
+
+    def begin_another(self) -> None:
+        """Let the next entry begin a file."""
+        self._another = True
 
     def sync(self) -> Callable[[], None] | None:
         """See `LineFile.sync`; None where there is nothing."""
@@ -214,3 +226,67 @@ class Journal:
         fd, self._fd = self._fd, -1
         if fd >= 0:
             os.close(fd)
+
+
+class Journals:
+    """The journals of a run in `folder`: one of each source, by its place, and one of what was decided.
+
+    With `only` they are all that is read; for `allow_gap` see `Journal`. ``on_full`` is called where one is too long.
+    """
+
+    def __init__(self, folder: str | os.PathLike[str], *, allow_gap: bool = False, only: bool = False) -> None:
+        self.folder, self.allow_gap, self.only = Path(folder), allow_gap, only
+        self.on_full: Callable[[], object] = int
+        self._open: dict[str, Journal] = {}
+
+    def of(self, source: int | str) -> Journal:
+        """That of this source. Raises SourceError, OSError."""
+        name = str(source)
+        if name not in self._open:
+            if self.folder.is_symlink():
+                raise SourceError(f"{self.folder}: is a link, and journals are in a folder of their own")
+            self._open[name] = Journal(self.folder / name, allow_gap=self.allow_gap)
+        return self._open[name]
+
+    @property
+    def decisions(self) -> Journal:
+        """That of what was decided."""
+        return self.of("decisions")
+
+    def position(self) -> dict[str, int]:
+        """How many entries there are, by journal."""
+        return {name: journal.end for name, journal in self._open.items()}
+
+    def sync(self) -> Callable[[], None] | None:
+        """See `LineFile.sync`."""
+        works = [work for journal in self._open.values() if (work := journal.sync()) is not None]
+
+        def sync() -> None:
+            errors = []
+            for work in works:
+                try:
+                    work()
+                except OSError as error:
+                    errors.append(error)
+            if errors:
+                raise errors[0]
+
+        return sync if works else None
+
+    def forget(self, before: Mapping[str, int]) -> None:
+        """Remove what is before these entries. Raises OSError."""
+        for name, number in before.items():
+            if name in self._open:
+                self._open[name].forget(number)
+
+    def clear(self) -> None:
+        """Remove all of them. Raises OSError."""
+        if self.folder.is_dir() and not self.folder.is_symlink():
+            for name in os.listdir(self.folder):
+                if name.isdigit() or name == "decisions":
+                    shutil.rmtree(self.folder / name)
+
+    def close(self) -> None:
+        """Close those that are open."""
+        for journal in self._open.values():
+            journal.close()

@@ -14,6 +14,7 @@ import trio
 from ..flow.group import open_group
 from .connections import Connections
 from .net import check_remote, host_and_port, keep_alive, named
+from .numbered import Producers
 from .source import SourceError, Streams
 from .transport import Opening, Transport
 
@@ -27,7 +28,7 @@ async def listen_tcp(rest: str, opening: Opening) -> AsyncIterator[Transport]:
     check_remote(host, opening)
     listeners = await trio.open_tcp_listeners(port, host=host)
     name = f"tcp-listen://{named(listeners[0].socket.getsockname())}"
-    async with _serving(name, listeners) as connections:
+    async with _serving(name, listeners, opening) as connections:
         opening.notice(f"listening on {name}")
         yield connections
 
@@ -41,7 +42,7 @@ async def listen_unix(path: str, opening: Opening) -> AsyncIterator[Transport]:
         mine = os.stat(path)
         try:
             sock.listen(128)
-            async with _serving(opening.address, [trio.SocketListener(sock)]) as connections:
+            async with _serving(opening.address, [trio.SocketListener(sock)], opening) as connections:
                 opening.notice(f"listening on {opening.address}")
                 yield connections
         finally:
@@ -68,9 +69,12 @@ async def _make_room(path: str, address: str) -> None:
 
 
 @asynccontextmanager
-async def _serving(name: str, listeners: list[trio.SocketListener]) -> AsyncIterator[Connections]:
+async def _serving(name: str, listeners: list[trio.SocketListener], opening: Opening) -> AsyncIterator[Connections]:
     numbers = iter(range(1, 1 << 62))
-    async with Connections(name, Streams.ANYBODY) as connections, open_group() as group:
+    producers = None if opening.journal is None else Producers()  # without a journal nothing is safe
+    if producers is not None and opening.position is not None and "producers" in opening.position:
+        producers.load(str(opening.position["producers"]))
+    async with Connections(name, Streams.ANYBODY, producers) as connections, open_group() as group:
 
         async def serve(stream: trio.SocketStream) -> None:
             peer: object = None

@@ -8,12 +8,15 @@ import stat
 import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from dataclasses import replace
 
 import trio
 
+from ..flow.group import open_group
 from .connect import connect_tcp
 from .events import open_events
 from .file import FileTransport, size_is_true
+from .journaled import JournaledTransport, last_position
 from .listen import listen_tcp, listen_unix
 from .pipe import PipeTransport
 from .source import SourceError
@@ -51,10 +54,23 @@ async def open_transport(opening: Opening | str) -> AsyncIterator[Transport]:
         raise SourceError(f"{address}: expected a path, - or an address with one of {', '.join(SCHEMES)}")
     opener = SCHEMES.get(scheme) or (_open_standard_input if address == "-" else _open_path)
     async with AsyncExitStack() as stack:
+        if opening.only_journal and opening.journal is not None and opening.journal.end:
+            yield JournaledTransport(None, opening.journal, opening)
+            return
+        journal, inner = opening.journal, opening
         try:
-            transport = await stack.enter_async_context(opener(address.removeprefix(scheme), opening))
+            if journal is not None and journal.end:
+                inner = replace(opening, position=last_position(journal))
+            transport = await stack.enter_async_context(opener(address.removeprefix(scheme), inner))
         except OSError as error:
             raise SourceError(f"{address or repr(address)}: {error.strerror or error}") from None
+        if journal is not None and not transport.rewindable:
+            group = await stack.enter_async_context(open_group())
+            journaled = await stack.enter_async_context(JournaledTransport(transport, journal, opening))
+            group.start_background(journaled.keep_synced)
+            if opening.position is not None:
+                journaled.rewind(opening.position)
+            transport = journaled
         if opening.position is not None and not transport.rewindable:
             raise SourceError(f"{transport.name}: can be read only once, so it cannot begin at a position")
         yield transport

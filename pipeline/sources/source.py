@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from enum import IntEnum
 from typing import NamedTuple
 
@@ -26,7 +26,7 @@ class Chunk(NamedTuple):
     number of this one, and no number comes again. `ends` is empty but in the last chunk of a stream: then it is WHOLE
     where its sender has closed it, and CUT where it broke off, and what has no end there is no record; and GONE where
     what stood at the position it was to go on at is not there any more. `came` is when
-    it was read, by trio's clock, where it has waited since.
+    it was read, by trio's clock, where it has waited since. `acknowledge` is to be called when it is safe.
     """
 
     data: bytes
@@ -35,6 +35,7 @@ class Chunk(NamedTuple):
     stream: int = 0
     ends: str = ""
     came: float | None = None
+    acknowledge: Callable[[], None] | None = None
 
 
 class Streams(IntEnum):

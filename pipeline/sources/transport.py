@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import trio
 
+from .journal import Journal
 from .source import Chunk, Position, SourceError, Streams
 
 __all__ = ["Opening", "Transport"]
@@ -73,7 +74,9 @@ class Opening:
     """How a source is to be opened: its whole `address`, and at which `position`, if any.
 
     `allow_remote` lets it listen to other machines, `allow_gap` lets it go on where a part is gone; `greeting` is sent
-    to a server once it is connected; `notice` is told what a user may want to know meanwhile.
+    to a server once it is connected; `notice` is told what a user may want to know meanwhile. What comes from a source
+    that cannot go back is written to `journal`, if there is one, or with `only_journal` comes from there alone;
+    `on_full` is called where it has become too long.
     """
 
     address: str
@@ -82,3 +85,6 @@ class Opening:
     greeting: str | None = None
     allow_gap: bool = False
     notice: Callable[[str], None] = ignore
+    journal: Journal | None = None
+    only_journal: bool = False
+    on_full: Callable[[], object] = int
