@@ -108,7 +108,7 @@ class StreamDecoders:
 
     def _checked(self, stream: _Stream, number: int, block: Block) -> Block:
         """`block` up to where the stream has to be refused."""
-        if not self._closes:
+        if not self._closes or number < 0:
             return block
         for index, reject in enumerate(block.rejects):
             if reject.before == 0 and stream.rejects >= 0:

@@ -95,7 +95,7 @@ class Connections(Transport):
                                     head = b""
                             if numbered is not None:
                                 scope.deadline = math.inf
-                                ends, came = await self._take_numbered(stream, numbered, head, origin, number)
+                                ends = await self._take_numbered(stream, numbered, head, number)
                         else:
                             data = bytes(await stream.receive_some(SMALL))
                             scope.deadline, ends = math.inf, "" if data else WHOLE
@@ -112,11 +112,8 @@ class Connections(Transport):
         """Whether a connection that has begun with `head` may be of a producer that numbers its lines."""
         return self._producers is not None and bool(head) and MAGIC.startswith(head[: len(MAGIC)])
 
-    async def _take_numbered(
-        self, stream: trio.SocketStream, lines: NumberedLines, data: bytes, origin: str, number: int
-    ) -> tuple[str, bool]:
-        """Hand on what a producer numbers, and acknowledge it; how the stream ends, and whether anything came."""
-        ends, came = CUT, False
+    async def _take_numbered(self, stream: trio.SocketStream, lines: NumberedLines, data: bytes, number: int) -> str:
+        """Hand on what a producer numbers, and acknowledge it; how the connection ends."""
         safe = trio.Event()
 
         async def answer() -> None:
@@ -133,22 +130,23 @@ class Connections(Transport):
             lines.settle(last)
             safe.set()
 
+        assert self._producers is not None
         reply, rest = lines.begin(data)
         while rest is None:
             more = await stream.receive_some(SMALL)
             if not more:
-                return ends, came
+                return CUT
             reply, rest = lines.begin(bytes(more))
         await stream.send_all(reply)
         async with open_group() as group:
             group.start_background(answer)
             while lines.name:
-                new = lines.feed(rest)
+                own, new = self._producers.stream(lines.name), lines.feed(rest)
                 if new.data:
-                    came = True
                     self._open[number] = self._open.pop(number)
                     self._came += len(new.data)
-                    chunk = Chunk(new.data, origin, self.position, number, "", trio.current_time())
+                    origin = f"{self.name} from {lines.name}"
+                    chunk = Chunk(new.data, origin, self.position, own, "", trio.current_time())
                     await self._send.send(chunk._replace(acknowledge=partial(settle, new.number)))
                 elif 0 < new.number <= lines.safe and b"\n" in rest:  # it was safe already, and is asked for again
                     await stream.send_all(b"ACK %d\n" % lines.safe)
@@ -157,9 +155,8 @@ class Connections(Transport):
                     break
                 rest = bytes(await stream.receive_some(CHUNK))
                 if not rest:
-                    ends = WHOLE
-                    break
-        return ends, came
+                    return WHOLE
+        return CUT
 
     async def _pass_on(self, data: bytes, origin: str, number: int) -> bool:
         """Hand on what has come over the stream with this number; whether anything has."""

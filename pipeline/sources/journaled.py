@@ -137,7 +137,7 @@ class JournaledTransport(Transport):
             self._opening.on_full()
             await trio.sleep(0.1)
         chunk = await self._inner.receive()
-        return await self._write(chunk._replace(stream=self._base + chunk.stream))
+        return await self._write(chunk._replace(stream=self._base + chunk.stream) if chunk.stream >= 0 else chunk)
 
     async def _write(self, chunk: Chunk) -> Chunk:
         """Write an entry of `chunk`, and hand it on; no wait is cancelled before it is there."""
@@ -164,7 +164,7 @@ class JournaledTransport(Transport):
         if chunk.ends:
             self._open.pop(chunk.stream, None)
             self._open_said = ""
-        elif chunk.stream not in self._open:
+        elif chunk.stream >= 0 and chunk.stream not in self._open:  # the others go on in another process
             self._open[chunk.stream] = chunk.origin
             self._open_said = ""
         self._base = max(self._base, chunk.stream + 1) if self._entries is not None else self._base

@@ -20,22 +20,31 @@ LONGEST = (1 << 20) + 1024  # bytes of a line
 
 
 class Producers:
-    """The number of the last line of each producer that has come, and of the last that is safe."""
+    """The number of the last line of each producer that has come, and of the last that is safe.
+
+    The lines of one are one stream, over whatever connections they come, and in whatever process; its number is below
+    0, as those of connections are not.
+    """
 
     def __init__(self) -> None:
+        self._streams: dict[str, int] = {}
         self.came: dict[str, int] = {}
         self.safe: dict[str, int] = {}
         self.duplicates = 0
 
+    def stream(self, producer: str) -> int:
+        """The number of the stream of a producer."""
+        return self._streams.setdefault(producer, -1 - len(self._streams))
+
     def load(self, said: str) -> None:
         """What `dump` gave is safe, as a journal says. Raises ValueError."""
-        for producer, number in json.loads(said).items():
-            self.came[producer] = max(int(number), self.came.get(producer, 0))
-            self.safe[producer] = max(int(number), self.safe.get(producer, 0))
+        for producer, number in json.loads(said):
+            self.stream(producer)
+            self.came[producer] = self.safe[producer] = int(number)
 
     def dump(self) -> str:
-        """The numbers that have come, as JSON."""
-        return json.dumps(self.came)
+        """The numbers that have come, as JSON, in the order in which the producers did."""
+        return json.dumps([[producer, self.came.get(producer, 0)] for producer in self._streams])
 
 
 class Numbered(NamedTuple):

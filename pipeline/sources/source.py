@@ -23,10 +23,11 @@ class Chunk(NamedTuple):
     """`data` as it came from `origin`, which messages name; ``after`` is the position behind it.
 
     A source may bring several streams of bytes, as connections are, each of which begins for itself: `stream` is the
-    number of this one, and no number comes again. `ends` is empty but in the last chunk of a stream: then it is WHOLE
-    where its sender has closed it, and CUT where it broke off, and what has no end there is no record; and GONE where
-    what stood at the position it was to go on at is not there any more. `came` is when
-    it was read, by trio's clock, where it has waited since. `acknowledge` is to be called when it is safe.
+    number of this one, and no number comes again; below 0 it is of whole lines that somebody numbers. `ends` is empty
+    but in the last chunk of a stream: then it is WHOLE where its sender has closed it, and CUT where it broke off, and
+    what has no end there is no record; and GONE where what stood at the position it was to go on at is not there any
+    more. `came` is when it was read, by trio's clock, where it has waited since. `acknowledge` is to be called when it
+    is safe.
     """
 
     data: bytes

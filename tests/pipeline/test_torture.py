@@ -25,6 +25,7 @@ RECORDS = ["--features", "x", "--target", "x@+1", "--predictions", "predictions"
 KEYED = [*RECORDS, "--key", "k", "--max-keys", "7", "--rotate", "3000"]
 TEXT = ["--embedding", "4", "--steps", "40"]
 
+EACH = ["a text file", "a record file", "a keyed stream", "labels that come later", "numbered lines"]
 RUNS: dict[str, list[str]] = {
     "a text file": ["text", *TEXT, "--delay", "2", "--executor", "inline"],
     "a text file in processes": ["text", *TEXT, "--executor", "process", "--shards", "2", "--optimizer", "rmsprop"],
@@ -33,6 +34,7 @@ RUNS: dict[str, list[str]] = {
     "a keyed stream in threads": ["records.jsonl", *KEYED, "--executor", "thread", "--delay", "2", "--shards", "2"],
     "a keyed stream in processes": ["records.jsonl", *KEYED, "--executor", "process", "--delay", "2", "--shards", "2"],
     "scales of each key": ["records.jsonl", *KEYED, "--per-key", "--executor", "auto", "--optimizer", "adagrad"],
+    "numbered lines": ["unix:s", *KEYED, "--steps", "20", "--executor", "inline", "--delay", "1"],
     "labels that come later": ["late.jsonl", *KEYED[:-2], "--id", "id", "--target", "y", "--optimizer", "adamw"],
 }
 
@@ -59,7 +61,11 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def torture(folder: Path, name: str, how: dict[str, Any], where: Path) -> dict[str, Any]:
     """What came of it; `how` says how to kill."""
     source, *words = RUNS[name]
-    job = {"folder": str(where), "words": ["train", str(folder / source), *SIZES, *SAVED, *words], **how}
+    live = source == "unix:s"
+    read = source if live else str(folder / source)
+    job = {"folder": str(where), "words": ["train", read, *SIZES, *SAVED, *words], **how}
+    if live:
+        job["lines"] = str(folder / "records.jsonl")
     done = subprocess.run(
         [sys.executable, "-m", "support.torture", json.dumps(job)],
         env={**os.environ, "PYTHONPATH": os.pathsep.join([str(TESTS), *filter(None, sys.path)])},
@@ -75,7 +81,7 @@ def torture(folder: Path, name: str, how: dict[str, Any], where: Path) -> dict[s
     return found
 
 
-@pytest.mark.parametrize("name", ["a text file", "a record file", "a keyed stream", "labels that come later"])
+@pytest.mark.parametrize("name", EACH)
 def test_killed_at_each_operation(name: str, folder: Path, tmp_path: Path) -> None:
     found = torture(folder, name, {"points": 1 if KILLS else SOME}, tmp_path)
     assert found["points"] > 100

@@ -2,7 +2,8 @@
 
 For a process of its own, ``python -m support.torture JOB``, which forks one for each run: it has imported everything,
 and has no threads. JOB is JSON: the ``words`` of the command, a ``folder``, and how to kill: at each I/O operation
-(``points``: all of them, or every so many), or ``random`` times, with a ``seed``. It prints what came of it, as JSON.
+(``points``: all of them, or every so many), or ``random`` times, with a ``seed``. With ``lines``, a file, a producer
+sends these to the socket ``s`` in the folder of the run, and numbers them. It prints what came of it, as JSON.
 """
 
 from __future__ import annotations
@@ -13,9 +14,11 @@ import json
 import os
 import random
 import signal
+import socket
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +26,7 @@ from recurrio.core.base import files, line_file
 from recurrio.pipeline.checkpoint import CheckpointStore
 from recurrio.pipeline.command.commands import run
 from recurrio.pipeline.command.signals import Interrupts
-from recurrio.pipeline.lanes import open_records  # noqa: F401 (so that it is there)
+from recurrio.pipeline.lanes.open_records import open_records  # noqa: F401 (so that it is there)
 from support.states import differing
 
 __all__ = ["Points"]
@@ -54,7 +57,7 @@ class Points:
 
     def install(self) -> None:
         """Look at all that the files of a run go through."""
-        for name in ("fsync", "replace", "unlink", "truncate", "mkdir", "open"):
+        for name in ("fsync", "replace", "unlink", "truncate", "mkdir", "open", "writev"):
             setattr(os, name, self._counted(getattr(os, name)))
         for module in (files, line_file):
             module.open = self._open  # type: ignore[attr-defined]
@@ -153,32 +156,80 @@ def _parts(path: Path) -> list[Path]:
     return [*found, path] if path.exists() else found
 
 
-def compare(found: dict[str, Any], expected: dict[str, Any]) -> list[str]:
+def compare(found: dict[str, Any], expected: dict[str, Any], *, live: bool) -> list[str]:
     """What is not the same."""
     wrong = [name for name in expected if name != "state" and found[name] != expected[name]]
-    return wrong + differing(found["state"], expected["state"])
+    return wrong + differing(found["state"], expected["state"], live=live)
 
 
-def at_points(words: list[str], folder: Path, every: int, expected: dict[str, Any], count: int) -> dict[str, Any]:
+def produce(folder: Path, lines: list[bytes]) -> int:
+    """A process that sends numbered `lines` to the socket ``s`` in `folder`, again and again until they are safe."""
+    folder.mkdir(exist_ok=True)
+    child = os.fork()
+    if child:
+        return child
+    try:
+        os.chdir(folder)
+        while True:
+            with suppress(OSError):
+                _send(lines)
+            time.sleep(0.005)
+    finally:
+        os._exit(0)
+
+
+def _send(lines: list[bytes]) -> None:
+    with socket.socket(socket.AF_UNIX) as stream:
+        stream.connect("s")
+        stream.sendall(b"RECURRIO-ACK me\n")
+        answers = stream.makefile("rb")
+        if not (answer := answers.readline()):
+            return
+        sent = int(answer.removeprefix(b"LAST "))
+        while True:
+            for number in range(sent, min(sent + 50, len(lines))):
+                stream.sendall(b"%d\t%s\n" % (number + 1, lines[number]))
+            goal = sent = min(sent + 50, len(lines))
+            acknowledged = 0
+            while acknowledged < goal:
+                answer = answers.readline()
+                if not answer:
+                    return  # whoever listened is no more
+                acknowledged = int(answer.removeprefix(b"ACK "))
+            if sent == len(lines):
+                time.sleep(60)
+
+
+def at_points(
+    words: list[str], folder: Path, every: int, expected: dict[str, Any], count: int, lines: list[bytes]
+) -> dict[str, Any]:
     failures, killed = [], 0
     for point in range(1, count + 1, every):
         here = folder / f"at-{point}"
+        producer = produce(here, lines) if lines else 0
         code = wait(start(words, here, point))
         killed += code == -signal.SIGKILL
         codes = [code]
         if code and point % 3 == 0:
             codes.append(wait(start(words, here, 1 + point % 17)))  # and once more while it recovers
-        failures += finish(words, here, expected, codes, f"at operation {point}")
+        failures += finish(words, here, expected, codes, f"at operation {point}", producer)
     return {"points": count, "killed": killed, "failures": failures}
 
 
 def at_random(
-    words: list[str], folder: Path, times: int, expected: dict[str, Any], seed: int, seconds: float
+    words: list[str],
+    folder: Path,
+    times: int,
+    expected: dict[str, Any],
+    seed: int,
+    seconds: float,
+    lines: list[bytes],
 ) -> dict[str, Any]:
     rng, killed, failures, number = random.Random(seed), 0, [], 0
     while killed < times:
         number += 1
         here, codes = folder / f"random-{number}", []
+        producer = produce(here, lines) if lines else 0
         for _ in range(rng.choice([1, 1, 2, 3])):
             child = start(words, here)
             time.sleep(rng.random() * seconds)
@@ -187,19 +238,24 @@ def at_random(
             killed += codes[-1] == -signal.SIGKILL
             if not codes[-1]:
                 break
-        failures += finish(words, here, expected, codes, f"at random, {number}")
+        failures += finish(words, here, expected, codes, f"at random, {number}", producer)
     return {"killed": killed, "runs": number, "failures": failures}
 
 
-def finish(words: list[str], here: Path, expected: dict[str, Any], codes: list[int], what: str) -> list[str]:
+def finish(
+    words: list[str], here: Path, expected: dict[str, Any], codes: list[int], what: str, producer: int
+) -> list[str]:
     """Let the run come to its end, and compare."""
     while codes[-1] and len(codes) < MOST:
         codes.append(wait(start(words, here)))
         if codes[-1] > 0:
             break
+    if producer:
+        os.kill(producer, signal.SIGKILL)
+        wait(producer)
     if codes[-1]:
         return [f"{what}: ended with {codes}: {(here / 'log').read_text()[-500:]}"]
-    wrong = compare(left(here), expected)
+    wrong = compare(left(here), expected, live=bool(producer))
     if wrong:
         return [f"{what} ({codes}): {', '.join(wrong[:8])}, in {here}"]
     for path in sorted(here.rglob("*"), reverse=True):
@@ -211,16 +267,20 @@ def finish(words: list[str], here: Path, expected: dict[str, Any], codes: list[i
 def main() -> None:
     job = json.loads(sys.argv[1])
     words, folder = job["words"], Path(job["folder"])
+    lines = Path(job["lines"]).read_bytes().splitlines() if "lines" in job else []
+    producer = produce(folder / "whole", lines) if lines else 0
     began = time.monotonic()
     code = wait(start(words, folder / "whole"))
+    if producer:
+        os.kill(producer, signal.SIGKILL)
     seconds = time.monotonic() - began
     if code:
         raise SystemExit((folder / "whole/log").read_text())
     expected, count = left(folder / "whole"), int((folder / "whole/count").read_text())
     if "points" in job:
-        found = at_points(words, folder, job["points"], expected, count)
+        found = at_points(words, folder, job["points"], expected, count, lines)
     else:
-        found = at_random(words, folder, job["random"], expected, job["seed"], seconds * 1.1)
+        found = at_random(words, folder, job["random"], expected, job["seed"], seconds * 1.1, lines)
     print(json.dumps(found | {"seconds": time.monotonic() - began}))
 
 
