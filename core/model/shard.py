@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from ..base.arena import Arena
@@ -61,7 +63,7 @@ class ShardRank:
         if self._drops:
             rng = np.random.Generator(np.random.Philox(np.random.SeedSequence((*self._seed, batch_number))))
         if self._keys is not None:
-            return self._forward_keys(self._keys, workspace, version_row, batch_number, batch, rng)
+            return (yield from self._forward_keys(self._keys, workspace, version_row, batch_number, batch, rng))
         before = batch_number % len(self._states)
         for old, new in self._carries[before]:
             if batch.reset is not True:
@@ -72,7 +74,10 @@ class ShardRank:
         after = self._states[(before + 1) % len(self._states)]
         if lanes < self._lanes:
             after = [tuple(array[:, :lanes] for array in part) for part in after]
-        return self._workspaces[workspace].forward(self._versions[version_row], batch, after, rng)
+        loss = yield from self._workspaces[workspace].forward(self._versions[version_row], batch, after, rng)
+        if not math.isfinite(loss):
+            _clean(after)
+        return loss
 
     def _forward_keys(
         self,
@@ -89,6 +94,8 @@ class ShardRank:
             return (yield from self._workspaces[workspace].forward(self._versions[version_row], batch, [], rng))
         state = keys.gather(batch_number, rows)
         loss = yield from self._workspaces[workspace].forward(self._versions[version_row], batch, state, rng)
+        if not math.isfinite(loss):
+            _clean(state)
         keys.scatter(batch_number)
         return loss
 
@@ -101,6 +108,13 @@ class ShardRank:
     def weight_gradient(self, workspace: int) -> Pass[None]:
         """Write the gradient of the parameters into the workspace's row of the gradients."""
         return self._workspaces[workspace].weight_gradient()
+
+
+def _clean(states: list[State]) -> None:
+    """Let a batch that comes later, and may be a good one, not begin from what is not finite."""
+    for part in states:
+        for array in part:
+            array[~np.isfinite(array)] = 0
 
 
 class Shard:

@@ -16,6 +16,7 @@ from ..base.checks import ArgumentError, check_number
 from ..base.parameters import Array
 from ..base.state import Part
 from .clipping import clip
+from .guard import Guard
 from .optimizer import Optimizer, is_finite
 from .schedules import Schedule
 
@@ -39,10 +40,16 @@ class Updater:
 
     An optimizer or a schedule of the user's own may be anything with ``step``, or with ``lr``; what keeps something
     from batch to batch derives from `Optimizer` or `Schedule`. Its state is theirs, and ``loss``, the mean loss of the
-    last batch applied, which the schedule looks at. Raises ArgumentError.
+    last batch applied, which the schedule looks at. With a `guard` bad batches are skipped. Raises ArgumentError.
     """
 
-    def __init__(self, optimizer: Optimizer, clip: float | None = None, schedule: Schedule | None = None) -> None:
+    def __init__(
+        self,
+        optimizer: Optimizer,
+        clip: float | None = None,
+        schedule: Schedule | None = None,
+        guard: Guard | None = None,
+    ) -> None:
         if isinstance(optimizer, type) or not hasattr(optimizer, "step"):
             raise ArgumentError("optimizer", "an optimizer, as Adam(0.01)", repr(optimizer))
         if isinstance(schedule, type) or not (schedule is None or hasattr(schedule, "lr")):
@@ -51,7 +58,11 @@ class Updater:
             clip = check_number("clip", clip, 0, open_low=True)
         self._optimizer, self._clip, self._schedule = optimizer, clip, schedule
         self._can_undo = isinstance(optimizer, Optimizer)
+        if guard is not None and not self._can_undo:
+            raise ArgumentError("guard", "none with an optimizer that cannot take a step back", repr(optimizer))
+        self.guard = guard
         self.loss: float | None = None
+        self._norm = math.nan  # of the last gradient
         self._sum: Array | None = None
 
     @np.errstate(over="ignore", invalid="ignore")
@@ -62,21 +73,50 @@ class Updater:
         that before clipping; a single part is clipped in place.
 
         Raises NonFiniteError where the loss, the norm, the new version or a slot is not finite. Only `out` has changed
-        then.
+        then. With a guard such a batch is skipped, and the error means that there is no end of them.
         """
+        guard = self.guard
+        if guard is None:
+            return self._apply(batch_number, parameters, parts, loss, out)
+        if guard.keeps:
+            guard.keep(parameters, self._optimizer.dump())
+        self._norm = math.nan
+        try:
+            norm = self._apply(batch_number, parameters, parts, loss, out)
+            guard.good()
+            return norm
+        except NonFiniteError as error:
+            np.copyto(out, parameters)
+            if guard.bad(str(error)):
+                before = guard.go_back()
+                if before is None:
+                    what = f"{guard.skipped} batches were bad, and going back did not help"
+                    raise NonFiniteError(f"{what}; the last one: {error}") from None
+                np.copyto(out, before[0])
+                lr = self._optimizer.lr
+                self._optimizer.load(before[1])
+                self._optimizer.lr = lr
+            return self._norm
+
+    def _apply(self, batch_number: int, parameters: Array, parts: list[Array], loss: float, out: Array) -> float:
         if not math.isfinite(loss):
             raise NonFiniteError(f"the loss is {loss}; a smaller learning rate or clipping may help")
         gradient = self._add_up(parts)
-        norm = clip(gradient, self._clip)
+        norm = self._norm = clip(gradient, self._clip)
         if not math.isfinite(norm):
             raise NonFiniteError(f"the gradient norm is {norm}; a smaller learning rate or clipping may help")
+        if self.guard is not None and (wrong := self.guard.explodes(loss, norm)) is not None:
+            raise NonFiniteError(wrong)
         optimizer, schedule, stepped = self._optimizer, self._schedule, False
         lr, before = 0.0 if schedule is None else optimizer.lr, None
         try:
             if schedule is not None:
                 before = _dump(schedule) if isinstance(schedule, Schedule) else None
                 optimizer.lr = schedule.lr(batch_number, self.loss)
-            optimizer.step(parameters, gradient, out)
+            if self.guard is not None and self.guard.rate < 1:
+                self._step_slowly(self.guard.rate, parameters, gradient, out)
+            else:
+                optimizer.step(parameters, gradient, out)
             stepped = True
             if not (optimizer.is_finite(out) if self._can_undo else is_finite(out)):
                 raise NonFiniteError("the update made a parameter infinite; a smaller learning rate may help")
@@ -90,6 +130,15 @@ class Updater:
             raise
         self.loss = loss
         return norm
+
+    def _step_slowly(self, rate: float, parameters: Array, gradient: Array, out: Array) -> None:
+        """A step with this part of the learning rate."""
+        lr = self._optimizer.lr
+        self._optimizer.lr = lr * rate
+        try:
+            self._optimizer.step(parameters, gradient, out)
+        finally:
+            self._optimizer.lr = lr
 
     def _add_up(self, parts: list[Array]) -> Array:
         if len(parts) == 1:
@@ -116,18 +165,21 @@ class Updater:
     def reset(self) -> None:
         """Begin anew, as with an optimizer and a schedule that were just made."""
         self.loss = None
+        if self.guard is not None:
+            self.guard.reset()
         for keeper in self._keepers().values():
             keeper.reset()
             _owners.pop(id(keeper), None)
 
     def dump(self) -> Part:
         """The state of the optimizer and of the schedule, and the loss."""
-        return Part.of({"loss": self.loss}, **{name: _dump(keeper) for name, keeper in self._keepers().items()})
+        parts = {name: _dump(keeper) for name, keeper in self._keepers().items()}
+        return Part.of({"loss": self.loss}, **parts, **({} if self.guard is None else {"guard": self.guard.dump()}))
 
     def load(self, part: Part) -> None:
         """Take up what `dump` gave. Raises ArgumentError, and changes nothing, where it is of other parts."""
         keepers = self._keepers()
-        if {*keepers, "loss"} != set(part.about):
+        if {*keepers, "loss"} | ({"guard"} if self.guard is not None else set()) != set(part.about):
             raise ArgumentError("state", f"one of {', '.join(keepers) or 'nothing'}", ", ".join(part.about))
         loss = part.about["loss"]
         if loss is not None:
@@ -141,6 +193,8 @@ class Updater:
                 keeper.load(before[name])
             raise
         self.loss = loss
+        if self.guard is not None:
+            self.guard.load(part.part("guard"))
 
     def _keepers(self) -> dict[str, Optimizer | Schedule]:
         """What keeps something from batch to batch."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
@@ -70,6 +71,7 @@ class Job(NamedTuple):
             shards=settings.shards,
             executor=settings.executor,
             watchdog=settings.watchdog,
+            guard=settings.make_guard(),
         )
 
     @property
@@ -101,14 +103,19 @@ class Job(NamedTuple):
 
     def sayer(self, trainer: Trainer) -> Callable[[Report], None]:
         """For each report: say which executor was chosen, when that is known, and note the loss."""
-        said = ""
+        said, skipped = "", 0
 
         def note(report: Report) -> None:
-            nonlocal said
+            nonlocal said, skipped
             if trainer.choice != said:
                 said = trainer.choice
                 self.display.say(f"executor: {said}")
-            self.outcome.note(report.loss)
+            if report.skipped > skipped and trainer.state.updater.guard is not None:
+                what = f"{report.skipped} batches were skipped so far, and {report.undone} updates undone"
+                self.display.warn(f"{what}; the last one: {trainer.state.updater.guard.reason}")
+            skipped = report.skipped
+            if math.isfinite(report.loss):
+                self.outcome.note(report.loss)
 
         return note
 

@@ -169,6 +169,8 @@ def _add_train(train: argparse.ArgumentParser) -> None:
     training.add_argument("--lr", type=number, metavar="RATE", help=f"learning rate ({rates})")
     help_ = "largest gradient norm, or none (%(default)s)"
     training.add_argument("--clip", type=number_or_none, default=default.clip, metavar="NORM", help=help_)
+    help_ = f"where a loss or gradient explodes or is not finite: skip, or stop ({default.on_bad_batch})"
+    training.add_argument("--on-bad-batch", choices=("skip", "stop"), help=help_)
     count(training, "--delay", "planned age of a batch's parameters; from 1 on the passes of batches overlap", 0)
 
     machine = train.add_argument_group("machine")

@@ -57,7 +57,9 @@ async def rerun(folder: str, found: Found, last: int, tell: Callable[[Again], ob
         model = SequenceModel.from_config(about["model"])
         training = found.part.part("training")
         cut = {name: training.about[name] for name in ("shards", "ranks", "delay", "seed")}
-        state = TrainingState(model, Updater(settings.make_optimizer(), settings.clip), **cut)
+        state = TrainingState(
+            model, Updater(settings.make_optimizer(), settings.clip, guard=settings.make_guard()), **cut
+        )
         try:
             intake = Intake(source, last - found.step, Marks())
             intake.load(model, state.shards, found.part.part("source"))

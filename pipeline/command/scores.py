@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -22,6 +23,8 @@ NAMES = (*("applied", "unlabelled", "dropped", "rejected", "waiting", "late"), *
 def as_json(report: Report, counts: Mapping[str, Any]) -> dict[str, Any]:
     """A report as plain JSON. What depends on the clock, on the executor, or on the process stands by itself."""
     plain = report._asdict()
+    for name in ("loss", "grad_norm"):
+        plain[name] = plain[name] if math.isfinite(plain[name]) else None  # of a batch that was skipped
     for name in ("stages", "channels"):
         plain[name] = [part._asdict() for part in plain[name]]
     records = plain.pop("records")

@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import TYPE_CHECKING, Any
 
 from ...core.base.safetensors import WeightsError, load_weights
+from ...core.optim.guard import Guard
 from ...core.optim.optimizer import Optimizer
 from ...core.optim.optimizers import SGD, Adagrad, Adam, AdamW, RMSprop
 from ..decoding.options import RecordOptions
@@ -99,6 +100,7 @@ class Settings:
     shards: int = 1
     executor: str = "auto"
     watchdog: float | None = 300.0
+    on_bad_batch: str = "skip"
     seed: int = 0
     records: RecordSettings | None = None
 
@@ -134,6 +136,10 @@ class Settings:
         """All that says something of the run."""
         unused = () if self.records is None else TEXT_ALONE
         return {name: value for name, value in asdict(self).items() if name not in unused}
+
+    def make_guard(self) -> Guard | None:
+        """What is done about bad batches."""
+        return Guard() if self.on_bad_batch == "skip" else None
 
     def make_optimizer(self) -> Optimizer:
         """The optimizer, new."""

@@ -31,7 +31,8 @@ class Report(NamedTuple):
     the run began. ``executor`` is where it was computed; what ``stages`` and ``channels`` count begins anew where that
     changes. Of a run over records, ``records`` says what has become of them, and how good the forecasts are: see
     `recurrio.pipeline.lanes.records.Records.report`; `latency` is how long it took from a label to the weights, see
-    `recurrio.pipeline.lanes.latency`.
+    `recurrio.pipeline.lanes.latency`. So many batches so far were ``skipped``, and updates ``undone``: see
+    `recurrio.core.optim.guard`; the loss or the norm of a batch that is skipped may not be finite.
     """
 
     step: int
@@ -47,3 +48,5 @@ class Report(NamedTuple):
     channels: tuple[ChannelReport, ...]
     records: Mapping[str, Any] | None = None
     latency: Mapping[str, float] | None = None
+    skipped: int = 0
+    undone: int = 0

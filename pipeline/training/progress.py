@@ -8,6 +8,7 @@ from typing import Any
 
 import trio
 
+from ...core.optim.guard import Guard
 from ..observe.reports import Report
 from ..stages.update import Applied
 from .wiring import Wiring
@@ -59,6 +60,7 @@ class Progress:
         wiring: Wiring,
         records: Mapping[str, Any] | None = None,
         latency: Mapping[str, float] | None = None,
+        guard: Guard | None = None,
     ) -> Report:
         """The report of the batch that was counted last."""
         self._reported = self._batches
@@ -68,4 +70,5 @@ class Progress:
         number, version, loss, grad_norm, _ = self.last
         speed = (total - before) / max(now - since, 1e-9)
         counts = number + 1, version, number - version, loss, grad_norm, total, speed, now - self._start
-        return Report(*counts, executor, stages, channels, records, latency)
+        bad = (0, 0) if guard is None else (guard.skipped, guard.undone)
+        return Report(*counts, executor, stages, channels, records, latency, *bad)

@@ -170,7 +170,8 @@ class Run:
         assert self._wiring is not None
         self._versions.copy_latest(self._state.model.parameters)
         records, latency = self._intake.report(self._progress.last.batch_number), self._intake.latency()
-        await self._listener(self._progress.report(self._executor.name, self._wiring, records, latency))
+        more = records, latency, self._state.updater.guard
+        await self._listener(self._progress.report(self._executor.name, self._wiring, *more))
 
     async def _open(self, name: str) -> None:
         self._make(name)

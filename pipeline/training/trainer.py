@@ -11,6 +11,7 @@ import trio
 from ...core.base.blas import blas_threads as blas_limit
 from ...core.base.checks import ArgumentError, check_count, check_number
 from ...core.model.sequence_model import SequenceModel
+from ...core.optim.guard import Guard
 from ...core.optim.optimizer import Optimizer
 from ...core.optim.schedules import Schedule
 from ...core.optim.updater import Updater
@@ -41,7 +42,7 @@ class Trainer:
     worker processes; ``"auto"`` tries those that fit on the first batches of a run, and goes on with the fastest, see
     `choice`. `capacity` is the room of each channel, in batches, and `blas_threads` the number of threads of one
     product, which trainers that run at once must agree on. With `watchdog`, a stage that is at one item for as many
-    seconds ends the run with a StageHungError.
+    seconds ends the run with a StageHungError. With a `guard` bad batches are skipped, else one ends the run.
 
     Shards, ranks, delay and BLAS threads are part of what the weights are a function of; the executor, the capacity
     and the timing are not. A run goes on where the one before has ended: ``run(a)`` and then ``run(b)`` is
@@ -66,6 +67,7 @@ class Trainer:
         blas_threads: int = 1,
         seed: int = 0,
         watchdog: float | None = None,
+        guard: Guard | None = None,
     ) -> None:
         self._plan = plan = Plan(
             model=model,
@@ -79,7 +81,7 @@ class Trainer:
             watchdog=watchdog,
         )
         check_executor(plan)
-        updater = Updater(optimizer, clip, schedule)
+        updater = Updater(optimizer, clip, schedule, guard)
         settings = {"shards": plan.shards, "ranks": plan.ranks, "delay": plan.delay, "seed": plan.seed}
         self.model, self.state = model, TrainingState(model, updater, **settings)
         self.ranks, self.blas_threads = plan.ranks, plan.blas_threads
