@@ -71,10 +71,12 @@ class Forecaster:
             inputs = views["embedding.weight"][inputs]
         outputs = np.empty((n, self._network.output_size), self._dtype)
         (self._step_compiled if self._compiled else self._step_by_rounds)(inputs, rows, outputs)
-        if not np.isfinite(np.add.reduce(outputs, None)):  # what comes later does not begin from it
-            own = np.where(rows < 0, ~rows, rows)
-            self._table[own] = np.where(np.isfinite(self._table[own]), self._table[own], 0)
         return outputs
+
+    def clean(self, rows: Array) -> None:
+        """Let the next records of these `rows` not begin from what is not finite: that becomes 0."""
+        own = np.where(rows < 0, ~rows, rows)
+        self._table[own] = np.where(np.isfinite(self._table[own]), self._table[own], 0)
 
     def _step_compiled(self, inputs: Array, rows: Array, outputs: Array) -> None:
         matrix, head = self._blocks.weights[0][0], self._blocks.views["head.matrix"]

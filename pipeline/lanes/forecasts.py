@@ -91,6 +91,8 @@ class ForecastMaker:
 
     def _forecast(self, arrived: Arrived, part: slice, version: int, parameters: Array) -> None:
         outputs = self.forecaster.forecast(parameters, self._inputs[part], arrived.rows[part])
+        if not np.isfinite(np.add.reduce(outputs, None)):
+            self.forecaster.clean(arrived.rows[part])
         if arrived.classes is None:
             now = arrived.centre[part] + arrived.scale[part] * outputs
             now[~np.isfinite(now)] = np.nan
@@ -147,6 +149,14 @@ class ForecastMaker:
         """See the scores."""
         self._score()
         return self.scores.worst()
+
+    def report(self) -> dict[str, Any]:
+        """The ``metrics``, and where there are keys the ``worst`` of them."""
+        found: dict[str, Any] = {"metrics": self.metrics()}
+        if self._encoder.schema.key is not None:
+            scores = [score._asdict() for score in self.worst()]
+            found["worst"] = [{"key": self._names[score.pop("row")]} | score for score in scores]
+        return found
 
     def dump(self, rows: int, slots: Sequence[int] = ()) -> Part:
         """The states of the first `rows` of the table, the forecasts that wait, also in these `slots`, and the scores.

@@ -334,13 +334,7 @@ class Records(LiveSource):
             dropped = sources[-1]["dropped"] if self._source.brings_labels else 0
             found["labels"] = {**lanes.later.waiting.report(), "dropped": dropped}
         if lanes is not None and maker is not None:
-            found["metrics"] = maker.metrics()
-            if self.schema.key is not None:
-                found["worst"] = [
-                    {"key": lanes.names[score.row]}
-                    | {name: value for name, value in score._asdict().items() if name != "row"}
-                    for score in maker.worst()
-                ]
+            found |= maker.report()
         return found
 
 

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from support.in_process import parsed, run_here
 from support.states import differing
+from support.streams import as_jsonl, make_data
 
 from recurrio.core import SGD, Adam, SequenceBatch, SequenceModel
 from recurrio.core.base.state import Part
@@ -160,9 +161,9 @@ async def test_it_goes_on_from_a_checkpoint(tmp_path: Path, delay: int) -> None:
 
 def test_the_command_says_what_it_skips(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "text").write_text("to be or not to be, that is the question. " * 40, encoding="utf-8")
-    words = ["train", "text", "--hidden", 4, "--embedding", 3, "--batch-size", 3, "--seq-len", 5, "--optimizer", "sgd"]
-    words += ["--lr", 1e38, "--clip", "none", "--json", "--executor", "inline"]
+    (tmp_path / "records.jsonl").write_bytes(as_jsonl(make_data(2000, 9)))
+    words = ["train", "records.jsonl", "--key", "k", "--features", "x", "--target", "x@+1", "--optimizer", "sgd"]
+    words += ["--lr", 1e38, "--clip", "none", "--json", "--executor", "inline", "--report-every", 1]
     done = run_here(*words, "--out", "a")
     reports = parsed(done.output)
     assert done.code == 0

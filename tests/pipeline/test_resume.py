@@ -20,7 +20,7 @@ from recurrio.pipeline import Records, Trainer, open_records, open_source
 from recurrio.pipeline.checkpoint import Checkpoints, CheckpointStore
 from recurrio.pipeline.executors import EXECUTORS
 
-DATA = make_data(3000, 12, broken=30)
+DATA = make_data(1500, 12, broken=30)
 GIVEN: dict[str, Any] = {"features": "x,y,c:category", "target": "x@+1", "key": "k", "seq_len": 4, "batch_size": 6}
 GIVEN |= {"max_keys": 9, "max_categories": 3, "patience": 700}
 
@@ -102,7 +102,7 @@ async def check(path: Path, folder: Path, stops: list[int], every: float | None 
 @pytest.mark.parametrize("delay", [0, 2])
 @pytest.mark.parametrize("shards", [1, 2])
 async def test_records_go_on(data: Path, tmp_path: Path, shards: int, delay: int, executor: str) -> None:
-    await check(data, tmp_path, [1, 33, 34, 80], shards=shards, delay=delay, executor=executor, dropout=0.2)
+    await check(data, tmp_path, [1, 33, 34], shards=shards, delay=delay, executor=executor, dropout=0.2)
 
 
 @pytest.mark.parametrize("optimizer", [SGD, Adagrad, Adam, AdamW, RMSprop])
@@ -125,13 +125,13 @@ OPTIONS: dict[str, dict[str, Any]] = {
 async def test_with_every_kind_of_records(data: Path, tmp_path: Path, name: str) -> None:
     told, whole = Told(), Told()
     expected = await train(data, tmp_path / "whole", whole, options=OPTIONS[name])
-    for steps in (5, 23, 60, None):
+    for steps in (5, 23, None):
         found = await train(data, tmp_path / "parts", told, steps, options=OPTIONS[name])
     assert differing(found, expected) == []
     assert (told.forecasts, told.rejects) == (whole.forecasts, whole.rejects)
 
 
-@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=6, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(stops=st.lists(st.integers(1, 120), max_size=5), every=st.integers(1, 40), delay=st.integers(0, 2))
 def test_wherever_it_stops(
     data: Path, tmp_path_factory: pytest.TempPathFactory, stops: list[int], every: int, delay: int

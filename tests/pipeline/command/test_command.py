@@ -99,7 +99,11 @@ BAD = {
     "a trace in no folder": (["train", "text.txt", "--trace", "none/t.json"], 1, "--trace none/t.json: No such file"),
     "a timeline that is a folder": (["train", "text.txt", "--timeline", "."], 1, "--timeline .: Is a directory"),
     "no watchdog": (["train", "text.txt", "--watchdog", "0"], 2, "--watchdog: expected a finite number above 0"),
-    "a diverging run": (["train", "text.txt", "--lr", "1e38", "--epochs", "9"], 1, "a smaller learning rate"),
+    "a diverging run": (
+        ["train", "text.txt", "--lr", "1e38", "--epochs", "9", "--on-bad-batch", "stop"],
+        1,
+        "a smaller learning rate",
+    ),
     "no model": (["generate", "text.txt"], 1, "text.txt: not a safetensors file"),
     "a missing model": (["generate", "none"], 1, "none: No such file or directory"),
 }
