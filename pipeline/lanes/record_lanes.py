@@ -130,8 +130,7 @@ class RecordLanes:
         for stop, rows, new, going in located:
             if len(going):
                 yield Piece(None, self._evict(going))
-            self._meet(rows, new)
-            done = 0
+            done = met = 0
             while start < begin + stop:
                 end = min(begin + stop, start + LARGEST, start + self._patience - self.number % self._patience)
                 given = rows[done : done + end - start]
@@ -142,7 +141,9 @@ class RecordLanes:
                     if count < len(given):
                         end, given, keys = start + count, given[:count], keys[: count + 1]
                         plan = self._taker.plan(given, keys)
-                self.keys = int(keys[-1])
+                fresh = int(keys[-1]) - self.keys
+                self._meet(given, new[met : met + fresh])
+                self.keys, met = int(keys[-1]), met + fresh
                 part = piece_of(block, start, end)
                 yield Piece(part, self._take(self._taker.take(part, given, plan), given))
                 done, start = done + end - start, end
