@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..base.checks import check_array, check_count, check_flag
+from ..base.checks import check_count, check_flag
 from ..base.parameters import Array
 from ..base.state import Part
 
@@ -30,15 +30,18 @@ class Learned(NamedTuple):
         """All of it."""
         scales = {"mean": self.mean, "deviation": self.deviation}
         arrays = {name: array for name, array in scales.items() if array is not None}
-        return Part(arrays, {"known": [*self.known], "others": [*self.others], "classes": self.classes})
+        return Part(
+            arrays, {"scaled": bool(arrays), "known": [*self.known], "others": [*self.others], "classes": self.classes}
+        )
 
     @classmethod
     def of(cls, part: Part) -> Learned:
         """What `dump` gave. Raises ArgumentError."""
-        about, arrays = part.about, part.arrays
-        for name, array in arrays.items():
-            check_array(name, array, ("columns",), np.dtype(np.float64))
+        about = part.about
+        scales: list[Array | None] = [None, None]
+        if check_flag("scaled", about["scaled"]):
+            scales = [part.array(name, ("columns",), np.dtype(np.float64)) for name in ("mean", "deviation")]
         known = tuple(check_count("known", count, 0) for count in about["known"])
         others = tuple(check_flag("others", flag) for flag in about["others"])
         classes = check_count("classes", about["classes"], 0)
-        return cls(arrays.get("mean"), arrays.get("deviation"), known, others, classes)
+        return cls(scales[0], scales[1], known, others, classes)

@@ -106,8 +106,8 @@ def _arrays(entries: dict[str, Any], body: memoryview) -> dict[str, Array]:
     found: dict[str, Array] = {}
     end = 0
     for name, entry in sorted(entries.items(), key=lambda item: _offsets(*item)):
-        dtype = NUMPY.get(entry.get("dtype"))
-        shape = entry.get("shape")
+        kind, shape = entry.get("dtype"), entry.get("shape")
+        dtype = NUMPY.get(kind) if isinstance(kind, str) else None
         if dtype is None or not isinstance(shape, list) or not all(type(size) is int and size >= 0 for size in shape):
             raise ValueError(f"{name}: no array of a known kind")
         begin, stop = _offsets(name, entry)

@@ -15,6 +15,8 @@ from .file import CheckpointError, read_checkpoint, write_checkpoint
 __all__ = ["CheckpointStore", "Found"]
 
 NAME = re.compile(r"step-([0-9]{9,})\.safetensors")
+# What each says of its run.
+PARTS = ("step", "tokens", "settings", "outputs", "reports", "fingerprint", "model", "training", "source")
 TEMPORARY = re.compile(r"\.step-[0-9]{9,}\.safetensors\.[0-9a-f]{8}")
 
 
@@ -67,6 +69,8 @@ class CheckpointStore:
                 path = self.path(step)
                 try:
                     part = read_checkpoint(path)
+                    if missing := [name for name in PARTS if name not in part.about]:
+                        raise CheckpointError(f"{path}: says nothing of {', '.join(missing)}")
                     return Found(path, check_count("step", part.about.get("step"), 0), part, rejected)
                 except OSError as error:
                     rejected.append(f"{path}: {error.strerror}")

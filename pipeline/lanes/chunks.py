@@ -15,9 +15,10 @@ from ...core.online.encoder import Encoder
 from .course import Course
 from .labels import IGNORED
 
-__all__ = ["BatchMaker", "Chunks", "Closing", "Packed"]
+__all__ = ["BatchMaker", "Chunks", "Closing", "Packed", "chunk_before"]
 
 INT64 = np.dtype(np.int64)
+KEPT = ("numbers", "rows", "keys")
 
 
 class Packed(NamedTuple):
@@ -48,6 +49,19 @@ class Closing(NamedTuple):
     before: Array
 
 
+def chunk_before(index: Array, rows: Array, last: Array) -> Array:
+    """Of the chunks `index`, of keys in these `rows`, which chunk of the same key came before.
+
+    `last` is the one before the first of each row, for each, in the order of the rows.
+    """
+    by_row = np.argsort(rows, kind="stable")
+    ordered = rows[by_row]
+    same = np.concatenate(([False], ordered[1:] == ordered[:-1]))
+    before = np.empty(len(rows), np.int64)
+    before[by_row] = np.where(same, np.roll(index[by_row], 1), last[by_row])
+    return before
+
+
 class Chunks(NamedTuple):
     """Closed chunks, their steps ``(n, T, C + F)`` and lengths, and when the labels ``(n, T)`` came; 0: unknown."""
 
@@ -75,18 +89,24 @@ class Chunks(NamedTuple):
         return Chunks(closing, *rest)
 
     def dump(self) -> Part:
-        """All but when labels came."""
-        arrays = {name: array.copy() for name, array in self.closing._asdict().items()}
+        """All but when labels came, and what follows from the others."""
+        arrays = {name: getattr(self.closing, name).copy() for name in KEPT}
         return Part(arrays | {"steps": self.steps.copy(), "lengths": self.lengths.copy()}, {})
 
-    def loaded(self, part: Part) -> Chunks:
-        """Chunks like these, which may be none, that `dump` gave. Raises ArgumentError."""
-        closing = Closing(*[part.array(name, ("n",), INT64) for name in Closing._fields])
-        n = len(closing.rows)
+    def loaded(self, part: Part, keys: int, made: int) -> Chunks:
+        """Chunks like these, which may be none, that `dump` gave, of so many `keys`, behind so many that were `made`.
+
+        Raises ArgumentError.
+        """
+        n = len(part.array("rows", ("n",), INT64))
+        numbers, rows, of_keys = (part.array(name, (n,), INT64) for name in KEPT)
+        before = chunk_before(made + np.arange(n), rows_of(rows), np.full(n, -1))
+        closing = Closing(numbers, rows, of_keys, before)
         steps = part.array("steps", (n, *self.steps.shape[1:]), self.steps.dtype)
         lengths = part.array("lengths", (n,), INT64)
-        if any(len(array) != n for array in closing):
-            raise ArgumentError("chunks", f"{n} of each", ", ".join(str(len(array)) for array in closing))
+        rows = rows_of(rows)
+        if n and not (0 <= rows.min() <= rows.max() < keys and 0 < lengths.min() <= lengths.max() <= steps.shape[1]):
+            raise ArgumentError("chunks", f"up to {steps.shape[1]} steps of rows below {keys}", "others")
         return Chunks(closing, steps, lengths, np.broadcast_to(0.0, (n, self.steps.shape[1])))
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from ...core.base.checks import check_count
+from ...core.base.checks import check_count, check_flag
 from ...core.base.parameters import Array
 from ...core.base.state import Part
 from ...core.base.table import rows_of
@@ -104,7 +104,7 @@ class LabelsAtOnce:
         """What it keeps, of the first `rows` of the table."""
         course = self._packer.course
         learned = {} if course is None else {"learned": course.at(self.number - 1).dump()}
-        about = {"number": self.number, "late": self.late, "classes": self._classes}
+        about = {"number": self.number, "late": self.late, "classes": self._classes, "begun": course is not None}
         return Part.of(about, labels=self._labeller.dump(rows), **learned)
 
     def load(self, part: Part, rows: int) -> None:
@@ -112,7 +112,7 @@ class LabelsAtOnce:
         self._labeller.load(part.part("labels"), rows)
         names = ("number", "late", "classes")
         self.number, self.late, self._classes = (check_count(name, part.about.get(name), 0) for name in names)
-        if "learned" in part.about:
+        if check_flag("begun", part.about["begun"]):
             learned = Learned.of(part.part("learned"))
             self._packer.course = Course.of(self._encoder, self.number - 1, learned)
 

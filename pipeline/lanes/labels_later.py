@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ...core.base.checks import check_count
+from ...core.base.checks import check_count, check_flag
 from ...core.base.parameters import Array
 from ...core.base.state import Part
 from ...core.base.table import rows_of
@@ -271,14 +271,15 @@ class LabelsLater:
         arrays |= {"kept": self._kept[slots], "scales": self._scales[slots]}
         if self._times is not None:
             arrays["times"] = self._times.dump(rows)
-        about = {name: getattr(self, name) for name in NUMBERS} | {"classes": self._classes}
+        about = {name: getattr(self, name) for name in NUMBERS}
+        about |= {"classes": self._classes, "begun": course is not None}
         learned = {} if course is None else {"learned": course.at(self.taken - 1).dump()}
         parts = Part.of(waiting=self.waiting.dump(), **learned)
         return Part(arrays | parts.arrays, about | parts.about)
 
     def load(self, part: Part, rows: int) -> None:
         """Take up what `dump` gave. Raises ArgumentError."""
-        self.waiting.load(part.part("waiting"))
+        self.waiting.load(part.part("waiting"), rows)
         slots = self.waiting.slots
         for name, table in (("count", self._count), ("last", self._last)):
             table[:rows] = part.array(name, (rows, *table.shape[1:]), table.dtype)
@@ -290,7 +291,7 @@ class LabelsLater:
         for name in NUMBERS:
             setattr(self, name, check_count(name, part.about.get(name), 0))
         self._classes = check_count("classes", part.about.get("classes"), 0)
-        if "learned" in part.about:
+        if check_flag("begun", part.about["begun"]):
             learned = Learned.of(part.part("learned"))
             self._packer.course = Course.of(self._encoder, self.taken - 1, learned)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict, deque
 from typing import NamedTuple
 
-from ...core.base.checks import check_count
+from ...core.base.checks import check_count, check_flag
 from ...core.base.parameters import Array
 from ...core.base.state import Part
 from ...core.online.learned import Learned
@@ -95,6 +95,7 @@ class Ledger:
         counts = self.counts(settled=True)
         del counts["waiting"]  # which follows
         about = {**counts, "sources": {str(index): [*count] for index, count in self._sources.items()}}
+        about["learns"] = learned is not None
         return Part.of(about, **({} if learned is None else {"learned": learned.dump()}))
 
     def load(self, part: Part) -> None:
@@ -105,7 +106,7 @@ class Ledger:
             setattr(self, name, check_count(name, about[name], 0))
         for index, count in about["sources"].items():
             self._sources[int(index)] = [check_count("sources", each, 0) for each in count]
-        self._learned = Learned.of(part.part("learned")) if "learned" in about else None
+        self._learned = Learned.of(part.part("learned")) if check_flag("learns", about["learns"]) else None
 
 
 def _learned(packed: _Flying) -> Learned | None:

@@ -23,12 +23,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ...core.base.checks import check_count
+from ...core.base.checks import ArgumentError, check_count
 from ...core.base.parameters import Array
 from ...core.base.state import Part
 from ...core.base.table import rows_of
 from ...core.online.encoder import Encoder
-from .chunks import BatchMaker, Chunks, Closing, Packed
+from .chunks import BatchMaker, Chunks, Closing, Packed, chunk_before
 from .course import Course
 from .rings import KeyOrder, Ring
 
@@ -190,16 +190,11 @@ class Packer:
     def _closing(self, numbers: Array, rows: Array, keys: Array) -> Closing:
         """Chunks that are closed next, by these records."""
         index = self._made + self._waiting.size + np.arange(len(rows))
-        by_row = np.argsort(rows, kind="stable")
-        ordered = rows[by_row]
-        same = np.concatenate(([False], ordered[1:] == ordered[:-1]))
-        before = np.empty(len(rows), np.int64)
-        before[by_row] = np.where(same, np.roll(index[by_row], 1), self._last[ordered])
-        fresh = self._fresh[ordered]
+        before = chunk_before(index, rows, self._last[rows])
+        fresh = self._fresh[rows]
         if fresh.any():
-            new = np.empty(len(rows), bool)
-            new[by_row] = ~same & fresh
-            rows = np.where(new, ~rows, rows)
+            first = chunk_before(index, rows, np.full(len(rows), -1)) < 0
+            rows = np.where(fresh & first, ~rows, rows)
         return Closing(numbers, rows, keys, before)
 
     def _wait(self, chunks: Chunks) -> None:
@@ -262,14 +257,15 @@ class Packer:
         about, own = part.about, part.part("keys")
         for name, table in self._tables().items():
             table[:rows] = own.array(name, (rows, *table.shape[1:]), table.dtype)
-        self._waiting = self._waiting.loaded(part.part("waiting"))
+        if np.any(self._begin[:rows] < 0) or np.any(self._begin[:rows] > self.count[:rows]):
+            raise ArgumentError("begin", "no more records in chunks than there are", "others")
         self.number, self.batches, self._made = (
             check_count(name, about.get(name), 0) for name in ("number", "batches", "made")
         )
+        self._waiting = self._waiting.loaded(part.part("waiting"), rows, self._made)
+        self._last[rows_of(self._waiting.closing.rows)] = self._made + np.arange(self._waiting.size)
         self._first = self.number - 1
-        self._classes = (
-            None if about.get("classes") is None else np.array([check_count("classes", about["classes"], 0)])
-        )
+        self._classes = None if about["classes"] is None else np.array([check_count("classes", about["classes"], 0)])
 
     def _tables(self) -> dict[str, Array]:
         return {
@@ -277,6 +273,5 @@ class Packer:
             "begin": self._begin,
             "fresh": self._fresh,
             "since": self._since,
-            "last": self._last,
             "steps": self.steps.values,
         }

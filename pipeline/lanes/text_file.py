@@ -106,7 +106,7 @@ class TextFile:
     @property
     def position(self) -> Position:
         """See `Source`. It holds for these lanes, T and vocabulary alone."""
-        return {"batch": self._batch, "end": self._file.end, "unknown": self.unknown}
+        return {"batch": self._batch, "byte": 0, "end": self._file.end, "unknown": self.unknown}
 
     def rewind(self, position: Position) -> None:
         """Iterate from `position` on, which a file with these lanes, T and vocabulary has given. Raises SourceError."""

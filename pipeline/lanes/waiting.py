@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ...core.base.checks import check_count
+from ...core.base.checks import ArgumentError, check_count
 from ...core.base.state import Part, text_arrays, texts_in
 
 __all__ = ["Answer", "Waiting"]
@@ -240,12 +240,14 @@ class Waiting:
         parts = Part.of(about, records=records, early=early, over=over)
         return Part(arrays | parts.arrays, parts.about)
 
-    def load(self, part: Part) -> None:
-        """Take up what `dump` gave. Raises ArgumentError."""
+    def load(self, part: Part, keys: int) -> None:
+        """Take up what `dump` gave, of so many `keys`. Raises ArgumentError."""
         about = part.about
         self._ids, self._numbers = _loaded(part.part("records"))
         n = len(self._ids)
         self._rows = part.array("rows", (n,), INT64).tolist()
+        if n and not 0 <= min(self._rows) <= max(self._rows) < keys:
+            raise ArgumentError("rows", f"rows below {keys}", "others")
         self._done = part.array("done", (n,), BOOL).tolist()
         self._records = OrderedDict(
             [(id, slot) for slot, (id, done) in enumerate(zip(self._ids, self._done, strict=True)) if not done]

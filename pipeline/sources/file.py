@@ -37,7 +37,7 @@ class FileTransport(Transport):
     def rewind(self, position: Position) -> None:
         """See `Transport`; it ends where it did then. Raises SourceError where the file has become shorter."""
         size = os.fstat(self._fd).st_size
-        self.end, self._place = int(position.get("end", size)), int(position.get("byte", 0))
+        self.end, self._place = int(position["end"]), int(position["byte"])
         if size < self.end:
             raise self._shorter()
 
