@@ -200,7 +200,7 @@ class TrainingState:
         """
         self._check_left()
         versions = np.array([*self._older, self.model.parameters])
-        tables = None if self._tables is None else [table[: self._used] for table in self._tables]
+        tables = None if self._tables is None else [table[: self._used].copy() for table in self._tables]
         return self._part(versions, self._states, tables)
 
     def snapshot(self, memory: RunMemory) -> Part:
@@ -223,7 +223,7 @@ class TrainingState:
             arrays[name] = array.copy()
         # Rows of zeros at the end say nothing: they are of keys with no batch that was applied.
         used = max([_used_rows(table) for table in tables or []], default=0)
-        arrays |= {f"keys.{rank}": table[:used].copy() for rank, table in enumerate(tables or [])}
+        arrays |= {f"keys.{rank}": table[:used] for rank, table in enumerate(tables or [])}
         sizes = {"applied": self.applied, "steps": self.steps, "lanes": self.lanes, "keys": self.keys}
         about = {**sizes, "used": used, "hidden": states is not None or tables is not None}
         updater = Part.of(updater=self.updater.dump())

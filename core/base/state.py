@@ -57,10 +57,11 @@ class Checkpointable(Protocol):
 
 def text_arrays(texts: Sequence[str]) -> dict[str, Array]:
     """Many texts as two arrays: their UTF-8, one behind the other, and how many bytes each has."""
-    coded = [text.encode("utf-8", "surrogatepass") for text in texts]
-    joined = b"".join(coded)
-    lengths = np.fromiter(map(len, coded), LENGTHS, len(coded))
-    return {"text": np.frombuffer(joined, BYTES).copy(), "lengths": lengths}
+    together = "".join(texts)
+    joined = together.encode("utf-8", "surrogatepass")
+    # Where each character is a byte the texts have as many bytes; else each has to be looked at.
+    coded = texts if len(joined) == len(together) else [text.encode("utf-8", "surrogatepass") for text in texts]
+    return {"text": np.frombuffer(joined, BYTES).copy(), "lengths": np.fromiter(map(len, coded), LENGTHS, len(texts))}
 
 
 def texts_in(part: Part) -> list[str]:

@@ -18,7 +18,7 @@ __all__ = ["JournaledTransport", "entries_in", "last_position"]
 
 HEAD = struct.Struct("<I")
 MOST = 1 << 30  # bytes of a journal; then nothing is read until a checkpoint has covered some
-GROUP = 0.2  # seconds between two times that what nobody waits for is synced
+GROUP = 2.0  # seconds between two times that what nobody waits for is synced
 AGAIN = 1.0  # seconds until it is tried again to write what could not be
 ENCODE, DECODE = msgspec.msgpack.Encoder().encode, msgspec.msgpack.decode
 
