@@ -8,7 +8,7 @@ PYTEST := $(BIN)/python -m pytest -q --numprocesses auto --maxprocesses 4
 TREE := pyproject.toml setup.py core $(wildcard core/kernels/*) $(wildcard core/*/ core/*/*/) \
     pipeline $(wildcard pipeline/*/)
 
-.PHONY: demo test quick check bench dist clean
+.PHONY: demo test quick check bench torture dist clean
 
 demo: $(VENV)/.demo
 	$(BIN)/recurrio demo
@@ -25,6 +25,10 @@ check: $(VENV)/.dev
 	$(BIN)/mypy
 	$(BIN)/python -m pytest -q tests/test_architecture.py
 
+# 10,000 kills at random, and one at each I/O operation; -s shows how many there were.
+torture: $(VENV)/.dev
+	RECURRIO_KILLS=10000 $(PYTEST) -s tests/pipeline/test_torture.py
+
 bench: $(VENV)/.bench
 	$(BIN)/python benchmarks/training_step.py
 	$(BIN)/python benchmarks/layers.py
@@ -32,6 +36,7 @@ bench: $(VENV)/.bench
 	$(BIN)/python benchmarks/records.py
 	$(BIN)/python benchmarks/live.py
 	$(BIN)/python benchmarks/latency.py
+	$(BIN)/python benchmarks/checkpoints.py
 
 # The sdist, the wheel that is built from it, and each in an environment with nothing else: the command runs, and the
 # tests in the sdist pass. build/ is not removed before: an editable install lives there.

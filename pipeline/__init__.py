@@ -1,9 +1,9 @@
 """The pipeline: trio stages linked by memory channels, around the core.
 
 Its rooms, from the bottom up: `flow`, channels and groups of tasks; `observe`, what a run says of itself; `sources`
-bring bytes, `decoding` says what they mean, and `lanes` make batches of that, of a text or of records; `plan`, what a
-run is to do; `executors`, where it computes; the `stages`; `training`, the trainer and what wires the stages up;
-`command`, the command line. `testing` has helpers for parts of one's own.
+bring bytes, `decoding` says what they mean, and `lanes` make batches of that, of a text or of records; `checkpoint`,
+what a run goes on from; `plan`, what it is to do; `executors`, where it computes; the `stages`; `training`, the trainer
+and what wires the stages up; `command`, the command line. `testing` has helpers for parts of one's own.
 
 What is exported is imported when it is first asked for, because `command` answers signals before NumPy and trio load.
 """
@@ -11,6 +11,7 @@ What is exported is imported when it is first asked for, because `command` answe
 TYPE_CHECKING = False  # that of typing, which takes longer to import than all the command does before it answers
 
 if TYPE_CHECKING:
+    from .checkpoint import CheckpointError, Checkpoints
     from .flow.channels import Receiver, Sender
     from .lanes import open_source
     from .lanes.forecasts import Forecast
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Backwarded",
+    "CheckpointError",
+    "Checkpoints",
     "Forecast",
     "Forwarded",
     "Loaded",
@@ -44,6 +47,8 @@ __all__ = [
 
 _HOMES = {
     "Backwarded": "plan.messages",
+    "CheckpointError": "checkpoint",
+    "Checkpoints": "checkpoint",
     "Forecast": "lanes.forecasts",
     "Forwarded": "plan.messages",
     "Loaded": "plan.messages",

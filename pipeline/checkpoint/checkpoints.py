@@ -12,6 +12,7 @@ import trio
 from ...core.base.checks import check_count, check_number
 from ...core.base.parameters import Array
 from ...core.base.state import Part
+from .file import CheckpointError
 from .store import CheckpointStore
 
 __all__ = ["Checkpoints", "Output"]
@@ -60,7 +61,8 @@ class Checkpoints:
         self.saved_at = 0.0  # and when, by trio's clock
         self._waiting: tuple[int, Part, list[Work]] | None = None
         self._unwritten: tuple[int, Part] | None = None
-        self._news = trio.Event()
+        self._busy = False
+        self._news, self._tried = trio.Event(), trio.Event()
 
     def positions(self) -> dict[str, Any]:
         """How long the outputs are."""
@@ -85,15 +87,25 @@ class Checkpoints:
             self._news = trio.Event()
             await self.drain()
 
+    async def next(self) -> None:
+        """Wait until one has been written, behind those that are. Raises CheckpointError where it could not be."""
+        if self._busy:
+            await self._tried.wait()
+        await self._tried.wait()
+        if self.problem is not None:
+            raise CheckpointError(self.problem)
+
     async def drain(self) -> None:
         """Write what waits."""
         while self._waiting is not None:
             (step, part, works), self._waiting = self._waiting, None
-            before = self.problem
+            before, self._busy = self.problem, True
             outputs = [*self.outputs.values(), *([] if self.reports is None else [self.reports])]
             syncs = [sync for output in outputs if (sync := output.sync()) is not None]
             with trio.CancelScope(shield=True):
                 self.problem = await trio.to_thread.run_sync(self._do, step, syncs, works)
+            self._busy, tried, self._tried = False, self._tried, trio.Event()
+            tried.set()
             self._unwritten = None if self.problem is None else (step, part)
             if self.problem is None:
                 self.saved, self.saved_at = step, trio.current_time()

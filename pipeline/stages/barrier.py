@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import trio
@@ -9,6 +10,8 @@ import trio
 from ...core.base.state import Part
 
 __all__ = ["Barrier"]
+
+PATIENCE = 0.05  # seconds between two looks at whether there is a place for one
 
 
 class Barrier:
@@ -24,14 +27,25 @@ class Barrier:
         self._due = trio.current_time() + (every if isinstance(every, float) else 0.0)
         self._waiting: tuple[int, Part] | None = None
         self._last = applied()
-        self.asked = False
+        self._asked = trio.Event()
+
+    def ask(self) -> None:
+        """Let a state be gathered as soon as it can be."""
+        self._asked.set()
+
+    async def wait(self) -> None:
+        """Wait until one is due by the clock, or asked for."""
+        seconds = self._due - trio.current_time() if isinstance(self._every, float) else math.inf
+        with trio.move_on_after(max(seconds, PATIENCE)):
+            await self._asked.wait()
+            await trio.sleep(PATIENCE)
 
     def due(self, number: int) -> bool:
         """Whether a state is to be gathered before the batch of this number."""
         if self._waiting is not None:
             return False
-        if self.asked or self._every is None:
-            return self.asked
+        if self._asked.is_set() or self._every is None:
+            return self._asked.is_set()
         if isinstance(self._every, float):
             return trio.current_time() >= self._due
         return number % self._every == 0 and number > self._last
@@ -39,10 +53,6 @@ class Barrier:
     def following(self, number: int) -> int | None:
         """Before which batch, behind this number, the next state is due for certain; None where it is the clock's."""
         return (number // self._every + 1) * self._every if isinstance(self._every, int) else None
-
-    def seconds(self) -> float:
-        """How long it is until a state is due by the clock."""
-        return max(0.0, self._due - trio.current_time()) if isinstance(self._every, float) else float("inf")
 
     def enter(self, number: int, source: Part) -> None:
         """Before the batch of this number the source has this."""
@@ -54,7 +64,7 @@ class Barrier:
         if self._waiting is None or self._waiting[0] != self._applied():
             return
         (number, source), self._waiting = self._waiting, None
-        self.asked, self._last = False, number
+        self._asked, self._last = trio.Event(), number
         if isinstance(self._every, float):
             self._due = trio.current_time() + self._every
         self._gathered(number, source)

@@ -98,12 +98,19 @@ class Run:
         intake.guard(passes)
         return barrier
 
+    async def checkpoint(self) -> None:
+        """See `Trainer.checkpoint`."""
+        if self._barrier is None or self._checkpoints is None:
+            raise RuntimeError("this run has no checkpoints")
+        self._barrier.ask()
+        await self._checkpoints.next()
+
     async def _look_at_the_clock(self) -> None:
         """Gather a state where one is due while a batch is waited for."""
         barrier, intake = self._barrier, self._intake
         assert barrier is not None
         while True:
-            await trio.sleep(max(barrier.seconds(), 0.05))
+            await barrier.wait()
             if intake.waits and barrier.due(intake.number) and intake.rests:
                 self._enter(intake.number)
 
@@ -125,7 +132,7 @@ class Run:
         """Take no more batches in; what is not applied after `grace` seconds is dropped."""
         self._intake.close()
         if self._barrier is not None:
-            self._barrier.asked = True  # in case that what has come already takes too long
+            self._barrier.ask()  # in case that what has come already takes too long
         self._scope.deadline = min(self._scope.deadline, trio.current_time() + grace)
 
     async def train(self) -> None:

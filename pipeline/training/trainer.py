@@ -243,6 +243,15 @@ class Trainer:
             self._intake.close()
         return self._intake is not None
 
+    async def checkpoint(self) -> None:
+        """Let the run that is going on make a checkpoint now, and wait until it is written.
+
+        Raises CheckpointError where it could not be, RuntimeError where there is no such run, or it has no checkpoints.
+        """
+        if self._run is None:
+            raise RuntimeError("this trainer is not running, or has had no batch yet")
+        await self._run.checkpoint()
+
     def resume(self, checkpoints: Checkpoints, batches: Batches, found: Found | None = None) -> Found | None:
         """Go on from the newest whole one of the `checkpoints`, or from that `found`; None where there is none.
 
