@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
-__all__ = ["is_special", "replace_file", "standard_stream", "try_file", "write_file"]
+__all__ = ["is_special", "replace_file", "standard_stream", "sync_folder", "try_file", "write_file"]
 
 STANDARD_STREAMS = (1, 2)
 
@@ -41,8 +41,13 @@ def replace_file(path: str | os.PathLike[str], content: Iterable[bytes | memoryv
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+    sync_folder(target.parent)
+
+
+def sync_folder(path: str | os.PathLike[str]) -> None:
+    """See that the names in the folder at `path` stay as they are. Raises OSError."""
     with suppress(PermissionError):  # a folder that may not be read, or a system that does not open folders
-        folder = os.open(target.parent, os.O_RDONLY)
+        folder = os.open(path, os.O_RDONLY)
         try:
             os.fsync(folder)
         finally:

@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import Any
 
 from .checks import check_count
-from .files import is_special, standard_stream
+from .files import is_special, standard_stream, sync_folder
 
 __all__ = ["LineFile"]
 
@@ -132,8 +132,7 @@ class LineFile:
                 for descriptor in descriptors:
                     os.fsync(descriptor)
                 if full:
-                    descriptors.append(os.open(os.path.dirname(os.path.realpath(path)), os.O_RDONLY))
-                    os.fsync(descriptors[-1])
+                    sync_folder(os.path.dirname(os.path.realpath(path)))
             except OSError as error:
                 raise OSError(error.errno, error.strerror, path) from None
             finally:

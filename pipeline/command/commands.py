@@ -67,6 +67,8 @@ def _train(arguments: argparse.Namespace, interrupts: Interrupts) -> int:
     given = {"--overwrite": overwrite, "--resume": arguments.resume, "--from-checkpoint": resume}
     if named is None and (option := next((name for name, is_given in given.items() if is_given), None)):
         return _fail(f"{option}: expected --out DIR beside it", 2)
+    if resume and arguments.checkpoint_every is None:
+        return _fail("--checkpoint-every none: makes nothing that --resume could go on with", 2)
     if overwrite and resume:
         return _fail("--overwrite: replaces the run that --resume would go on with; expected one of them", 2)
     if predictions == "-" and arguments.json:

@@ -50,7 +50,8 @@ class Saving:
     def begin(self) -> None:
         """Begin a new run: what another one has left there goes."""
         self.checkpoints.store.begins = True
-        self.journals.clear()
+        if self.journals.clear():
+            self.checkpoints.store.forget(after=-1)  # they would need what is gone
 
     def _forget(self, step: int, part: Part) -> None:
         """A checkpoint was written: the journals need not reach back behind the oldest one."""
@@ -95,13 +96,13 @@ class Saving:
         """Where a text goes on; None at its start."""
         return None if self.found is None else self.found.part.part("source").about.get("position")
 
-    def resume(
-        self, trainer: Trainer, source: Batches, say: Callable[[str], None], warn: Callable[[str], None]
-    ) -> None:
+    def resume(self, trainer: Trainer, source: Batches, say: Say, warn: Say) -> None:
         """Let `trainer` and `source` go on, if there is something to go on from."""
+        self.journals.on_full = trainer.ask_for_checkpoint
         if self.found is None:
             return
         trainer.resume(self.checkpoints, source, self.found)
+        self.found = self.found._replace(part=Part({}, self.found.part.about))  # which may be much
         for line in self.found.rejected:
             warn(f"passed over: {line}")
         say(f"going on from step {self.found.step:,} ({self.found.path})")

@@ -78,7 +78,7 @@ async def open_records(
                 "notice": notice,
             }
             if journals is not None:
-                how |= {"journal": journals.of(index), "only_journal": journals.only, "on_full": journals.on_full}
+                how |= {"journal": journals.of(index), "only_journal": journals.only, "on_full": journals.full}
             opening = Opening(name, **how)
             transports.append(await stack.enter_async_context(open_transport(opening)))
         policies = [

@@ -263,9 +263,9 @@ class Records(LiveSource):
             maker.load(part.part("forecasts"), len(lanes.names))
         self._reception.load(part.part("reception"))
         turns = self.log.load(part.about["log"])
-        if isinstance(self._source, MergedBlocks):
-            self._source.repeat(turns, lanes.items)
         pieces.load(part.about["pieces"])
+        if isinstance(self._source, MergedBlocks):  # from the source whose turn it was then
+            self._source.repeat(turns, lanes.items)
         pieces.given = check_count("given", part.about["given"], 0)
 
     def forecast(self, arrivals: Arrivals, version: int, parameters: Array) -> None:

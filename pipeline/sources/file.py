@@ -37,7 +37,10 @@ class FileTransport(Transport):
     def rewind(self, position: Position) -> None:
         """See `Transport`; it ends where it did then. Raises SourceError where the file has become shorter."""
         size = os.fstat(self._fd).st_size
-        self.end, self._place = int(position["end"]), int(position["byte"])
+        try:
+            self.end, self._place = int(position["end"]), int(position["byte"])
+        except (KeyError, ValueError) as error:
+            raise SourceError(f"{self.name}: no position in a file: {error}") from None
         if size < self.end:
             raise self._shorter()
 

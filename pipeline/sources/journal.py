@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 
+from ...core.base.files import sync_folder
 from .source import SourceError
 
 __all__ = ["Journal", "Journals"]
@@ -30,21 +31,22 @@ class Journal:
     """The entries in `folder`, from ``first`` to before ``end``. Nothing is read or written through a link.
 
     A last entry that was cut off by the end of its process is none. Raises SourceError, which names the file, where
-    another one is damaged, and OSError; or with `allow_gap` forgets all from there on, and ``gaps`` is 1.
+    another one is damaged, and OSError; or with `allow_gap` forgets all from there on, and ``gaps`` is 1. One that is
+    `only` read is left as it is: another process may be writing it.
     """
 
-    def __init__(self, folder: str | os.PathLike[str], *, allow_gap: bool = False) -> None:
+    def __init__(self, folder: str | os.PathLike[str], *, allow_gap: bool = False, only: bool = False) -> None:
         self.folder = Path(folder)
         self._fd, self._another = -1, False
         self._size = self._total = 0  # bytes of the last segment, and of all
         self._starts = self._segments()
         self.end = self.first
         self.gaps = 0
-        if self._starts and allow_gap:
+        if self._starts and allow_gap and not only:
             self._cut()
         if self._starts:
             whole, self.end = self._look_at_last()
-            if whole < self._path(self._starts[-1]).stat().st_size:
+            if whole < self._path(self._starts[-1]).stat().st_size and not only:
                 os.truncate(self._path(self._starts[-1]), whole)
             self._size = whole
             self._total = sum(self._path(start).stat().st_size for start in self._starts)
@@ -133,7 +135,7 @@ class Journal:
         try:
             rest = [head, *parts]
             while done < size:
-                count = os.writev(self._fd, rest)
+                count = os.writev(self._fd, rest) if hasattr(os, "writev") else os.write(self._fd, rest[0])
                 done += count
                 while rest and count >= len(rest[0]):
                     count -= len(rest.pop(0))
@@ -178,11 +180,7 @@ class Journal:
         def work() -> None:
             try:
                 os.fsync(fd)
-                above = os.open(folder, os.O_RDONLY)
-                try:
-                    os.fsync(above)
-                finally:
-                    os.close(above)
+                sync_folder(folder)
             except OSError as error:
                 raise OSError(error.errno, error.strerror, folder) from None
             finally:
@@ -245,8 +243,12 @@ class Journals:
         if name not in self._open:
             if self.folder.is_symlink():
                 raise SourceError(f"{self.folder}: is a link, and journals are in a folder of their own")
-            self._open[name] = Journal(self.folder / name, allow_gap=self.allow_gap)
+            self._open[name] = Journal(self.folder / name, allow_gap=self.allow_gap, only=self.only)
         return self._open[name]
+
+    def full(self) -> None:
+        """One is too long."""
+        self.on_full()
 
     @property
     def decisions(self) -> Journal:
@@ -279,12 +281,15 @@ class Journals:
             if name in self._open:
                 self._open[name].forget(number)
 
-    def clear(self) -> None:
-        """Remove all of them. Raises OSError."""
+    def clear(self) -> bool:
+        """Remove all of them; whether there were any. Raises OSError."""
+        found = False
         if self.folder.is_dir() and not self.folder.is_symlink():
             for name in os.listdir(self.folder):
                 if name.isdigit() or name == "decisions":
                     shutil.rmtree(self.folder / name)
+                    found = True
+        return found
 
     def close(self) -> None:
         """Close those that are open."""

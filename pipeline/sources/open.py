@@ -54,7 +54,9 @@ async def open_transport(opening: Opening | str) -> AsyncIterator[Transport]:
         raise SourceError(f"{address}: expected a path, - or an address with one of {', '.join(SCHEMES)}")
     opener = SCHEMES.get(scheme) or (_open_standard_input if address == "-" else _open_path)
     async with AsyncExitStack() as stack:
-        if opening.only_journal and opening.journal is not None and opening.journal.end:
+        if opening.only_journal and opening.journal is not None and path_of(address) is None:
+            if not opening.journal.end:
+                raise SourceError(f"{address}: there is nothing of it in a journal")
             yield JournaledTransport(None, opening.journal, opening)
             return
         journal, inner = opening.journal, opening

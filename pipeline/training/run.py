@@ -98,11 +98,16 @@ class Run:
         intake.guard(passes)
         return barrier
 
+    def ask(self) -> None:
+        """See `Trainer.ask_for_checkpoint`."""
+        if self._barrier is not None:
+            self._barrier.ask()
+
     async def checkpoint(self) -> None:
         """See `Trainer.checkpoint`."""
         if self._barrier is None or self._checkpoints is None:
             raise RuntimeError("this run has no checkpoints")
-        self._barrier.ask()
+        self.ask()
         await self._checkpoints.next()
 
     async def _look_at_the_clock(self) -> None:
@@ -131,8 +136,7 @@ class Run:
     def stop(self, grace: float) -> None:
         """Take no more batches in; what is not applied after `grace` seconds is dropped."""
         self._intake.close()
-        if self._barrier is not None:
-            self._barrier.ask()  # in case that what has come already takes too long
+        self.ask()  # in case that what has come already takes too long
         self._scope.deadline = min(self._scope.deadline, trio.current_time() + grace)
 
     async def train(self) -> None:

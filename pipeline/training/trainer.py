@@ -243,6 +243,11 @@ class Trainer:
             self._intake.close()
         return self._intake is not None
 
+    def ask_for_checkpoint(self) -> None:
+        """Let the run that is going on make a checkpoint when it can, if it makes any."""
+        if self._run is not None:
+            self._run.ask()
+
     async def checkpoint(self) -> None:
         """Let the run that is going on make a checkpoint now, and wait until it is written.
 

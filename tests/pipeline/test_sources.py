@@ -248,7 +248,7 @@ async def test_no_descriptor_is_left_open(tmp_path: Path, text_file: Path) -> No
     (tmp_path / "short").write_text("short")
     before = os.listdir("/dev/fd")
     for path in (text_file, tmp_path / "short", tmp_path, "/proc/self/maps", "none"):
-        for position in (None, {"batch": 1, "end": 10**9}):
+        for position in (None, {"batch": 1, "byte": 0, "end": 10**9}):
             with suppress(SourceError):
                 async with open_source(path, batch_size=2, seq_len=4, position=position):
                     pass

@@ -62,6 +62,7 @@ def test_it_begins_or_goes_on() -> None:
 
 def test_what_is_wrong_usage() -> None:
     assert train("--resume", "--overwrite").code == 2
+    assert train("--resume", "--checkpoint-every", "none").code == 2
     for option in (["--resume"], ["--from-checkpoint", 3]):
         done = run_here("train", "records.jsonl", *RECORDS, *option)
         assert (done.code, done.errors) == (2, f"recurrio: {option[0]}: expected --out DIR beside it\n")
