@@ -53,10 +53,9 @@ class ApartBlocks:
         self._where: Any = None  # behind the last block that the process has answered
         self.seen: list[str] = []
 
-    def share(self, table: KeyTable) -> None:
-        """The process may take over `table`, which nobody else will then use."""
-        if processors() > 1 and obstacle() is None:
-            self._table = table
+    def share(self, table: KeyTable | None) -> None:
+        """The process may take over `table`, which nobody else will then use; None: there is to be no process."""
+        self._table = table if processors() > 1 and obstacle() is None else None
 
     @property
     def anybody(self) -> bool:

@@ -264,6 +264,10 @@ class Records(LiveSource):
         self._reception.load(part.part("reception"))
         turns = self.log.load(part.about["log"])
         pieces.load(part.about["pieces"])
+        if isinstance(self._source, ApartBlocks) and self.log.replays:
+            self._source.share(
+                None
+            )  # what was decided comes between the records, whose keys are to be found one by one
         if isinstance(self._source, MergedBlocks):  # from the source whose turn it was then
             self._source.repeat(turns, lanes.items)
         pieces.given = check_count("given", part.about["given"], 0)
