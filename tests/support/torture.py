@@ -216,6 +216,15 @@ def at_points(
     return {"points": count, "killed": killed, "failures": failures}
 
 
+def workers_of(process: int) -> list[int]:
+    """The processes that a process has started."""
+    found = []
+    for path in Path(f"/proc/{process}/task").glob("*/children"):
+        with suppress(OSError):
+            found += [int(number) for number in path.read_text().split()]
+    return found
+
+
 def at_random(
     words: list[str],
     folder: Path,
@@ -225,7 +234,7 @@ def at_random(
     seconds: float,
     lines: list[bytes],
 ) -> dict[str, Any]:
-    rng, killed, failures, number = random.Random(seed), 0, [], 0
+    rng, killed, failures, number, of_workers = random.Random(seed), 0, [], 0, 0
     while killed < times:
         number += 1
         here, codes = folder / f"random-{number}", []
@@ -233,13 +242,17 @@ def at_random(
         for _ in range(rng.choice([1, 1, 2, 3])):
             child = start(words, here)
             time.sleep(rng.random() * seconds)
-            os.kill(child, signal.SIGKILL)  # it is there, if only as what is left of it
+            workers = workers_of(child)
+            one = rng.choice(workers) if workers and rng.random() < 0.4 else child
+            with suppress(ProcessLookupError):
+                os.kill(one, signal.SIGKILL)
+            of_workers += one != child
             codes.append(wait(child))
-            killed += codes[-1] == -signal.SIGKILL
+            killed += codes[-1] != 0
             if not codes[-1]:
                 break
         failures += finish(words, here, expected, codes, f"at random, {number}", producer)
-    return {"killed": killed, "runs": number, "failures": failures}
+    return {"killed": killed, "of workers": of_workers, "runs": number, "failures": failures}
 
 
 def finish(
