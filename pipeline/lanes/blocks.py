@@ -125,6 +125,11 @@ class DecodedBlocks:
         return self.decoders.seen
 
     @property
+    def replays(self) -> bool:
+        """Whether what it brings has come in an earlier process, and waits for as long as it has to."""
+        return self._transport.replays
+
+    @property
     def anybody(self) -> bool:
         """See `BlockSource`."""
         return self._transport.streams >= Streams.ANYBODY

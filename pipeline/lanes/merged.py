@@ -42,15 +42,16 @@ class _Feed:
     async def put(self, block: Block) -> None:
         """Let `block` wait; where the source can wait, it does until there is room."""
         self._held = block
-        while self._policy == BLOCK and self.blocks:
+        policy = BLOCK if self.source.replays else self._policy
+        while policy == BLOCK and self.blocks:
             self._room = trio.Event()
             await self._room.wait()
         self._held = None
         self.blocks.append(block)
         self.waiting += _size(block)
-        if self._policy != BLOCK and self.waiting > MOST:
+        if policy != BLOCK and self.waiting > MOST:
             before = self.waiting
-            if self._policy == SAMPLE:
+            if policy == SAMPLE:
                 self.blocks = deque(map(_every_other, self.blocks))
             while (waiting := sum(map(_size, self.blocks))) > MOST and len(self.blocks) > 1:
                 self.blocks.popleft()

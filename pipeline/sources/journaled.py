@@ -59,6 +59,7 @@ class JournaledTransport(Transport):
     def __init__(self, transport: Transport | None, journal: Journal, opening: Opening) -> None:
         self._inner, self.journal, self._opening = transport, journal, opening
         self._entries: Iterator[tuple[int, bytes]] | None = journal.read(journal.first)
+        self.replays = journal.end > journal.first
         self._next = journal.first
         self._open: dict[int, str] = {}  # streams, and their origins
         self._base = 0  # of the numbers of streams of this process
@@ -89,11 +90,6 @@ class JournaledTransport(Transport):
         lost = {"unjournaled": self._unwritten, "gaps": self.journal.gaps}
         return found | {name: count for name, count in lost.items() if count}
 
-    @property
-    def replays(self) -> bool:
-        """Whether what comes is in the journal already."""
-        return self._entries is not None or bool(self._cut)
-
     def rewind(self, position: Position) -> None:
         """See `Transport`."""
         try:
@@ -111,6 +107,7 @@ class JournaledTransport(Transport):
             self.journal.gaps = 1
             self._next = min(max(self._next, self.journal.first), self.journal.end)
         self._entries = self.journal.read(self._next)
+        self.replays = self._next < self.journal.end
 
     def refuse(self, stream: int) -> None:
         """See `Transport`."""
@@ -123,7 +120,7 @@ class JournaledTransport(Transport):
             await trio.lowlevel.checkpoint()
             for _, data in self._entries:
                 return self._hand_on(_chunk(data)[2])
-            self._entries = None
+            self._entries, self.replays = None, False
             if self._inner is None:
                 raise trio.EndOfChannel
             self._cut = [*self._open]

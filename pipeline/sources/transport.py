@@ -18,13 +18,15 @@ __all__ = ["Opening", "Transport"]
 class Transport(trio.abc.ReceiveChannel[Chunk]):
     """Brings bytes, a chunk at a time. Chunks are cut anywhere, and mean nothing; it is an async context manager.
 
-    ``name`` stands for it in messages. Where it is ``rewindable`` it can be opened at any position that it gave; where
-    it is ``complete`` nothing happens to it while nobody receives. ``streams`` says what its streams are, ``messages``
-    whether their bytes are lines in any case, and ``waits`` whether whoever sends does so where nobody receives.
+    ``name`` stands for it in messages. Where it is ``rewindable`` it can be opened at any position that it gave; while
+    it ``replays`` what it brings has come in an earlier process; where it is ``complete`` nothing happens to it while
+    nobody receives. ``streams`` says what its streams are, ``messages`` whether their bytes are lines in any case, and
+    ``waits`` whether whoever sends does so where nobody receives.
     """
 
     name: str
     rewindable = False
+    replays = False
     complete = False
     streams = Streams.ONE
     messages = False

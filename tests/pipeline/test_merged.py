@@ -71,6 +71,7 @@ class Fast:
     """A source of blocks that does not wait."""
 
     name, came_from, anybody, seen = "fast", 0, False, ["x"]
+    replays = False
 
     def __init__(self, blocks: list[Block]) -> None:
         self._blocks = blocks

@@ -182,3 +182,18 @@ async def test_words_may_come_byte_by_byte(short: Path) -> None:
         assert await producer.hear() == b"LAST 0"
         await producer.hear_of(2)
         assert server.numbers == [1, 2]
+
+
+async def test_what_is_in_the_journal_is_said_to_be(short: Path) -> None:
+    journal = Journal(short / "journal")
+    async with open_transport(Opening(f"unix:{short}/s", journal=journal)) as transport:
+        assert not transport.replays
+        async with await trio.open_unix_socket(f"{short}/s") as stream:
+            await stream.send_all(line("a", 1))
+            await transport.receive()
+    async with open_transport(Opening(f"unix:{short}/s", journal=Journal(short / "journal"))) as transport:
+        assert transport.replays
+        assert (await transport.receive()).data == line("a", 1)
+        assert transport.replays
+        assert (await transport.receive()).ends == "cut"
+        assert not transport.replays
