@@ -117,7 +117,8 @@ class RecordLanes:
                 part = piece_of(block, start, end)
                 yield Piece(part, self._take_with_labels(self.later, part))
             else:
-                keys = block.keys if block.keys is None else block.keys[start:end]
+                whole = block.keys is None or end - start == block.size
+                keys = block.keys if whole or block.keys is None else block.keys[start:end]
                 yield from self._place(block, start, self.table.locate(keys, end - start))
             start = end
         if behind := [reject._replace(before=0) for reject in block.rejects if reject.before == block.size]:
