@@ -14,7 +14,7 @@ import os
 import random
 import sys
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from typing import Any
 
 import trio
@@ -31,13 +31,25 @@ HOUR, DAY = 3600.0, 86_400.0
 KEYS, PIECES, RECORDS = 100_000, 60, 50  # a piece is sent every minute
 
 
-def resident() -> int:
-    """Bytes of memory that the process has, but for what has been freed and was not given back."""
+class Mallinfo(ctypes.Structure):
+    """What glibc says of its memory."""
+
+    _fields_ = tuple(
+        (name, ctypes.c_size_t)
+        for name in ["arena", "ordblks", "smblks", "hblks", "hblkhd", "usmblks", "fsmblks", "uordblks", "fordblks", "keepcost"]
+    )
+
+
+def memory() -> dict[str, int]:
+    """Bytes that are ``in_use``, exact with PYTHONMALLOC=malloc, and those ``resident``, some of which are free."""
     gc.collect()
-    with suppress(OSError, AttributeError):
-        ctypes.CDLL(None).malloc_trim(0)
+    libc = ctypes.CDLL(None)
+    libc.malloc_trim(0)
+    libc.mallinfo2.restype = Mallinfo
+    said = libc.mallinfo2()
     with open("/proc/self/statm") as file:
-        return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+        pages = int(file.read().split()[1])
+    return {"in_use": said.uordblks + said.hblkhd, "resident": pages * os.sysconf("SC_PAGE_SIZE")}
 
 
 class Server:
@@ -103,7 +115,7 @@ async def main(days: int, *, later: bool) -> None:
                 report = records.report()
                 names = ("records", "applied", "rejected", "keys", "expired")
                 counts = {name: report[name] for name in names} | report["sources"][0]
-                print(json.dumps({"day": day, "resident": resident(), **counts}), flush=True)
+                print(json.dumps({"day": day, **memory(), **counts}), flush=True)
             trainer.stop(0.0)
 
         group.start_background(watch)
