@@ -31,13 +31,14 @@ HOUR, DAY = 3600.0, 86_400.0
 KEYS, PIECES, RECORDS = 100_000, 60, 50  # a piece is sent every minute
 
 
+# in the order of struct mallinfo2 in malloc.h
+NAMES = ("arena", "ordblks", "smblks", "hblks", "hblkhd", "usmblks", "fsmblks", "uordblks", "fordblks", "keepcost")
+
+
 class Mallinfo(ctypes.Structure):
     """What glibc says of its memory."""
 
-    _fields_ = tuple(
-        (name, ctypes.c_size_t)
-        for name in ["arena", "ordblks", "smblks", "hblks", "hblkhd", "usmblks", "fsmblks", "uordblks", "fordblks", "keepcost"]
-    )
+    _fields_ = tuple((name, ctypes.c_size_t) for name in NAMES)
 
 
 def memory() -> dict[str, int]:
