@@ -14,6 +14,7 @@ import json
 import subprocess
 import sys
 import tempfile
+from itertools import pairwise
 from pathlib import Path
 from statistics import median
 from time import perf_counter
@@ -100,6 +101,38 @@ def stops(path: Path) -> None:
     trio.run(run)
 
 
+def lateness(path: Path, hidden: int) -> None:
+    """Print by how many step times the latest report is late, with a checkpoint every 100 batches and without."""
+    import trio
+
+    from recurrio.core import Adam
+    from recurrio.pipeline import Trainer, open_records
+    from recurrio.pipeline.checkpoint import Checkpoints
+
+    async def run(checkpoints: Checkpoints | None) -> list[float]:
+        times: list[float] = []
+        async with open_records(path, format="jsonl", key="k", features="a,b,c,d", target="a@+1") as records:
+            trainer = Trainer(records.model(hidden_size=hidden, seed=0), Adam(0.003), clip=1.0)
+
+            def on_report(report: object) -> None:
+                times.append(perf_counter())
+                if len(times) == 1000:
+                    trainer.stop(0.0)
+
+            await trainer.run(records, on_report=on_report, report_every=1, checkpoints=checkpoints)
+        gaps = [after - before for before, after in pairwise(times)]
+        step = median(gaps)
+        return sorted(gap / step - 1 for gap in gaps)
+
+    for side in ("with", "without"):
+        with tempfile.TemporaryDirectory() as folder:
+            late = trio.run(run, Checkpoints(folder, every=100) if side == "with" else None)
+        print(
+            f"{hidden} units, {side:7} checkpoints: reports are late by {late[-1]:.2f}, {late[-10]:.2f} step times",
+            flush=True,
+        )
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=5)
@@ -115,6 +148,7 @@ def main() -> None:
         for hidden in ("128", "256"):
             words = ["--checkpoint-every", "100", "--hidden", hidden]
             compare(f"every 100 batches, {hidden} units", rounds, few, 1, words)
+            lateness(few, int(hidden))
         stops(many)
 
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from contextlib import suppress
 from types import TracebackType
 from typing import Any
 
 from .checks import check_count
-from .files import is_special, standard_stream, sync_folder
+from .files import is_special, standard_stream
+from .unsynced import Unsynced
 
 __all__ = ["LineFile"]
 
@@ -29,7 +29,7 @@ class LineFile:
     ) -> None:
         self._path, self._rotate = os.fspath(path), rotate
         self._number = self._length = 0  # files that are full, and the bytes of this one
-        self._full: list[int] = []  # descriptors of those that are not synced yet
+        self._unsynced = Unsynced()
         self._held = bytearray()  # what could not be written yet
         self._part = 0  # what of a piece has been
         stream = standard_stream(path)
@@ -39,8 +39,10 @@ class LineFile:
             self._go_back(check_count("number", position.get("number"), 0), position)
         elif rotate is not None and not self._special:
             self._forget(0)
-        mode = "ab" if self._length else "wb"
+        mode = "wb" if self._special else "r+b" if self._length else "w+b"
         self._file = open(path if stream is None else os.dup(stream), mode, buffering=0)  # noqa: SIM115 (see `close`)
+        if self._length:
+            self._file.seek(self._length)
 
     def _go_back(self, number: int, position: dict[str, Any]) -> None:
         """Let the files be what they were when `number` of them were full."""
@@ -102,10 +104,10 @@ class LineFile:
 
     def _begin_another(self) -> None:
         os.replace(self._path, self._named(self._number + 1))
-        self._full.append(os.dup(self._file.fileno()))
+        self._unsynced.add(os.dup(self._file.fileno()), self._length)
         self._file.close()
         self._number += 1
-        self._file, self._length = open(self._path, "wb", buffering=0), 0  # noqa: SIM115 (see `close`)
+        self._file, self._length = open(self._path, "w+b", buffering=0), 0  # noqa: SIM115 (see `close`)
 
     def position(self) -> dict[str, Any] | None:
         """How far it is, as JSON; None where what has been written cannot be taken back."""
@@ -122,31 +124,26 @@ class LineFile:
         """
         if self._special:
             return _nothing
-        full, self._full = [*self._full], []
-        descriptors, path, held = [*full, os.dup(self._file.fileno())], self._path, len(self._held)
+        self._unsynced.add(os.dup(self._file.fileno()), self._length)
+        sync, path, held = (
+            self._unsynced.take(os.path.dirname(os.path.realpath(self._path))),
+            self._path,
+            len(self._held),
+        )
 
         def work() -> None:
             try:
+                sync()
                 if held:
                     raise OSError(28, f"{held} bytes could not be written")
-                for descriptor in descriptors:
-                    os.fsync(descriptor)
-                if full:
-                    sync_folder(os.path.dirname(os.path.realpath(path)))
             except OSError as error:
                 raise OSError(error.errno, error.strerror, path) from None
-            finally:
-                for descriptor in descriptors:
-                    os.close(descriptor)
 
         return work
 
     def close(self) -> None:
         """Close the file. Raises OSError where something could not be written."""
-        for descriptor in self._full:
-            with suppress(OSError):
-                os.close(descriptor)
-        self._full.clear()
+        self._unsynced.close()
         try:
             self.write(b"")
             if self._held:

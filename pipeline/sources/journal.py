@@ -15,7 +15,8 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 
-from ...core.base.files import sync_folder
+from ...core.base.files import replace_file
+from ...core.base.unsynced import Unsynced
 from .source import SourceError
 
 __all__ = ["Journal", "Journals"]
@@ -37,7 +38,8 @@ class Journal:
 
     def __init__(self, folder: str | os.PathLike[str], *, allow_gap: bool = False, only: bool = False) -> None:
         self.folder = Path(folder)
-        self._fd, self._another = -1, False
+        self._fd = -1
+        self._unsynced = Unsynced()
         self._size = self._total = 0  # bytes of the last segment, and of all
         self._starts = self._segments()
         self.end = self.first
@@ -124,27 +126,42 @@ class Journal:
 
     def append(self, *parts: bytes) -> int:
         """Write an entry; its number. Raises OSError, and then there is none."""
-        length, check = sum(map(len, parts)), 0
-        for part in parts:
-            check = zlib.crc32(part, check)
-        head = struct.pack("<II", length, check)
-        head += struct.pack("<I", zlib.crc32(head))
-        if self._fd < 0 or self._size >= SEGMENT or self._another:
+        return self.written(self.writing(*parts)())
+
+    def writing(self, *parts: bytes) -> Callable[[], int]:
+        """What writes an entry, in another thread too, and returns what `written` is to be told of then.
+
+        Nothing else may be appended before that. Both raise OSError, and then there is no entry.
+        """
+        if self._fd < 0 or self._size >= SEGMENT or self._gone():
             self._begin()
-        done, size = 0, HEAD.size + length
-        try:
+        fd, start = self._fd, self._size
+
+        def work() -> int:
+            length, check = sum(map(len, parts)), 0
+            for part in parts:
+                check = zlib.crc32(part, check)
+            head = struct.pack("<II", length, check)
+            head += struct.pack("<I", zlib.crc32(head))
             rest = [head, *parts]
-            while done < size:
-                count = os.writev(self._fd, rest) if hasattr(os, "writev") else os.write(self._fd, rest[0])
-                done += count
-                while rest and count >= len(rest[0]):
-                    count -= len(rest.pop(0))
-                if rest and count:
-                    rest[0] = rest[0][count:]
-        except OSError:
-            with suppress(OSError):  # what is there of it is none, when it is read again
-                os.ftruncate(self._fd, self._size)
-            raise
+            try:
+                while rest:
+                    count = os.writev(fd, rest) if hasattr(os, "writev") else os.write(fd, rest[0])
+                    while rest and count >= len(rest[0]):
+                        count -= len(rest.pop(0))
+                    if rest and count:
+                        rest[0] = rest[0][count:]
+            except OSError:
+                with suppress(OSError):  # what is there of it is none, when it is read again
+                    os.lseek(fd, start, os.SEEK_SET)
+                    os.ftruncate(fd, start)
+                raise
+            return HEAD.size + length
+
+        return work
+
+    def written(self, size: int) -> int:
+        """An entry of so many bytes has been written; its number."""
         self._size += size
         self._total += size
         self.end += 1
@@ -152,39 +169,36 @@ class Journal:
 
     def _begin(self) -> None:
         """Open the last segment, or another one behind it."""
-        new = not self._starts or self._size >= SEGMENT or (self._another and self._size > 0)
-        if new:
-            self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        new = not self._starts or self._size >= SEGMENT
+        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if self._gone():  # with its folder, and perhaps before all of it was synced
+            replace_file(self._path(self._starts[-1]), [os.pread(self._fd, self._size, 0)], private=True)
+            self._starts, self._total = self._starts[-1:], self._size
         start = self.end if new else self._starts[-1]
-        fd = os.open(self._path(start), os.O_WRONLY | os.O_CREAT | os.O_APPEND | NOFOLLOW, 0o600)
+        fd = os.open(self._path(start), os.O_RDWR | os.O_CREAT | NOFOLLOW, 0o600)
+        if self._fd >= 0:
+            self._unsynced.add(self._fd, self._size)
+        self._fd = fd
         if new:
             self._starts.append(start)
             self._size = 0
-        old, self._fd, another, self._another = self._fd, fd, self._another, False
-        if old >= 0:
-            with suppress(OSError):
-                if not another:
-                    os.fsync(old)
-            os.close(old)
+        os.lseek(fd, self._size, os.SEEK_SET)
 
-    def begin_another(self) -> None:
-        """Let the next entry begin a file."""
-        self._another = True
+    def _gone(self) -> bool:
+        return self._fd >= 0 and os.fstat(self._fd).st_nlink == 0
 
     def sync(self) -> Callable[[], None] | None:
         """See `LineFile.sync`; None where there is nothing."""
         if self._fd < 0:
             return None
-        fd, folder = os.dup(self._fd), str(self.folder)
+        self._unsynced.add(os.dup(self._fd), self._size)
+        sync, folder = self._unsynced.take(self.folder), str(self.folder)
 
         def work() -> None:
             try:
-                os.fsync(fd)
-                sync_folder(folder)
+                sync()
             except OSError as error:
                 raise OSError(error.errno, error.strerror, folder) from None
-            finally:
-                os.close(fd)
 
         return work
 
@@ -224,6 +238,7 @@ class Journal:
         fd, self._fd = self._fd, -1
         if fd >= 0:
             os.close(fd)
+        self._unsynced.close()
 
 
 class Journals:

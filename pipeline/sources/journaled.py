@@ -19,6 +19,7 @@ __all__ = ["JournaledTransport", "entries_in", "last_position"]
 HEAD = struct.Struct("<I")
 MOST = 1 << 30  # bytes of a journal; then nothing is read until a checkpoint has covered some
 GROUP = 2.0  # seconds between two times that what nobody waits for is synced
+LONG = 1 << 16  # bytes of an entry that another thread writes
 AGAIN = 1.0  # seconds until it is tried again to write what could not be
 ENCODE, DECODE = msgspec.msgpack.Encoder().encode, msgspec.msgpack.decode
 
@@ -138,10 +139,13 @@ class JournaledTransport(Transport):
 
     async def _write(self, chunk: Chunk) -> Chunk:
         """Write an entry of `chunk`, and hand it on; no wait is cancelled before it is there."""
-        with trio.CancelScope(shield=chunk.acknowledge is not None):
+        entry = _entry(chunk, self.streams, messages=self.messages)
+        with trio.CancelScope(shield=True):
             while True:
                 try:
-                    self.journal.append(*_entry(chunk, self.streams, messages=self.messages))
+                    work = self.journal.writing(*entry)
+                    long = len(chunk.data) >= LONG
+                    self.journal.written(await trio.to_thread.run_sync(work) if long else work())
                 except OSError as error:
                     self._say(f"the journal of {self.name} cannot be written: {error.strerror}")
                     if chunk.acknowledge is not None:
@@ -183,9 +187,7 @@ class JournaledTransport(Transport):
                 try:
                     await trio.to_thread.run_sync(work)
                 except OSError as error:
-                    # A file that could not be synced is not trusted again: the next entries go to another one.
                     self._say(f"the journal of {self.name} cannot be synced: {error.strerror}")
-                    self.journal.begin_another()
                     self._acknowledge = waiting + self._acknowledge
                     await trio.sleep(AGAIN)
                     self._dirty.set()
