@@ -92,8 +92,8 @@ def _train(arguments: argparse.Namespace, interrupts: Interrupts) -> int:
             folder.leave()
             return _fail(f"{same}: expected another file than that of the model, {folder.model}", 2)
         timeline = None if trace is None and picture is None else Timeline()
+        saving = None
         try:
-            saving = None
             if arguments.checkpoint_every is not None:
                 saving = Saving(folder, settings, every=arguments.checkpoint_every, keep=arguments.keep)
                 if resume:
@@ -112,6 +112,8 @@ def _train(arguments: argparse.Namespace, interrupts: Interrupts) -> int:
                 outcome = trio.run(job)
                 saved, problems = _save(outcome, settings, folder, saving)
         finally:
+            if saving is not None:
+                saving.journals.close()
             folder.leave()
         if problems:
             return _fail("; ".join(problems))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import select
 import subprocess
 from contextlib import suppress
 from dataclasses import asdict
@@ -71,7 +70,7 @@ class ApartBlocks:
         """See `BlockSource`."""
         if self._apart:
             return await self._answer()
-        if self._process is not None and select.select([self._answers], [], [], 0)[0] and self._hand_over():
+        if self._process is not None and self._hand_over():
             return await self._answer()
         block = await self._here.receive()
         self.seen = self._here.seen
@@ -86,6 +85,7 @@ class ApartBlocks:
     @trio.lowlevel.enable_ki_protection
     def _start(self) -> None:
         self._answers, answer = os.pipe()
+        os.set_blocking(self._answers, False)
         try:
             self._process = start_worker(START, [answer], [answer])
         except OSError:  # no more processes: it goes on here
@@ -95,11 +95,15 @@ class ApartBlocks:
             os.close(answer)
 
     def _hand_over(self) -> bool:
-        """Let the process go on, if it is ready; where it has ended instead, all goes on here. Whether it is."""
+        """Let the process go on, if it is ready; where it has ended instead, all goes on here. Whether it goes on."""
         assert self._process is not None
         assert self._process.stdin is not None
         assert self._table is not None
-        if os.read(self._answers, 1) != b"r":
+        try:
+            word = os.read(self._answers, 1)
+        except BlockingIOError:
+            return False
+        if word != b"r":
             self.close()
             self._table = None
             return False

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gzip
 import os
+import resource
+import select
 import signal
 from contextlib import suppress
 from pathlib import Path
@@ -37,22 +39,16 @@ def at_once(monkeypatch: pytest.MonkeyPatch) -> list[apart.ApartBlocks]:
 
     def noted(blocks: apart.ApartBlocks) -> bool:
         handed.append(blocks)
+        waits = select.poll()
+        waits.register(blocks._answers, select.POLLIN)
+        assert waits.poll(30_000)  # where it is only asked whether it is ready
         return hand_over(blocks)
 
     monkeypatch.setattr(apart, "MANY", 100)
     monkeypatch.setattr(apart, "processors", lambda: 2)
-    monkeypatch.setattr(apart.select, "select", ready)
     monkeypatch.setattr(apart.ApartBlocks, "_hand_over", noted)
     monkeypatch.setattr(file, "CHUNK", 5000)
     return handed
-
-
-SELECT = apart.select.select
-
-
-def ready(read: list[int], write: list[int], other: list[int], patience: float) -> object:
-    """Waits for the process, where it is only asked whether it is ready."""
-    return SELECT(read, write, other, 30)
 
 
 async def run(path: Path, **options: object) -> Result:
@@ -91,6 +87,20 @@ async def test_what_the_transport_meets_is_ours(
     monkeypatch.setattr(file.FileTransport, "read", broken)
     with pytest.raises(SourceError, match="the disk has gone"):
         await run(path)
+    assert at_once
+
+
+async def test_many_files_may_be_open(tmp_path: Path, at_once: list[apart.ApartBlocks]) -> None:
+    """As with many connections: `select` takes no number above 1,023."""
+    path = tmp_path / "data.csv"
+    path.write_bytes(as_csv(DATA))
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(before[0], min(4096, before[1])), before[1]))
+    files = [os.open(os.devnull, os.O_RDONLY) for _ in range(1100)]
+    assert (await run(path)).counts["records"] == len(DATA)
+    for file_number in files:
+        os.close(file_number)
+    resource.setrlimit(resource.RLIMIT_NOFILE, before)
     assert at_once
 
 

@@ -161,3 +161,4 @@ def test_what_is_gone_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     journal.forget(3)
     with pytest.raises(SourceError, match="expected to begin with one of its entries, 3 to 5, got 0"):
         list(journal.read(0))
+    journal.close()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -35,8 +36,11 @@ class Done(NamedTuple):
 def run_here(*words: object) -> Done:
     """Run the command to its end."""
     output, errors = (io.TextIOWrapper(io.BytesIO(), encoding="utf-8", write_through=True) for _ in range(2))
+    interrupts = Interrupts()
     with redirect_stdout(output), redirect_stderr(errors):
-        code = run([*map(str, words)], Interrupts())
+        code = run([*map(str, words)], interrupts)
+    for descriptor in (interrupts._came, interrupts._come):  # they belong to the process
+        os.close(descriptor)
     said, complained = (stream.buffer.getvalue() for stream in (output, errors))  # type: ignore[attr-defined]
     return Done(code, said.decode(), without_notice(complained).decode())
 
