@@ -24,6 +24,8 @@ from .key_table import KeyTable
 
 __all__ = ["ApartBlocks"]
 
+AHEAD = 1 << 20  # bytes that the process may be behind
+LONG = 1 << 16  # bytes of a chunk that the process reads from the file that has them
 MANY, SOON = 1 << 15, 10.0  # records, and seconds: where as many come in as little time, a process is started
 
 
@@ -48,6 +50,7 @@ class ApartBlocks:
         self._ended = False
         self._process: subprocess.Popen[bytes] | None = None
         self._answers, self._buffer, self._apart = -1, bytearray(), False
+        self._ahead, self._room = 0, trio.Event()  # bytes that the process has not answered yet
         self._failure: SourceError | None = None
         self._where: Any = None  # behind the last block that the process has answered
         self.seen: list[str] = []
@@ -136,8 +139,13 @@ class ApartBlocks:
                     while True:
                         chunk = await self._transport.receive()
                         after = dict(chunk.after) if self._transport.rewindable else None
-                        head = chunk.origin, chunk.stream, chunk.ends, self._transport.came(chunk), after
-                        await _send(pipe.fileno(), MESSAGES.encode(head), chunk.data)
+                        size, stored = len(chunk.data), chunk.stored if len(chunk.data) >= LONG else None
+                        head = chunk.origin, chunk.stream, chunk.ends, self._transport.came(chunk), after, size, stored
+                        while self._ahead > AHEAD:
+                            self._room = trio.Event()
+                            await self._room.wait()
+                        self._ahead += size
+                        await _send(pipe.fileno(), MESSAGES.encode(head), b"" if stored else chunk.data)
             except SourceError as error:
                 self._failure = error
             except OSError:  # the process has gone, as whoever receives sees
@@ -158,6 +166,8 @@ class ApartBlocks:
         del self._buffer[:end]
         self.seen = answer.seen
         self._here.refuse(answer.refused)
+        self._ahead -= answer.taken
+        self._room.set()
         place, self._where = self._where, answer.where
         return answer._replace(block=answer.block._replace(place=place))
 

@@ -47,6 +47,7 @@ class LocatedBlock(NamedTuple):
     seen: list[str]
     refused: list[int]
     where: Any
+    taken: int  # bytes of the chunks that it was made of
 
 
 class _Messages:
@@ -77,6 +78,28 @@ class _Messages:
                 return found
 
 
+class _Stored:
+    """The files that have what came, the last of which stays open."""
+
+    def __init__(self) -> None:
+        self._path, self._fd = "", -1
+
+    def read(self, place: tuple[str, int], size: int) -> bytes:
+        """So many bytes of a file from a byte on. Raises SourceError."""
+        path, start = place
+        try:
+            if path != self._path:
+                if self._fd >= 0:
+                    os.close(self._fd)
+                self._path, self._fd = path, os.open(path, os.O_RDONLY)
+            data = os.pread(self._fd, size, start)
+        except OSError as error:
+            raise SourceError(f"{path}: {error.strerror}") from None
+        if len(data) < size:
+            raise SourceError(f"{path}: has become shorter")
+        return data
+
+
 def worker() -> None:
     """The main function of the process. Its words are where it writes to, and its parent."""
     out, parent = map(int, sys.argv[1:])
@@ -92,13 +115,15 @@ def worker() -> None:
     decoders.load(setup["decoders"])
     table = KeyTable(setup["keys"], setup["shards"])
     table.load(**setup["table"])
-    last, where = False, None
+    last, where, stored = False, None, _Stored()
     while not last:
         messages = messages or incoming.read()
-        last, blocks, error = not messages, list[Block](), ""
+        last, blocks, error, taken = not messages, list[Block](), "", 0
         try:
             for head, data in messages:
-                origin, stream, ends, came, after = msgspec.msgpack.decode(head)
+                origin, stream, ends, came, after, size, place = msgspec.msgpack.decode(head)
+                data = data if place is None else stored.read(place, size)
+                taken += size
                 blocks.append(decoders.feed(Chunk(data, origin, {}, stream, ends))._replace(came=came))
                 where = None if after is None else {"transport": after}
             if last:
@@ -110,7 +135,7 @@ def worker() -> None:
             block = concatenate(blocks)._replace(came=blocks[0].came)
             located = [*table.locate(block.keys, block.size)] if block.size else []
             where = where and {**where, "decoders": decoders.dump()}
-            _write(out, _answer(block, located, decoders, where, last=last))
+            _write(out, _answer(block, located, decoders, where, taken, last=last))
         if error:
             _write(out, MESSAGES.encode({"error": error}))
 
@@ -125,7 +150,15 @@ def _write(out: int, message: bytes) -> None:
         rest = rest[os.write(out, rest) :]
 
 
-def _answer(block: Block, located: list[Located], decoders: StreamDecoders, where: Any, *, last: bool) -> bytes:  # noqa: ANN401 (JSON)
+def _answer(
+    block: Block,
+    located: list[Located],
+    decoders: StreamDecoders,
+    where: Any,  # noqa: ANN401 (JSON)
+    taken: int,
+    *,
+    last: bool,
+) -> bytes:
     return MESSAGES.encode(
         {
             "size": block.size,
@@ -139,6 +172,7 @@ def _answer(block: Block, located: list[Located], decoders: StreamDecoders, wher
             "seen": decoders.seen,
             "refused": decoders.take_refused(),
             "where": where,
+            "taken": taken,
             "last": last,
         }
     )
@@ -163,7 +197,8 @@ def decode_answer(message: bytes | memoryview, columns: int) -> tuple[LocatedBlo
         came=answer["came"],
     )
     located = [Located(stop, _rows(rows), new, _rows(going)) for stop, rows, new, going in answer["located"]]
-    return LocatedBlock(block, located, answer["seen"], answer["refused"], answer["where"]), answer["last"]
+    more = (answer[name] for name in ("seen", "refused", "where", "taken"))
+    return LocatedBlock(block, located, *more), answer["last"]
 
 
 def _rows(data: bytes) -> Array:

@@ -126,46 +126,35 @@ class Journal:
 
     def append(self, *parts: bytes) -> int:
         """Write an entry; its number. Raises OSError, and then there is none."""
-        return self.written(self.writing(*parts)())
-
-    def writing(self, *parts: bytes) -> Callable[[], int]:
-        """What writes an entry, in another thread too, and returns what `written` is to be told of then.
-
-        Nothing else may be appended before that. Both raise OSError, and then there is no entry.
-        """
+        length, check = sum(map(len, parts)), 0
+        for part in parts:
+            check = zlib.crc32(part, check)
+        head = struct.pack("<II", length, check)
+        head += struct.pack("<I", zlib.crc32(head))
         if self._fd < 0 or self._size >= SEGMENT or self._gone():
             self._begin()
-        fd, start = self._fd, self._size
-
-        def work() -> int:
-            length, check = sum(map(len, parts)), 0
-            for part in parts:
-                check = zlib.crc32(part, check)
-            head = struct.pack("<II", length, check)
-            head += struct.pack("<I", zlib.crc32(head))
-            rest = [head, *parts]
-            try:
-                while rest:
-                    count = os.writev(fd, rest) if hasattr(os, "writev") else os.write(fd, rest[0])
-                    while rest and count >= len(rest[0]):
-                        count -= len(rest.pop(0))
-                    if rest and count:
-                        rest[0] = rest[0][count:]
-            except OSError:
-                with suppress(OSError):  # what is there of it is none, when it is read again
-                    os.lseek(fd, start, os.SEEK_SET)
-                    os.ftruncate(fd, start)
-                raise
-            return HEAD.size + length
-
-        return work
-
-    def written(self, size: int) -> int:
-        """An entry of so many bytes has been written; its number."""
-        self._size += size
-        self._total += size
+        rest = [head, *parts]
+        try:
+            while rest:
+                count = os.writev(self._fd, rest) if hasattr(os, "writev") else os.write(self._fd, rest[0])
+                while rest and count >= len(rest[0]):
+                    count -= len(rest.pop(0))
+                if rest and count:
+                    rest[0] = rest[0][count:]
+        except OSError:
+            with suppress(OSError):  # what is there of it is none, when it is read again
+                os.lseek(self._fd, self._size, os.SEEK_SET)
+                os.ftruncate(self._fd, self._size)
+            raise
+        self._size += HEAD.size + length
+        self._total += HEAD.size + length
         self.end += 1
         return self.end - 1
+
+    @property
+    def place(self) -> tuple[str, int]:
+        """The file that has the last entry, and its byte where that ends."""
+        return str(self._path(self._starts[-1])), self._size
 
     def _begin(self) -> None:
         """Open the last segment, or another one behind it."""

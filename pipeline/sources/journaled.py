@@ -19,7 +19,6 @@ __all__ = ["JournaledTransport", "entries_in", "last_position"]
 HEAD = struct.Struct("<I")
 MOST = 1 << 30  # bytes of a journal; then nothing is read until a checkpoint has covered some
 GROUP = 2.0  # seconds between two times that what nobody waits for is synced
-LONG = 1 << 16  # bytes of an entry that another thread writes
 AGAIN = 1.0  # seconds until it is tried again to write what could not be
 ENCODE, DECODE = msgspec.msgpack.Encoder().encode, msgspec.msgpack.decode
 
@@ -140,12 +139,10 @@ class JournaledTransport(Transport):
     async def _write(self, chunk: Chunk) -> Chunk:
         """Write an entry of `chunk`, and hand it on; no wait is cancelled before it is there."""
         entry = _entry(chunk, self.streams, messages=self.messages)
-        with trio.CancelScope(shield=True):
+        with trio.CancelScope(shield=chunk.acknowledge is not None):
             while True:
                 try:
-                    work = self.journal.writing(*entry)
-                    long = len(chunk.data) >= LONG
-                    self.journal.written(await trio.to_thread.run_sync(work) if long else work())
+                    self.journal.append(*entry)
                 except OSError as error:
                     self._say(f"the journal of {self.name} cannot be written: {error.strerror}")
                     if chunk.acknowledge is not None:
@@ -158,7 +155,8 @@ class JournaledTransport(Transport):
         self._dirty.set()
         if chunk.acknowledge is not None:
             self._acknowledge.append(chunk.acknowledge)
-        return self._hand_on(chunk)
+        path, end = self.journal.place
+        return self._hand_on(chunk._replace(stored=(path, end - len(chunk.data))))
 
     def _hand_on(self, chunk: Chunk) -> Chunk:
         self._next += 1

@@ -27,7 +27,7 @@ class Chunk(NamedTuple):
     but in the last chunk of a stream: then it is WHOLE where its sender has closed it, and CUT where it broke off, and
     what has no end there is no record; and GONE where what stood at the position it was to go on at is not there any
     more. `came` is when it was read, by trio's clock, where it has waited since. `acknowledge` is to be called when it
-    is safe.
+    is safe. `stored` is the file that has the data too, and from which byte on.
     """
 
     data: bytes
@@ -37,6 +37,7 @@ class Chunk(NamedTuple):
     ends: str = ""
     came: float | None = None
     acknowledge: Callable[[], None] | None = None
+    stored: tuple[str, int] | None = None
 
 
 class Streams(IntEnum):

@@ -18,7 +18,8 @@ from recurrio.core import Adam
 from recurrio.pipeline import Report, SourceError, Trainer, open_records
 from recurrio.pipeline.flow.worker_process import WorkerError, obstacle
 from recurrio.pipeline.lanes import apart
-from recurrio.pipeline.sources import Chunk, file
+from recurrio.pipeline.sources import Chunk, file, journal, pipe
+from recurrio.pipeline.sources.journal import Journals
 
 pytestmark = pytest.mark.skipif(obstacle() is not None, reason=str(obstacle()))
 
@@ -88,6 +89,35 @@ async def test_what_the_transport_meets_is_ours(
     with pytest.raises(SourceError, match="the disk has gone"):
         await run(path)
     assert at_once
+
+
+async def test_what_is_in_a_journal_is_read_from_there(
+    tmp_path: Path, at_once: list[apart.ApartBlocks], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And not too far ahead of what is trained on."""
+    fifo, path = tmp_path / "pipe", tmp_path / "data.csv"
+    path.write_bytes(as_csv(DATA))
+    sent: list[tuple[int, int]] = []
+    send = apart._send
+
+    async def noted(pipe: int, head: bytes, data: bytes = b"") -> None:
+        sent.append((len(data), at_once[0]._ahead))
+        await send(pipe, head, data)
+
+    monkeypatch.setattr(apart, "_send", noted)
+    monkeypatch.setattr(apart, "LONG", 100)
+    monkeypatch.setattr(apart, "AHEAD", 2000)
+    monkeypatch.setattr(pipe, "CHUNK", 5000)
+    monkeypatch.setattr(journal, "SEGMENT", 30_000)
+    os.mkfifo(fifo)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(trio.to_thread.run_sync, fifo.write_bytes, path.read_bytes())
+        found = await run(fifo, format="csv", journals=Journals(tmp_path / "journals"))
+    assert len(sent) > 10
+    assert max(size for size, _ in sent) < 100
+    assert max(ahead for _, ahead in sent) <= 2000 + 5000
+    monkeypatch.setattr(apart, "processors", lambda: 1)
+    assert found[:2] == (await run(path))[:2]
 
 
 async def test_many_files_may_be_open(tmp_path: Path, at_once: list[apart.ApartBlocks]) -> None:
