@@ -12,6 +12,7 @@ import numpy as np
 
 from ..base import compiled
 from ..base.checks import ArgumentError, check_array, check_count
+from ..base.copies import Copies
 from ..base.parameters import Array
 from ..base.product import multiply_by_lane
 from ..base.state import Part
@@ -43,6 +44,7 @@ class Forecaster:
         # The parts of a row stand side by side: whoever needs one needs all.
         self._units = [units for parts in zip(*stack.state_sizes, strict=True) for units in parts]
         self._table = np.zeros((rows, sum(self._units)), dtype)
+        self.copies = Copies(self._table)
         parts = iter(np.split(self._table, np.cumsum(self._units)[:-1], axis=1))
         self.states: list[State] = [tuple(next(parts) for _ in stack.state_sizes) for _ in stack.sizes]
         self._compiled = stack.cell.name == "lstm" and len(self._units) == 2 and not stack.sizes[0].proj_size
@@ -107,7 +109,7 @@ class Forecaster:
 
     def dump(self, rows: int) -> dict[str, Array]:
         """A copy of the states of the first `rows`."""
-        return {"table": self._table[:rows].copy()}
+        return {"table": self.copies.first(rows)}
 
     def load(self, part: Part, rows: int) -> None:
         """Take up what `dump` gave. Raises ArgumentError."""

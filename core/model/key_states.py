@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ..base.arena import Arena
+from ..base.copies import Copies
 from ..base.parameters import Array
 from ..base.ranks import Rank
 from ..base.table import gather, rows_of, scatter
@@ -96,6 +97,7 @@ class KeyStates:
     ) -> None:
         units = [state_units(model, Rank(index, ranks)) for index in range(ranks)]
         self.tables = tables or [arena.zeros((keys, count), model.dtype) for count in units]
+        self.copies = [Copies(table) for table in self.tables]
         self._model, self._widths = model, widths
         self._logs = [
             [
@@ -129,7 +131,7 @@ class KeyStates:
 
         These can go on meanwhile, in other threads or processes: what they change is logged before.
         """
-        tables = [table[:used].copy() for table in self.tables]
+        tables = [copies.first(used) for copies in self.copies]
         for rank, log in self._later(applied):
             lanes = log.about[1]
             tables[rank][log.rows[:lanes]] = log.before[:lanes]

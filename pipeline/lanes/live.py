@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Sequence
 from typing import Any, NamedTuple
 
+from ...core.base.copies import Copies
 from ...core.base.parameters import Array
 from ...core.base.state import Part
 from ...core.model.batch import SequenceBatch
@@ -79,6 +80,9 @@ class LiveSource(ABC, AsyncIterator[SequenceBatch | Arrivals]):
 
     keys: int
     """Of how many keys there are states."""
+
+    copies: list[Copies]
+    """What `dump` copies of a table of theirs, as far as it is much; from `begin` on."""
 
     @property
     @abstractmethod

@@ -248,6 +248,7 @@ class Packer:
     def dump(self, rows: int) -> Part:
         """What it keeps of the first `rows` of the table. When labels came is not written."""
         arrays = {name: table[:rows].copy() for name, table in self._tables().items()}
+        arrays["steps"] = self.steps.dump(rows)
         classes = None if self._classes is None else int(self._classes[-1])
         about = {"number": self.number, "batches": self.batches, "made": self._made, "classes": classes}
         return Part.of(about, keys=Part(arrays, {}), waiting=self._waiting.dump())
@@ -255,7 +256,7 @@ class Packer:
     def load(self, part: Part, rows: int) -> None:
         """Take up what `dump` gave. Raises ArgumentError."""
         about, own = part.about, part.part("keys")
-        for name, table in self._tables().items():
+        for name, table in (self._tables() | {"steps": self.steps.values}).items():
             table[:rows] = own.array(name, (rows, *table.shape[1:]), table.dtype)
         if np.any(self._begin[:rows] < 0) or np.any(self._begin[:rows] > self.count[:rows]):
             raise ArgumentError("begin", "no more records in chunks than there are", "others")
@@ -273,5 +274,4 @@ class Packer:
             "begin": self._begin,
             "fresh": self._fresh,
             "since": self._since,
-            "steps": self.steps.values,
         }

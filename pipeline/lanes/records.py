@@ -175,7 +175,7 @@ class Records(LiveSource):
                 )
             sizes = {"seq_len": self.seq_len, "batch_size": self.batch_size, "keys": self.keys, "shards": shards}
             packer = Packer(self.encoder, dtype=model.dtype, **sizes)
-            self._shards = shards
+            self._shards, self.copies = shards, [packer.steps.copies]
             self._lanes = RecordLanes(
                 self.encoder,
                 KeyTable(self.keys, shards),
@@ -194,6 +194,7 @@ class Records(LiveSource):
             if self.forecasts:
                 listeners, later = (self.on_forecasts, self._warn), self._waiting is not None
                 self._maker = ForecastMaker(model, self.encoder, self.keys, self._lanes.names, *listeners, later=later)
+                self.copies.append(self._maker.forecaster.copies)
             self._pieces = Pieces(self._source, self._lanes, self._clock, self._reception, self.ledger)
         elif shards != self._shards:
             raise ArgumentError("shards", f"{self._shards}, as in the run before", shards)

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ...core.base.copies import Copies
 from ...core.base.parameters import Array
 from ...core.base.state import Part
 
@@ -70,11 +71,12 @@ class Ring:
     def __init__(self, keys: int, depth: int, shape: tuple[int, ...], dtype: str) -> None:
         self.depth = depth
         self.values = np.zeros((keys, depth, *shape), dtype)
+        self.copies = Copies(self.values)
         self._flat = self.values.reshape(keys * depth, *shape)  # the same memory
 
     def dump(self, rows: int) -> Array:
         """A copy of the values of the first keys."""
-        return self.values[:rows].copy()
+        return self.copies.first(rows)
 
     def load(self, part: Part, name: str, rows: int) -> None:
         """Take up what `dump` gave, which is the array `name` of `part`. Raises ArgumentError."""

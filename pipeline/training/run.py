@@ -29,6 +29,8 @@ from .wiring import Stage, Wiring
 
 __all__ = ["Listener", "Run"]
 
+PREPARE = 0.2  # seconds between two looks at whether tables have grown
+
 Listener = Callable[[Report], Awaitable[None]]
 
 
@@ -119,6 +121,15 @@ class Run:
             if intake.waits and barrier.due(intake.number) and intake.rests:
                 self._enter(intake.number)
 
+    async def _prepare(self) -> None:
+        """Have memory for the copies of the tables of keys before they are made, as these grow."""
+        while (records := self._intake.records) is not None:
+            keys = None if self._executor is None else self._executor.memory.keys
+            for copies in [*records.copies, *([] if keys is None else keys.copies)]:
+                if copies.unprepared(records.rows):
+                    await trio.to_thread.run_sync(copies.prepare, records.rows)
+            await trio.sleep(PREPARE)
+
     @trio.lowlevel.enable_ki_protection
     def close(self) -> None:
         """End the workers; the state, and with it the model, is that after the last batch applied."""
@@ -147,6 +158,7 @@ class Run:
         async with open_group() as group:
             group.start_background(self._checkpoints.write)
             group.start_background(self._look_at_the_clock)
+            group.start_background(self._prepare)
             group.start_soon(self._train)
         if self._intake.number == self._state.applied and self._intake.rests and self._executor is not None:
             self._enter(self._state.applied)
