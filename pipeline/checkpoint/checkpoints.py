@@ -39,7 +39,7 @@ class Checkpoints:
     ``outputs`` are the files that it appends to as its source comes, by name, and ``reports`` the one as batches are
     applied; they are synced before a checkpoint says how long they are. ``beside`` is asked what else is to be written
     then, with the parameters of the checkpoint; ``on_problem`` is told, in a line, where one could not be written, and
-    when they are written again; ``on_saved`` is told of each that was.
+    when they are written again; ``on_saved`` is told of each that was, and says what is to be done in a thread then.
 
     Raises ArgumentError.
     """
@@ -55,7 +55,7 @@ class Checkpoints:
         self.reports: Output | None = None
         self.beside: Callable[[Array], Work] | None = None
         self.on_problem: Callable[[str], object] = lambda text: None
-        self.on_saved: Callable[[int, Part], object] = lambda step, part: None
+        self.on_saved: Callable[[int, Part], Work] = lambda step, part: int
         self.problem: str | None = None  # why the last one could not be written
         self.saved: int | None = None  # the steps of the last that was written,
         self.saved_at = 0.0  # and when, by trio's clock
@@ -109,7 +109,11 @@ class Checkpoints:
             self._unwritten = None if self.problem is None else (step, part)
             if self.problem is None:
                 self.saved, self.saved_at = step, trio.current_time()
-                self.on_saved(step, part)
+                with trio.CancelScope(shield=True):
+                    try:
+                        await trio.to_thread.run_sync(self.on_saved(step, part))
+                    except OSError as error:
+                        self.on_problem(f"{os.fsdecode(error.filename or '')}: {error.strerror}")
             if before is None and self.problem is not None:
                 self.on_problem(f"{self.problem}; it will be tried again")
             elif before is not None and self.problem is None:

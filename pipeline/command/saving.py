@@ -53,16 +53,13 @@ class Saving:
         if self.journals.clear():
             self.checkpoints.store.forget(after=-1)  # they would need what is gone
 
-    def _forget(self, step: int, part: Part) -> None:
+    def _forget(self, step: int, part: Part) -> Callable[[], None]:
         """A checkpoint was written: the journals need not reach back behind the oldest one."""
         self._needed[step] = _entries(part)
         kept = {one: entries for one, entries in self._needed.items() if one in self.checkpoints.store.steps()}
         self._needed = kept
         before = {name: min(entries.get(name, 0) for entries in kept.values()) for name in self._needed.get(step, {})}
-        try:
-            self.journals.forget(before)
-        except OSError as error:
-            self.checkpoints.on_problem(f"{self._folder.journals}: {error.strerror}")
+        return self.journals.forget(before)
 
     def find(self, step: int | None = None) -> None:
         """Go on from the newest checkpoint, or from that after so many steps. Raises CheckpointError."""

@@ -39,6 +39,7 @@ class Journal:
     def __init__(self, folder: str | os.PathLike[str], *, allow_gap: bool = False, only: bool = False) -> None:
         self.folder = Path(folder)
         self._fd = -1
+        self._old: list[Path] = []  # files that are to be removed
         self._unsynced = Unsynced()
         self._size = self._total = 0  # bytes of the last segment, and of all
         self._starts = self._segments()
@@ -192,12 +193,17 @@ class Journal:
         return work
 
     def forget(self, before: int) -> None:
-        """Remove segments all of whose entries are before this number."""
+        """Forget segments all of whose entries are before this number; `remove` removes their files."""
         while len(self._starts) > 1 and self._starts[1] <= before:
-            path = self._path(self._starts[0])
-            self._total -= path.stat().st_size
-            path.unlink()
-            del self._starts[0]
+            path = self._path(self._starts.pop(0))
+            self._old.append(path)
+            self._total -= path.stat().st_size if path.exists() else 0
+
+    def remove(self) -> None:
+        """Remove the files of what is forgotten, in another thread too. Raises OSError, and will try again."""
+        while self._old:
+            self._old[0].unlink(missing_ok=True)
+            del self._old[0]
 
     def _cut(self) -> None:
         """Forget all that is behind the first damage, and what is damaged."""
@@ -279,11 +285,18 @@ class Journals:
 
         return sync if works else None
 
-    def forget(self, before: Mapping[str, int]) -> None:
-        """Remove what is before these entries. Raises OSError."""
+    def forget(self, before: Mapping[str, int]) -> Callable[[], None]:
+        """Forget what is before these entries; what removes it, in another thread too. It raises OSError."""
+        journals = [journal for name, journal in self._open.items() if name in before]
         for name, number in before.items():
             if name in self._open:
                 self._open[name].forget(number)
+
+        def work() -> None:
+            for journal in journals:
+                journal.remove()
+
+        return work
 
     def clear(self) -> bool:
         """Remove all of them; whether there were any. Raises OSError."""

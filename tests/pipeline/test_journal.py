@@ -50,6 +50,7 @@ def test_entries_come_again(
         assert entries_of(folder, start) == entries[start:]
         journal = Journal(folder)
         journal.forget(start)
+        journal.remove()
         assert journal.first <= start
         assert [data for _, data in journal.read(start)] == entries[start:]
         assert journal.size == sum(path.stat().st_size for path in folder.glob("*"))
@@ -159,6 +160,7 @@ def test_what_is_gone_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(module, "SEGMENT", 20)
     journal = fill(tmp_path / "journal", ENTRIES)
     journal.forget(3)
+    journal.remove()
     with pytest.raises(SourceError, match="expected to begin with one of its entries, 3 to 5, got 0"):
         list(journal.read(0))
     journal.close()
