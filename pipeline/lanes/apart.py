@@ -24,7 +24,7 @@ from .key_table import KeyTable
 
 __all__ = ["ApartBlocks"]
 
-AHEAD = 1 << 20  # bytes that the process may be behind
+AHEAD = 3 << 20  # bytes that the process may be behind; as much as the pipes hold otherwise
 LONG = 1 << 16  # bytes of a chunk that the process reads from the file that has them
 MANY, SOON = 1 << 15, 10.0  # records, and seconds: where as many come in as little time, a process is started
 

@@ -155,7 +155,7 @@ class Journal:
     @property
     def place(self) -> tuple[str, int]:
         """The file that has the last entry, and its byte where that ends."""
-        return str(self._path(self._starts[-1])), self._size
+        return str(self._path(self._starts[-1]).absolute()), self._size
 
     def _begin(self) -> None:
         """Open the last segment, or another one behind it."""
