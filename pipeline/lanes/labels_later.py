@@ -25,6 +25,7 @@ from ..decoding.block import Block
 from ..decoding.columns import select
 from .chunks import Packed
 from .course import Course
+from .foresight import Foresight
 from .labels import IGNORED
 from .labels_at_once import classes_with
 from .live import Arrivals, Arrived, LateTruths
@@ -33,15 +34,19 @@ from .rings import KeyOrder, carried, grown
 from .time_steps import TimeSteps, logarithm
 from .waiting import Answer, Waiting
 
-__all__ = ["Labels", "LabelsLater"]
+__all__ = ["Labels", "LabelsLater", "Matched"]
 
 NUMBERS = ("number", "items", "taken", "late")
 
 
-class _Items:
-    """Records and the labels that are theirs, in the order in which they came, and what they let go."""
+class Matched:
+    """Records and the labels that are theirs, in the order in which they came, and what they let go.
+
+    So many records ``came``, and of labels ``came_labels``, some of which may be nobody's.
+    """
 
     def __init__(self) -> None:
+        self.came = self.came_labels = 0
         self.rows: list[int] = []  # of their keys
         self.records: list[int] = []  # which of them are records,
         self.slots: list[int] = []  # and the slots of these
@@ -80,6 +85,15 @@ class Labels:
 
     def __bool__(self) -> bool:
         return bool(self.at)
+
+    def put_back(self, taken: Labels, count: int, start: int) -> None:
+        """Of those that were `taken`, counted from `start`, put back all but the first `count`."""
+        self.at[:0] = [at + start for at in taken.at[count:]]
+        self.ids[:0], self.answers[:0] = taken.ids[count:], taken.answers[count:]
+
+    def before(self, record: int) -> bool:
+        """Whether some come before this record."""
+        return bool(self.at) and self.at[0] <= record
 
     def take(self, start: int, stop: int, *, behind: bool = True) -> Labels:
         """Take out those before the record `stop`, and those `behind` the one before it too; count from `start`."""
@@ -133,16 +147,15 @@ class LabelsLater:
         at = (places - np.arange(len(places))).tolist()
         return records, Labels(at, alone.ids or [], _all_answers(alone, inputs))
 
-    def take(self, block: Block, given: Array, keys: Array, labels: Labels) -> Iterator[Arrivals | Packed]:
-        """The records of `block` have come, whose keys are in the rows `given` (``~row``: a new one), and `labels`.
+    def take(self, block: Block, given: Array, keys: Array, items: Matched) -> Iterator[Arrivals | Packed]:
+        """The records of `block` have come, whose keys are in the rows `given` (``~row``: a new one), and labels.
 
-        `keys` ``(n + 1,)`` is how many keys there were before them, and with each.
+        `keys` ``(n + 1,)`` is how many keys there were before them, and with each; `items` are what `match` gave.
         """
-        self.waiting.recycle()
-        rows, fresh, n = rows_of(given), rows_of(given[given < 0]), block.size
+        fresh, n = rows_of(given[given < 0]), block.size
+        self.items += items.came + items.came_labels
         self._count[fresh] = 0
         self._last[fresh] = np.nan
-        items = self._match(block, rows, labels)
         if not items.rows:
             return
         arrived, classes = self._learn(block, given, items)
@@ -183,29 +196,49 @@ class LabelsLater:
         kept = np.array(slots)[order.index]
         return self._packer.add(self._packer.plan(order, keys), self._kept[kept], classes, self._came[kept])
 
-    def _match(self, block: Block, rows: Array, labels: Labels) -> _Items:
-        """Who waits for what, item after item."""
-        items, waiting, label, n = _Items(), self.waiting, 0, block.size
+    def match(self, block: Block, given: Array, keys: Array, labels: Labels, batches: int | None = None) -> Matched:
+        """Who waits for what, item after item: the first part of what is to be done with these arguments of `take`.
+
+        Up to the item that lets the packer make so many `batches`: the others are to come again.
+        """
+        self.waiting.recycle()
+        items, waiting, label, n, number = Matched(), self.waiting, 0, block.size, self.items
+        foresight = None if batches is None else Foresight(self._packer)
         own, ids = _answers(block, self._inputs), block.ids
         assert ids is not None
-        for index, row in enumerate([*rows.tolist(), -1]):
+        told = 0  # slots that were let go
+
+        def enough(foresight: Foresight, records: int) -> bool:
+            nonlocal told
+            for slot in items.gone[told:]:
+                foresight.add(waiting.row(slot), int(keys[records]))
+            told = len(items.gone)
+            return batches is not None and foresight.batches >= batches
+
+        for index, row in enumerate([*rows_of(given).tolist(), -1]):
             while label < len(labels.at) and (index == n or labels.at[label] <= index):
                 answer = labels.answers[label]
-                slot = waiting.find(labels.ids[label], self.items, answer)
-                self.items += 1
+                slot = waiting.find(labels.ids[label], number, answer)
+                number += 1
                 label += 1
+                items.came_labels = label
                 if slot >= 0:
                     items.label(slot, answer, waiting)
+                if foresight is not None and enough(foresight, index):
+                    return items
             if index < n:
                 mine = own[index]
-                slot, early, gone = waiting.add(ids[index], row, self.items, complete=mine is not None)
-                self.items += 1
+                slot, early, gone = waiting.add(ids[index], row, number, complete=mine is not None)
+                number += 1
+                items.came += 1
                 items.record(row, slot, gone)
                 if (first := mine if early is None else early) is not None:
                     items.label(slot, first, waiting)
+                if foresight is not None and enough(foresight, index + 1):
+                    return items
         return items
 
-    def _learn(self, block: Block, given: Array, items: _Items) -> tuple[Arrived, Array | None]:
+    def _learn(self, block: Block, given: Array, items: Matched) -> tuple[Arrived, Array | None]:
         """Take in these records and labels, which are kept in their slots.
 
         And how many classes ``(items + 1,)`` there were before them, and with each.

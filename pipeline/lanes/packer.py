@@ -160,6 +160,15 @@ class Packer:
         self._wait(Chunks(closing, chunks, lengths, came))
         self._begin[rows] += lengths
 
+    @property
+    def waiting_chunks(self) -> Closing:
+        """The closed chunks that are in no batch yet."""
+        return self._waiting.closing
+
+    def begun(self, row: int) -> int:
+        """How many records of the key in this row are in closed chunks."""
+        return int(self._begin[row])
+
     def waiting(self, before: int) -> Array:
         """The rows of the keys whose open chunk has had a label since before this record came; the oldest first."""
         rows = np.flatnonzero((self.count - self.horizon > self._begin) & (self._since < before))

@@ -22,7 +22,7 @@ from .chunks import Packed
 from .decisions import CUT, EXPIRE, GIVE_UP, Decision, DecisionLog
 from .key_table import FREE, NEVER, NOBODY, KeyTable, Located
 from .labels_at_once import LabelsAtOnce
-from .labels_later import Labels, LabelsLater
+from .labels_later import LabelsLater
 from .live import Arrivals
 from .packer import Packer
 
@@ -113,9 +113,8 @@ class RecordLanes:
             if next_one is not None:
                 end = min(end, start + next_one - self.items)
             if self.later is not None:
-                end = min(end, start + (LARGEST if self.due is None else 1))
-                part = piece_of(block, start, end)
-                yield Piece(part, self._take_with_labels(self.later, part))
+                end = min(end, start + LARGEST)
+                yield from self._place_with_labels(self.later, piece_of(block, start, end))
             else:
                 whole = block.keys is None or end - start == block.size
                 keys = block.keys if whole or block.keys is None else block.keys[start:end]
@@ -137,7 +136,8 @@ class RecordLanes:
                 given = rows[done : done + end - start]
                 keys = self._keys_with(given)
                 plan = self._taker.plan(given, keys)
-                if self.due is not None and len(plan.batches) >= (more := self.due - self.packer.batches) > 0:
+                more = self._batches_until_due()
+                if more is not None and len(plan.batches) >= more:
                     count = plan.batches[more - 1][2] + 1 - self.packer.number
                     if count < len(given):
                         end, given, keys = start + count, given[:count], keys[: count + 1]
@@ -162,33 +162,45 @@ class RecordLanes:
         patience = max(self._patience, SLOW * self.packer.seq_len * self.keys)
         return self._cut(self.packer.waiting(self.packer.number - patience))
 
-    def _take_with_labels(self, later: LabelsLater, block: Block) -> Iterator[Arrivals | Packed]:
-        """What records and labels bring about."""
-        block, labels = later.divide(block)
-        start = 0
-        for stop, rows, new, going in self.table.locate(block.keys, block.size) if block.size else ():
+    def _place_with_labels(self, later: LabelsLater, block: Block) -> Iterator[Piece]:
+        """Those of records and labels."""
+        records, labels = later.divide(block)
+        place = start = 0  # items, and records, that have been taken
+
+        def stretch(end: int, rows: Array, new: list[str], *, behind: bool = True) -> Piece:
+            """With the records up to this one, in these rows, and the labels before it; fewer where a batch is due."""
+            nonlocal place, start
+            among, keys = labels.take(start, end, behind=behind), self._keys_with(rows)
+            part = part_of(records, start, end)
+            items = later.match(part, rows, keys, among, self._batches_until_due())
+            labels.put_back(among, items.came_labels, start)
+            part, rows, keys = part_of(part, 0, items.came), rows[: items.came], keys[: items.came + 1]
+            piece = piece_of(block, place, place + items.came + items.came_labels)
+            place, start = place + items.came + items.came_labels, start + items.came
+            met = int(keys[-1]) - self.keys
+            self._meet(rows, new[:met])
+            del new[:met]
+            self.keys = int(keys[-1])
+            taken = later.take(part, rows, keys, items)
+            return Piece(piece, self._take(taken, rows) if len(rows) else taken)
+
+        for stop, rows, new, going in self.table.locate(records.keys, records.size) if records.size else ():
             if len(going):
-                yield from self._take_labels(later, block, start, labels)
-                yield from self._evict(going)
-            self._meet(rows, new)
-            done = 0
+                while labels.before(start):
+                    yield stretch(start, NOBODY, [])
+                yield Piece(None, self._evict(going))
+            first, new = start, [*new]
             while start < stop:
                 end = min(stop, start + self._patience - self.number % self._patience)
-                given = rows[done : done + end - start]
-                due = (self.number + end - start) % self._patience == 0  # before labels that come behind
-                keys = self._keys_with(given)
-                self.keys = int(keys[-1])
-                among = labels.take(start, end, behind=not due)
-                items = later.take(part_of(block, start, end), given, keys, among)
-                yield from self._take(items, given)
-                done, start = done + end - start, end
-        yield from self._take_labels(later, block, start, labels)
+                cuts = (self.number + end - start) % self._patience == 0  # before labels that come behind
+                yield stretch(end, rows[start - first : end - first], new, behind=not cuts)
+        while labels:
+            yield stretch(records.size, NOBODY, [])
 
-    def _take_labels(self, later: LabelsLater, block: Block, start: int, labels: Labels) -> Iterator[Arrivals | Packed]:
-        """Those that come before the record `start` of `block`."""
-        if labels:
-            none = part_of(block, start, start)
-            yield from later.take(none, NOBODY, self._keys_with(NOBODY), labels.take(start, start))
+    def _batches_until_due(self) -> int | None:
+        """How many batches there are to be until a piece ends; None where it need not."""
+        left = 0 if self.due is None else self.due - self.packer.batches
+        return left if left > 0 else None
 
     def _keys_with(self, given: Array) -> Array:
         """How many keys there were before the records of these rows, and with each."""

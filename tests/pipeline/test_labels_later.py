@@ -184,6 +184,46 @@ def test_arrays_do_what_a_plain_loop_does(
     assert steps + lanes.packer.open_records == sum(item.name is not None for item in items) == lanes.number
 
 
+@settings(max_examples=60, deadline=None)
+@given(
+    seed=st.integers(0, 1000),
+    cuts=st.lists(st.integers(0, 1000), max_size=5),
+    shape=st.sampled_from([(1, 1, 4), (3, 4, 2), (2, 5, 40), (4, 64, 14), (3, 2, 30), (1, 3, 1)]),
+    delay=st.sampled_from([0.3, 5.0, 60.0]),
+    odd=st.sampled_from([0.0, 0.4]),
+    most=st.sampled_from([1, 7, 1000]),
+    every=st.integers(1, 6),
+)
+def test_a_piece_ends_with_the_item_that_makes_a_batch(
+    seed: int, cuts: list[int], shape: tuple[int, int, int], delay: float, odd: float, most: int, every: int
+) -> None:
+    """As where items come one by one: there each is a piece."""
+    schema, (seq_len, batch_size, keys) = SCHEMAS["two"], shape
+    items = make_items(schema, 200, keys, seed, delay, odd)
+    sizes = {"seq_len": seq_len, "batch_size": batch_size, "shards": 1, "keys": 24, "patience": 32, "most": most}
+    single = make_lanes(schema, **sizes)
+    expected, ends = [], []  # how many items had come, and batches, with each piece
+    for item in items:
+        for piece in single.pieces(make_block(schema, [item])):
+            list(piece.items)
+            expected.append((single.items, single.packer.batches))
+    lanes = make_lanes(schema, **sizes)
+    for start, stop in pairwise([0, *sorted({cut % (len(items) + 1) for cut in cuts}), len(items)]):
+        pieces = lanes.pieces(make_block(schema, items[start:stop]))
+        while True:
+            lanes.due, before = (lanes.packer.batches // every + 1) * every, lanes.items
+            piece = next(pieces, None)
+            if piece is None:
+                break
+            list(piece.items)
+            assert piece.block is None or piece.block.size == lanes.items - before
+            ends.append((lanes.items, lanes.packer.batches))
+    marks = range(every, expected[-1][1] + 1, every)
+    for mark in marks:
+        assert next(end for end in ends if end[1] >= mark) == next(end for end in expected if end[1] >= mark)
+    assert ends[-1] == expected[-1]
+
+
 def test_what_the_clock_decided_can_be_decided_again() -> None:
     schema = SCHEMAS["two"]
     items = make_items(schema, 300, 12, 3, 30.0, 0.3)

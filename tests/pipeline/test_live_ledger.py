@@ -182,6 +182,7 @@ async def test_a_server_that_breaks_off_anywhere() -> None:
             await in_pieces(stream.send_all, producer, 40)
             if producer.rng.random() < 0.5:
                 await stream.send_all(b'{"k":"a"')
+                await trio.sleep(0.02)  # most has been read by then
                 stream.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 
     async with trio.open_nursery() as nursery:

@@ -85,7 +85,8 @@ def torture(folder: Path, name: str, how: dict[str, Any], where: Path) -> dict[s
 def test_killed_at_each_operation(name: str, folder: Path, tmp_path: Path) -> None:
     found = torture(folder, name, {"points": 1 if KILLS else SOME}, tmp_path)
     assert found["points"] > 100
-    assert found["killed"] >= found["points"] // (1 if KILLS else 2 * SOME)
+    # A run that skips a checkpoint, as the one before is still being written, ends before the last operations.
+    assert found["killed"] >= (0.8 if KILLS else 0.5) * found["points"] / (1 if KILLS else SOME)
 
 
 @pytest.mark.parametrize("name", list(RUNS) if KILLS else list(RUNS)[::2])
