@@ -37,7 +37,7 @@ class ApartBlocks:
     nothing.
     """
 
-    came_from, brings_labels = 0, False
+    came_from, brings_labels, left_out = 0, False, (0, 0)
 
     def __init__(
         self, transport: Transport, form: str, fields: Fields, options: RecordOptions | None, group: Group

@@ -37,7 +37,7 @@ def further(place: Place, records: int, rejects: int) -> Place:
     return {**place, "skip": [before[0] + records, before[1] + rejects]}
 
 
-class _Skip:
+class Skip:
     """What is to be left out of the blocks that come: so many records, and rejects."""
 
     def __init__(self) -> None:
@@ -50,9 +50,16 @@ class _Skip:
         except (ArgumentError, TypeError) as error:
             raise SourceError(f"a place in a source: {error}") from None
 
+    def add(self, records: int, rejects: int) -> None:
+        """Leave out so many more."""
+        self._records, self._rejects = self._records + records, self._rejects + rejects
+
+    def __bool__(self) -> bool:
+        return bool(self._records or self._rejects)
+
     def rest(self, block: Block) -> Block:
         """What is left of `block`."""
-        if not (self._records or self._rejects):
+        if not self:
             return block
         records, rejects = min(block.size, self._records), min(len(block.rejects), self._rejects)
         self._records -= records
@@ -80,6 +87,11 @@ class BlockSource(Protocol):
     @property
     def came_from(self) -> int:
         """Which of its sources the last block was from."""
+        ...
+
+    @property
+    def left_out(self) -> tuple[int, int]:
+        """How many records of that one, and rejects, have been dropped just before the last block."""
         ...
 
     @property
@@ -111,13 +123,13 @@ class DecodedBlocks:
     ``decoders`` are what has been kept of its streams. Raises ArgumentError.
     """
 
-    came_from, brings_labels = 0, False
+    came_from, brings_labels, left_out = 0, False, (0, 0)
 
     def __init__(self, transport: Transport, form: str, fields: Fields, options: RecordOptions | None = None) -> None:
         self.name, self._transport, self._ended = transport.name, transport, False
         self.can_be_left = transport.complete  # for a while, and nobody is kept waiting
         self.decoders = StreamDecoders(form, fields, options, transport.streams)
-        self._skip = _Skip()
+        self._skip = Skip()
 
     @property
     def seen(self) -> list[str]:
@@ -153,7 +165,7 @@ class DecodedBlocks:
         if place is not None:
             place["transport"] = dict(self._transport.before(chunk, place["transport"]))
         if chunk.ends == GONE:
-            self._skip = _Skip()
+            self._skip = Skip()
         block = self.decoders.feed(chunk)
         self.refuse(self.decoders.take_refused())
         return self._skip.rest(block._replace(came=came, place=place))
@@ -182,7 +194,7 @@ class ItemBlocks:
     without losing it.
     """
 
-    came_from, anybody, brings_labels = 0, False, False
+    came_from, anybody, brings_labels, left_out = 0, False, False, (0, 0)
 
     def __init__(self, items: object, fields: Fields, options: RecordOptions) -> None:
         self.name, self._fields, self._options = type(items).__name__, fields, options
@@ -199,7 +211,7 @@ class ItemBlocks:
         self._given = items
         self._held: Any = None  # a list or a frame that has come behind records,
         self._before: Any = None  # and where they were before it
-        self._came, self._skip = 0, _Skip()
+        self._came, self._skip = 0, Skip()
 
     @property
     def counts(self) -> list[dict[str, Any]]:

@@ -11,11 +11,12 @@ import msgspec
 from ...core.base.checks import ArgumentError, check_count
 from ..sources.journal import Journal
 
-__all__ = ["CUT", "EXPIRE", "GIVE_UP", "TURN", "Decision", "DecisionLog"]
+__all__ = ["CUT", "DROP", "DROP_REJECTS", "EXPIRE", "GIVE_UP", "OF_SOURCES", "TURN", "Decision", "DecisionLog"]
 
-CUT, EXPIRE, GIVE_UP, TURN = "cut", "expire", "give-up", "turn"
+CUT, EXPIRE, GIVE_UP, TURN, DROP, DROP_REJECTS = "cut", "expire", "give-up", "turn", "drop", "drop-rejects"
 ENCODE, DECODE = msgspec.msgpack.Encoder().encode, msgspec.msgpack.decode
-KINDS = (CUT, EXPIRE, GIVE_UP, TURN)
+KINDS = (CUT, EXPIRE, GIVE_UP, TURN, DROP, DROP_REJECTS)
+OF_SOURCES = (TURN, DROP, DROP_REJECTS)  # are for whoever reads from several
 
 
 class Decision(NamedTuple):
@@ -23,7 +24,8 @@ class Decision(NamedTuple):
 
     `kind` is CUT: open chunks were closed that began before the record `before` that was learned; EXPIRE: keys went
     that were last used before the record `before`; or GIVE_UP: what came before the item `before` waits no longer. It
-    may be TURN: from there on items are of the source `before`.
+    may be TURN: from there on items are of the source `before`; or DROP, or DROP_REJECTS: of the source whose turn it
+    is so many records, or rejects, were dropped there.
     """
 
     number: int
@@ -34,8 +36,8 @@ class Decision(NamedTuple):
 class DecisionLog:
     """The decisions of a run in their order. Those of another, `given`, are taken in the place of the clock's.
 
-    ``kept`` are the newest of them, `limit` at most; ``count`` is how many there were. The turns among them are for
-    `recurrio.pipeline.lanes.merged` to take. With a `journal` each is written there before it is carried out, and a
+    ``kept`` are the newest of them, `limit` at most; ``count`` is how many there were. Those of sources among them are
+    for `recurrio.pipeline.lanes.merged` to take. With a `journal` each is written there before it is carried out, and a
     run that goes on takes those that are there, and behind them its own.
     """
 
@@ -49,7 +51,7 @@ class DecisionLog:
             if decision.kind not in KINDS:
                 raise ArgumentError("decisions", f"one of {', '.join(KINDS)}", repr(decision.kind))
         if self._given is not None:
-            self._given = [decision for decision in self._given if decision.kind != TURN]
+            self._given = [decision for decision in self._given if decision.kind not in OF_SOURCES]
         self._journal, self._always = journal, given is not None
         self._source = 0  # whose turn it is
         self._limit, self._taken = limit, 0
@@ -82,12 +84,19 @@ class DecisionLog:
             self._source = source
             self.note(Decision(number, TURN, source))
 
+    def drop(self, number: int, source: int, records: int, rejects: int) -> None:
+        """Before the record `number`, which is of this `source`, so many of its records and rejects were dropped."""
+        self._source = source
+        for kind, before in ((TURN, source), (DROP, records), (DROP_REJECTS, rejects)):
+            if kind == TURN or before:
+                self.note(Decision(number, kind, before))
+
     def dump(self) -> dict[str, int]:
         """How many decisions there were, and whose turn it is."""
         return {"count": self.count, "source": self._source}
 
     def load(self, state: dict[str, int]) -> list[Decision]:
-        """Take up what `dump` gave, and what was decided since; the turns among that. Raises SourceError."""
+        """Take up what `dump` gave, and what was decided since; what of that is of sources. Raises SourceError."""
         self.count, self._source = check_count("count", state["count"], 0), check_count("source", state["source"], 0)
         if self._journal is None or self._always:
             return []
@@ -95,8 +104,8 @@ class DecisionLog:
         for _, data in self._journal.read(self.count) if self._journal.end >= self.count else ():
             number, kind, before = DECODE(data)
             since.append(Decision(number, KINDS[kind], before))
-        self._given, self._taken = [decision for decision in since if decision.kind != TURN], 0
-        return [decision for decision in since if decision.kind == TURN]
+        self._given, self._taken = [decision for decision in since if decision.kind not in OF_SOURCES], 0
+        return [decision for decision in since if decision.kind in OF_SOURCES]
 
     def due(self, number: int) -> list[Decision]:
         """Those given for the record `number` and before, which were not taken yet."""

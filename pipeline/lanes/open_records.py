@@ -17,7 +17,7 @@ from ..sources import Opening, open_transport, path_of
 from ..sources.journal import Journals
 from .apart import ApartBlocks
 from .blocks import BlockSource, DecodedBlocks
-from .decisions import TURN, Decision
+from .decisions import OF_SOURCES, Decision
 from .merged import BLOCK, DROP_OLDEST, WHEN_BEHIND, MergedBlocks
 from .records import Records
 
@@ -102,7 +102,7 @@ async def open_records(
                 parts = [fields.without_answers()] * (len(names) - 1) + [fields.answers_alone()]
                 written[-1] = replace(written[-1], columns=(), skip_lines=0)  # those of the others
             sources = [DecodedBlocks(*each) for each in zip(transports, forms, parts, written, strict=True)]
-            turns = None if given is None else [decision for decision in given if decision.kind == TURN]
+            turns = None if given is None else [decision for decision in given if decision.kind in OF_SOURCES]
             return MergedBlocks(sources, policies, group, turns, labels=label_from is not None)
 
         yield Records((), **arguments, decisions=given, _source=decoded, _journals=journals)

@@ -94,6 +94,8 @@ class Pieces:
         located, block = (block.located, block.block) if isinstance(block, LocatedBlock) else (None, block)
         self._place = block.place
         self._reception.meet(block)
+        if any(self._source.left_out):
+            lanes.log.drop(lanes.items, self._source.came_from, *self._source.left_out)
         self._pieces = chain(lanes.pieces(block, located), [decided])
         return True
 

@@ -19,7 +19,7 @@ from recurrio.pipeline.decoding.fields import Fields
 from recurrio.pipeline.flow.group import open_group
 from recurrio.pipeline.lanes import merged
 from recurrio.pipeline.lanes.blocks import DecodedBlocks
-from recurrio.pipeline.lanes.decisions import TURN, Decision
+from recurrio.pipeline.lanes.decisions import DROP, DROP_REJECTS, OF_SOURCES, TURN, Decision
 from recurrio.pipeline.lanes.merged import MergedBlocks
 from recurrio.pipeline.lanes.records import Records
 
@@ -37,16 +37,18 @@ def sources(pauses: Iterable[float]) -> list[DecodedBlocks]:
     return found
 
 
-async def train(pauses: Iterable[float], decisions: list[Decision] | None = None) -> tuple[Any, ...]:
+async def train(
+    pauses: Iterable[float], decisions: list[Decision] | None = None, policy: str = "block"
+) -> tuple[Any, ...]:
     said: list[tuple[Any, ...]] = []
-    turns = None if decisions is None else [decision for decision in decisions if decision.kind == TURN]
+    turns = None if decisions is None else [decision for decision in decisions if decision.kind in OF_SOURCES]
     async with open_group() as group:
         records = Records(
             (),
             **GIVEN,
             decisions=decisions,
             on_forecasts=note_forecasts(said),
-            _source=lambda schema: MergedBlocks(sources(pauses), ["block"] * 3, group, turns),
+            _source=lambda schema: MergedBlocks(sources(pauses), [policy] * 3, group, turns),
         )
         trainer = Trainer(records.model(hidden_size=5, seed=1), Adam(0.01), clip=1.0, executor="inline")
         await trainer.run(records)
@@ -65,6 +67,25 @@ async def test_what_comes_at_its_own_time_comes_again_in_the_same_order(
     again = await train([0.1, 3.0, 0.7], log)
     assert again[:2] == (state, said)
     assert again[3] == log
+
+
+@pytest.mark.parametrize("policy", ["drop-oldest", "sample"])
+async def test_what_was_dropped_is_dropped_again(
+    policy: str, monkeypatch: pytest.MonkeyPatch, autojump_clock: trio.testing.MockClock
+) -> None:
+    monkeypatch.setattr(merged, "MOST", 40)
+    state, said, report, log = await train([0, 0, 0], policy=policy)
+    assert report["records"] == len(DATA)
+    assert len({decision.number for decision in log if decision.kind == DROP}) > 5
+    assert any(decision.kind == DROP_REJECTS for decision in log)
+    assert report["dropped"] == sum(each.before for each in log if each.kind in {DROP, DROP_REJECTS}) > 300
+    again = await train([0.1, 3.0, 0.7], log, policy)
+    assert again[:2] == (state, said)
+    assert again[3] == log
+    assert again[2]["dropped"] == report["dropped"]
+    assert [source["rejected"] for source in again[2]["sources"]] == [
+        source["rejected"] for source in report["sources"]
+    ]
 
 
 class Fast:

@@ -12,6 +12,8 @@ from support.states import differing
 from support.streams import as_jsonl, make_data
 
 from recurrio.pipeline.checkpoint import CheckpointStore
+from recurrio.pipeline.lanes import merged
+from recurrio.pipeline.sources import file
 from recurrio.pipeline.sources.journal import Journal
 
 WORDS: list[object] = ["--features", "x", "--hidden", 5, "--batch-size", 6, "--seq-len", 4, "--executor", "inline"]
@@ -21,6 +23,8 @@ RUNS: dict[str, list[object]] = {
     "three sources": ["a.jsonl", "b.jsonl", "c.jsonl", "--key", "k", "--target", "x@+1"],
     "cuts": ["long.jsonl", "--key", "k", "--target", "x@+1", "--linger", "1ms"],
     "cuts and turns": ["a.jsonl", "b.jsonl", "--key", "k", "--target", "x@+1", "--linger", "1ms"],
+    "drops": ["a.jsonl", "b.jsonl", "--key", "k", "--target", "x@+1", "--when-behind", "drop-oldest"],
+    "samples": ["long.jsonl", "a.jsonl", "--key", "k", "--target", "x@+1", "--when-behind", "sample"],
     "labels": ["a.jsonl", "--key", "k", "--target", "y", "--label-from", "late.jsonl", "--label-wait", "10ms"],
 }
 
@@ -54,11 +58,16 @@ def until(predictions: bytes, record: int) -> list[bytes]:
 
 
 @pytest.mark.parametrize("name", RUNS)
-def test_it_is_decided_again(name: str, folder: Path) -> None:
-    words = ["train", *RUNS[name], *WORDS, "--out", "run"]
+def test_it_is_decided_again(name: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    words = ["train", *RUNS[name], *WORDS, "--out", "run", "--json"]
+    if name in {"drops", "samples"}:
+        monkeypatch.setattr(merged, "MOST", 700)
+        monkeypatch.setattr(file, "CHUNK", 20_000)
     done = run_here(*words)
     assert done.code == 0, done.errors
     predictions, expected = left()
+    dropped = done.report["dropped"]
+    assert (dropped > 500) == (name in {"drops", "samples"})
     store = CheckpointStore("run/checkpoints")
     decided, steps = decisions(), store.steps()
     assert decided
@@ -72,4 +81,5 @@ def test_it_is_decided_again(name: str, folder: Path) -> None:
         assert until(found, last) == until(predictions, last)
         if len(decisions()) == len(decided):
             assert found == predictions
+            assert done.report["dropped"] == dropped
             assert differing(state, expected, live=True) == []
