@@ -125,11 +125,8 @@ class LineFile:
         if self._special:
             return _nothing
         self._unsynced.add(os.dup(self._file.fileno()), self._length)
-        sync, path, held = (
-            self._unsynced.take(os.path.dirname(os.path.realpath(self._path))),
-            self._path,
-            len(self._held),
-        )
+        sync = self._unsynced.take(os.path.dirname(os.path.realpath(self._path)))
+        path, held = self._path, len(self._held)
 
         def work() -> None:
             try:

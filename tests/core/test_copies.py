@@ -1,67 +1,154 @@
-"""Copies of a table: each is its own as long as anybody looks at it."""
+"""Copies and pickles: what has views into one vector comes back whole, or says that it cannot be copied."""
 
 from __future__ import annotations
 
-from threading import Thread
+import copy
+import pickle
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from recurrio.core.base import copies as module
-from recurrio.core.base.copies import Copies
-from recurrio.core.base.parameters import Array
+from recurrio.core import (
+    GRU,
+    LSTM,
+    RNN,
+    Adam,
+    ByteVocabulary,
+    CharVocabulary,
+    Embedding,
+    HuberLoss,
+    Linear,
+    SequenceBatch,
+    SequenceModel,
+    TextModel,
+    summary,
+)
+from recurrio.core.base.initializers import TorchRandom
+from recurrio.core.serial import train
 
-
-@pytest.mark.quick
-@given(st.lists(st.tuples(st.integers(0, 50), st.integers(0, 3), st.booleans()), max_size=20))
-def test_what_is_looked_at_stays(steps: list[tuple[int, int, bool]]) -> None:
-    """Some copies are kept, whole or a part of them, and some are not."""
-    table = np.zeros((50, 3))
-    copies, kept = Copies(table), list[tuple[Array, Array]]()
-    for number, (rows, part, prepares) in enumerate(steps):
-        table[...] = number
-        if prepares:
-            copies.prepare(rows)
-        found = copies.first(rows)[:, part:]
-        assert np.array_equal(found, table[:rows, part:])
-        if part:
-            kept = [*kept[-3:], (found, found.copy())]
-        assert all(np.array_equal(one, before) for one, before in kept)
-
-
-def test_memory_is_used_again() -> None:
-    table = np.ones((10, 2))
-    copies = Copies(table)
-    places = {copies.first(10).ctypes.data for _ in range(5)}
-    assert len(places) == 1
-    one = copies.first(10)
-    assert copies.first(10).ctypes.data != one.ctypes.data
-
-
-def test_what_is_large_is_prepared_until_there_is_enough(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "LARGE", 100)
-    copies = Copies(np.ones((100, 2)))
-    assert not copies.unprepared(5)
-    assert copies.unprepared(20)
-    for _ in range(2):
-        assert copies.unprepared(20)
-        copies.prepare(20)
-    assert not copies.unprepared(40)
-    assert copies.unprepared(41)
+COPIES: dict[str, Callable[[Any], Any]] = {
+    "deepcopy": copy.deepcopy,
+    "pickle": lambda thing: pickle.loads(pickle.dumps(thing)),
+    "old pickle": lambda thing: pickle.loads(pickle.dumps(thing, 2)),
+    "twice": lambda thing: copy.deepcopy(pickle.loads(pickle.dumps(thing))),
+    "of a shallow copy": lambda thing: copy.deepcopy(copy.copy(thing)),
+}
+every_copy = pytest.mark.parametrize("duplicate", COPIES.values(), ids=COPIES)
+MODULES: dict[str, Callable[[], Any]] = {
+    "linear": lambda: Linear(3, 4, seed=1),
+    "embedding": lambda: Embedding(6, 4, seed=1),
+    "rnn": lambda: RNN(3, 4, 2, "relu", seed=1),
+    "lstm": lambda: LSTM(3, [4, 5], 2, bidirectional=True, seed=1),
+    "gru": lambda: GRU(3, 4, dtype="float64", batch_first=True, seed=1),
+    "tokens": lambda: SequenceModel(6, embedding_size=3, hidden_size=4, num_layers=2, dropout=0.2, seed=1),
+    "features": lambda: SequenceModel(
+        input_size=3, output_size=2, hidden_size=4, output="mean", loss=HuberLoss(delta=2), dtype="float64", seed=1
+    ),
+}
+every_module = pytest.mark.parametrize("make", MODULES.values(), ids=MODULES)
 
 
-def test_another_thread_may_prepare() -> None:
-    table = np.zeros((100, 10))
-    copies = Copies(table)
-    threads = [Thread(target=lambda: [copies.prepare(100) for _ in range(200)]) for _ in range(2)]
-    for thread in threads:
-        thread.start()
-    for number in range(500):
-        table[...] = number
-        one, other = copies.first(100), copies.first(60)
-        assert np.all(one == number)
-        assert np.all(other == number)
-    for thread in threads:
-        thread.join()
+@every_copy
+@every_module
+def test_a_copy_is_whole_and_by_itself(make: Callable[[], Any], duplicate: Callable[[Any], Any]) -> None:
+    original, before = make(), make().parameters
+    again = duplicate(original)
+    assert repr(again) == repr(original)
+    assert summary(again) == summary(original)
+    assert np.array_equal(again.parameters, before)
+    other = TorchRandom(5)
+    again.initialise(other)
+    fresh = make()
+    fresh.initialise(TorchRandom(5))
+    assert np.array_equal(again.parameters, fresh.parameters)
+    assert not np.array_equal(again.parameters, before)
+    again.load_state_dict({name: np.full_like(array, 2) for name, array in original.state_dict().items()})
+    assert (again.parameters[again.parameters != 0] == 2).all()
+    assert all((array == 2).all() for array in again.state_dict().values())
+    assert np.array_equal(original.parameters, before)
+
+
+@every_copy
+def test_a_copied_layer_computes_and_takes_only_its_own_tapes(duplicate: Callable[[Any], Any]) -> None:
+    layer, x = LSTM(3, 4, 2, seed=1), np.ones((5, 2, 3), np.float32)
+    output, _, tape = layer.forward(x)
+    again = duplicate(layer)
+    other, _, other_tape = again.forward(x)
+    assert np.array_equal(output, other)
+    gradients, others = layer.backward(tape, output)[2], again.backward(other_tape, other)[2]
+    assert all(np.array_equal(gradients[name], others[name]) for name in gradients)
+    with pytest.raises(ValueError, match="tape: expected one of this layer"):
+        again.backward(tape, output)
+
+
+@every_copy
+def test_training_goes_on_from_copies_of_model_and_optimizer(
+    duplicate: Callable[[Any], Any], make_batches: Callable[..., list[SequenceBatch]]
+) -> None:
+    model, optimizer = SequenceModel(6, embedding_size=3, hidden_size=4, seed=1), Adam(0.01)
+    batches = make_batches(6, 5, 3, 6)
+    list(train(model, optimizer, batches[:3]))
+    again, other = duplicate(model), duplicate(optimizer)
+    list(train(again, other, batches[3:]))
+    kept = model.parameters.copy()
+    list(train(model, optimizer, batches[3:]))
+    assert np.array_equal(again.parameters, model.parameters)
+    assert not np.array_equal(model.parameters, kept)
+    assert np.array_equal(again.state_dict()["head.weight"], model.state_dict()["head.weight"])
+
+
+def test_a_shallow_copy_has_the_same_parameters() -> None:
+    model = SequenceModel(6, embedding_size=3, hidden_size=4, seed=1)
+    again = copy.copy(model)
+    again.initialise(TorchRandom(5))
+    assert np.array_equal(model.parameters, SequenceModel(6, embedding_size=3, hidden_size=4, seed=5).parameters)
+    assert again.parameters is model.parameters
+
+
+def test_parameters_that_are_set_are_those_of_the_layers_too() -> None:
+    model = SequenceModel(6, embedding_size=3, hidden_size=4, seed=1)
+    model.parameters = vector = np.zeros_like(model.parameters)
+    model.initialise(TorchRandom(1))
+    assert model.parameters is vector
+    assert np.array_equal(vector, SequenceModel(6, embedding_size=3, hidden_size=4, seed=1).parameters)
+    for wrong in (vector[1:], vector.astype(float), vector.tolist()):
+        with pytest.raises(ValueError, match="parameters: expected a float32 array"):
+            model.parameters = wrong
+
+
+def test_a_pickle_holds_the_parameters_once() -> None:
+    model = SequenceModel(300, seed=1)
+    assert len(pickle.dumps(model)) < model.parameters.nbytes + 10_000
+
+
+@every_copy
+@pytest.mark.parametrize("vocabulary", [CharVocabulary("abc \n"), ByteVocabulary()])
+def test_a_text_model_writes_the_same(
+    vocabulary: CharVocabulary | ByteVocabulary, duplicate: Callable[[Any], Any]
+) -> None:
+    text = TextModel(SequenceModel(len(vocabulary), embedding_size=4, hidden_size=8, seed=1), vocabulary)
+    again = duplicate(text)
+    assert repr(again) == repr(text)
+    written = ["".join(one.generate("ab", 30, rng=np.random.default_rng(0))) for one in (text, again)]
+    assert written[0] == written[1]
+
+
+@pytest.mark.parametrize("duplicate", [copy.copy, *COPIES.values()])
+def test_a_tape_cannot_be_copied(duplicate: Callable[[Any], Any]) -> None:
+    layer = GRU(3, 4, dtype="float64", seed=1)
+    tape = layer.forward(np.ones((5, 2, 3)))[2]
+    with pytest.raises(TypeError, match=r"^Tape: cannot be copied or pickled"):
+        duplicate((layer, [tape]) if duplicate is not copy.copy else tape)
+
+
+@every_copy
+def test_tapes_of_copies_serve_their_own_layers(duplicate: Callable[[Any], Any]) -> None:
+    linear, x = Linear(3, 4, seed=1), np.ones((2, 3), np.float32)
+    y, tape = linear.forward(x)
+    d_x, gradients = linear.backward(tape, y)
+    again, tape_again = duplicate((linear, tape))
+    other, others = again.backward(tape_again, y)
+    assert np.array_equal(d_x, other)
+    assert all(np.array_equal(gradients[name], others[name]) for name in gradients)
