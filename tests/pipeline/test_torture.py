@@ -23,7 +23,7 @@ SIZES = ["--batch-size", "6", "--seq-len", "4", "--hidden", "5", "--clip", "1"]
 SAVED = ["--out", "run", "--resume", "--checkpoint-every", "3", "--report-every", "2", "--reports", "reports"]
 RECORDS = ["--features", "x", "--target", "x@+1", "--predictions", "predictions", "--rejects", "rejects"]
 KEYED = [*RECORDS, "--key", "k", "--max-keys", "7", "--rotate", "3000"]
-TEXT = ["--embedding", "4", "--steps", "40"]
+TEXT = ["--embedding", "4", "--steps", "24"]
 
 EACH = ["a text file", "a record file", "a keyed stream", "labels that come later", "numbered lines"]
 RUNS: dict[str, list[str]] = {
@@ -34,7 +34,7 @@ RUNS: dict[str, list[str]] = {
     "a keyed stream in threads": ["records.jsonl", *KEYED, "--executor", "thread", "--delay", "2", "--shards", "2"],
     "a keyed stream in processes": ["records.jsonl", *KEYED, "--executor", "process", "--delay", "2", "--shards", "2"],
     "scales of each key": ["records.jsonl", *KEYED, "--per-key", "--executor", "auto", "--optimizer", "adagrad"],
-    "numbered lines": ["unix:s", *KEYED, "--steps", "20", "--executor", "inline", "--delay", "1"],
+    "numbered lines": ["unix:s", *KEYED, "--steps", "12", "--executor", "inline", "--delay", "1"],
     "labels that come later": ["late.jsonl", *KEYED[:-2], "--id", "id", "--target", "y", "--optimizer", "adamw"],
 }
 
@@ -44,7 +44,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What is trained on."""
     folder, rng, level = tmp_path_factory.mktemp("torture"), random.Random(1), [0.0] * 9
     lines, late = [], []
-    for number in range(400):
+    for number in range(220):
         key = rng.randrange(9)
         level[key] = 0.9 * level[key] + rng.gauss(0, 1)
         record = {"k": key, "x": round(level[key], 3)}
