@@ -53,7 +53,7 @@ async def main() -> np.ndarray:
 
     records = Records(live(came), key="device", features="temperature", target="temperature@+1", on_forecasts=look)
     model = records.model(seed=0)
-    await Trainer(model, Adam(0.003), clip=1.0).run(records)
+    await Trainer(model, Adam(0.002), clip=1.0).run(records)
     report = records.report()
     print(f"{report['records']} records of {report['keys']} keys, of which {report['unlabelled']} have no label")
     scores = report["metrics"]["all"]

@@ -29,9 +29,9 @@ class Loop:
 
     Every array is made here, once, and every per-step view when the loop first runs; then nothing is allocated.
     ``buffers`` is what the other layers see. For this rank's units, ``first`` and ``last`` are the state before the
-    first step, which the caller writes, and after the last; ``d_state`` is, before `backward`, the gradient of
-    ``last``, and after it that of ``first``. ``d_inputs_from`` is the part of the gates' gradients that the inputs
-    have a share in.
+    first step, which the caller writes, and after the last, of all ``states``; ``d_state`` is, before `backward`, the
+    gradient of ``last``, and after it that of ``first``. ``d_inputs_from`` is the part of the gates' gradients that the
+    inputs have a share in.
     """
 
     def __init__(
@@ -59,7 +59,8 @@ class Loop:
         self.d_inputs_from = self._kernel.d_inputs_from
 
     @cached_property
-    def _states(self) -> list[State]:
+    def states(self) -> list[State]:
+        """See the class."""
         return self._kernel.states()
 
     @cached_property
@@ -115,12 +116,12 @@ class Loop:
     @property
     def first(self) -> State:
         """See the class."""
-        return self._states[0]
+        return self.states[0]
 
     @property
     def last(self) -> State:
         """See the class."""
-        return self._states[-1]
+        return self.states[-1]
 
     def forward(
         self, weights: Weights, masks: Masks | None = None, table: Array | None = None, indices: Array | None = None
@@ -130,7 +131,7 @@ class Loop:
         A layer made for no inputs takes the place of ``W_x·x`` from `table` ``(rows·U, V)``: the column of the index,
         for `indices` ``(T, B)``.
         """
-        buffers, states, columns, aside, add = self.buffers, self._states, self._columns, self._aside, np.add
+        buffers, states, columns, aside, add = self.buffers, self.states, self._columns, self._aside, np.add
         table = self._kernel.load(weights, table)
         buffers.start(masks, states[0], aside)
         together = buffers.ranks > 1

@@ -23,11 +23,11 @@ def mask_arrays(steps: int, lanes: int) -> dict[str, tuple[tuple[int, ...], np.d
     return {"reset": ((steps, lanes), np.dtype(bool)), "lengths": ((lanes,), np.dtype(np.int64))}
 
 
-def check_lengths(lengths: Array, steps: int, lanes: int) -> None:
+def check_lengths(lengths: Array, steps: int, lanes: int, argument: str = "lengths") -> None:
     """Raise ArgumentError unless `lengths` are `B` whole numbers from 0 to `T`."""
-    check_array("lengths", lengths, (lanes,))
+    check_array(argument, lengths, (lanes,))
     if lengths.dtype.kind not in "iu" or lengths.min() < 0 or lengths.max() > steps:
-        raise ArgumentError("lengths", f"whole numbers from 0 to {steps} (T)", f"{lengths.dtype} {lengths}")
+        raise ArgumentError(argument, f"whole numbers from 0 to {steps} (T)", f"{lengths.dtype} {lengths}")
 
 
 def present_steps(steps: int, lengths: Array) -> Array:

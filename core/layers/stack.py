@@ -249,6 +249,18 @@ class StackWorkspace:
                 np.copyto(self._one_and_outputs[1:][rows].reshape(values.shape), values)
             yield
 
+    def state_after(self, steps: Array, lengths: Array | None, state: list[State]) -> None:
+        """After `forward`, in one direction: put that after so many `steps` ``(B,)`` of each lane into `state`.
+
+        Lanes that have no more steps than that, of `lengths` ``(B,)`` or all, keep what is there.
+        """
+        goes_on = steps < (self.shape[0] if lengths is None else lengths)
+        for step in np.unique(steps[goes_on]).tolist():
+            lanes = goes_on & (steps == step)
+            for kernel, carried in zip(self.kernels, state, strict=True):
+                for after, part in zip(carried, kernel.states[step], strict=True):
+                    np.copyto(after, part, where=lanes)
+
     def _drop(self, rng: np.random.Generator, kept: Array) -> None:
         p = self.stack.dropout
         np.multiply(rng.random(kept.shape, np.float32) >= p, 1 / (1 - p) if p < 1 else 0, out=kept, casting="unsafe")

@@ -23,6 +23,7 @@ class _Fields(NamedTuple):
     lengths: Array | None = None
     rows: Array | None = None
     classes: int = 0
+    carry: Array | None = None
 
 
 class SequenceBatch(_Fields):
@@ -36,6 +37,8 @@ class SequenceBatch(_Fields):
     the row of its key in the table of states, or ``~row`` where the key begins from zeros. A row is in a batch at most
     once; with M shards it is of shard ``row % M``, and the lanes are in the order of their shards. ``classes`` is how
     many of the classes there are so far, the first ones: outputs for others are taken for −∞; 0 is all of them.
+    ``carry`` ``(B,)`` int64, beside ``rows``, is after how many of its steps the state of each lane goes on, where its
+    next chunk begins with steps that this one has too; None is after all of them.
     """
 
     __slots__ = ()
@@ -48,10 +51,11 @@ class SequenceBatch(_Fields):
         lengths: Array | None = None,
         rows: Array | None = None,
         classes: int = 0,
+        carry: Array | None = None,
     ) -> SequenceBatch:
         """A NumPy bool, as a comparison of NumPy numbers gives, is a `reset` too."""
         reset = bool(reset) if isinstance(reset, np.bool_) else reset
-        return super().__new__(cls, inputs, targets, reset, lengths, rows, classes)
+        return super().__new__(cls, inputs, targets, reset, lengths, rows, classes, carry)
 
     @classmethod
     def _make(cls, iterable: Iterable[Any]) -> SequenceBatch:  # type: ignore[override]  # which `_replace` calls
@@ -109,7 +113,7 @@ class BatchBuffer:
         self._views: dict[str, Array] = {}
 
     def _shapes(self, steps: int, lanes: int) -> dict[str, tuple[tuple[int, ...], np.dtype]]:
-        return {**self._spec.arrays(steps, lanes), "rows": ((lanes,), np.dtype(np.int64))}
+        return {**self._spec.arrays(steps, lanes), **dict.fromkeys(("rows", "carry"), ((lanes,), np.dtype(np.int64)))}
 
     def write(self, batch: SequenceBatch) -> tuple[int, int, int, int]:
         """Copy `batch` in; its steps, its lanes, what there is of it, and its classes, for `read`."""

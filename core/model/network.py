@@ -100,5 +100,10 @@ class Network:
             raise ArgumentError("batch", "a SequenceBatch", type(batch).__name__)
         self.check_inputs(batch.inputs, batch.lengths, batch.reset)
         steps, lanes = batch.inputs.shape[:2]
+        if batch.carry is not None:
+            check_lengths(batch.carry, steps, lanes, "carry")
+            if self.stack.directions == 2 or batch.rows is None:
+                expected = "None for two directions, and where there are no rows"
+                raise ArgumentError("carry", expected, batch.carry)
         shape = (self.head.target_steps(steps), lanes, self.output_size)
         self.loss.check(shape, self.stack.dtype, batch.targets, self.counted(batch))

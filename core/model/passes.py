@@ -65,6 +65,8 @@ class Passes:
                 inputs = np.where(masks.padding[:, :, None], 0, inputs)
             self._stack.write(self._inputs, inputs.transpose(2, 0, 1))
             yield from self._stack.forward(weights, state, masks, rng=rng)
+        if batch.carry is not None:
+            self._stack.state_after(batch.carry, batch.lengths, state)
         return (yield from self._head.outputs(views, masks))
 
     def forward(

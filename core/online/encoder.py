@@ -3,23 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..base.checks import ArgumentError, check_array
+from ..base.checks import ArgumentError, check_array, check_number
 from ..base.parameters import Array
 from ..base.state import Part
+from .calendar import COLUMNS, Calendar, calendar
 from .categories import MISSING, OTHER, Categories
 from .learned import Learned
 from .schema import Schema
 from .standardise import KeyedStandardiser, Standardiser, scaled
 
-__all__ = ["CALENDAR", "DAY", "WEEK", "Encoder"]
+__all__ = ["Encoder", "Scales"]
 
-DAY, WEEK = 86_400.0, 604_800.0  # seconds
-MONDAY = 4 * DAY  # 1970 began on a Thursday
-CALENDAR = 4  # columns: sine and cosine of the time of day and of the time of the week
+
+class Scales(NamedTuple):
+    """What each of n records is scaled by: ``mean`` and ``deviation`` ``(n, columns)``, ``weight`` of the calendar."""
+
+    mean: Array
+    deviation: Array
+    weight: Array
+
+    def take(self, places: Array) -> Scales:
+        """Those of the records at these `places`."""
+        return Scales(*[array[places] for array in self])
 
 
 class Encoder:
@@ -38,7 +47,7 @@ class Encoder:
 
     def __init__(self, schema: Schema, keys: int = 0, *, clip: float = 5.0) -> None:
         self.schema, self.keys, self.learns = schema, keys, True
-        self._fixed: tuple[Array, Array] | None = None  # the scales, where nothing is learned any more
+        self._fixed: Scales | None = None  # of one record, where nothing is learned any more
         timed, numbers = schema.time is not None, list(schema.numbers)
         self._inputs = [numbers.index(feature.name) for feature in schema.features if not feature.category]
         self.fields = len(numbers)
@@ -51,7 +60,10 @@ class Encoder:
         )
         self.categories = [Categories(schema.max_categories) for _ in schema.categories]
         self.classes = Categories(schema.max_classes - 1)
-        self._calendar = CALENDAR * timed
+        ahead = self.columns - len(self.ahead)
+        self._said = [ahead + self.ahead.index(j) if j in self.ahead else at for j, at in enumerate(self.places)]
+        self._calendar = COLUMNS * timed
+        self._weight = Calendar([target.horizon for target in schema.targets]) if timed else None
         self.compact_size = len(self._inputs) + self._calendar + len(self.categories)
         self.input_size = 2 * len(self._inputs) + self._calendar + (schema.max_categories + 1) * len(self.categories)
         self.output_size = len(schema.targets) or schema.max_classes
@@ -61,29 +73,39 @@ class Encoder:
         """How many deviations a scaled number has at most."""
         return self.scaler.clip
 
-    def scale(self, values: Array, rows: Array) -> tuple[Array, Array]:
-        """The mean and the deviation ``(n, columns)`` for the `values` of the records, in the `rows` of their keys."""
-        if isinstance(self.scaler, KeyedStandardiser):
-            return self.scaler.scale(values, rows)
-        if self._fixed is None:
-            return self.scaler.scale(values)
-        mean, deviation = self._fixed
-        return np.broadcast_to(mean, values.shape), np.broadcast_to(deviation, values.shape)
+    def scale(self, values: Array, rows: Array, days: Array | None = None) -> Scales:
+        """What the `values` ``(n, columns)`` of the records, in the `rows` of their keys, are to be scaled by.
 
-    def compact(
-        self, values: Array, mean: Array, deviation: Array, times: Array | None, categories: list[list[str | None]]
-    ) -> Array:
+        The weight of the calendar is 1 where `days`, see `days`, are not given.
+        """
+        n, fixed = len(values), self._fixed
+        if isinstance(self.scaler, KeyedStandardiser):
+            mean, deviation = self.scaler.scale(values, rows)
+        elif fixed is None:
+            mean, deviation = self.scaler.scale(values)
+        else:
+            mean, deviation = (np.broadcast_to(array, values.shape) for array in fixed[:2])
+        if fixed is not None:
+            return Scales(mean, deviation, np.broadcast_to(fixed.weight, n))
+        if days is None or self._weight is None:
+            return Scales(mean, deviation, np.broadcast_to(1.0, n))
+        said = self._said
+        z = scaled(values[:, said], mean[:, said], deviation[:, said], self.clip)
+        return Scales(mean, deviation, self._weight.weigh(days, z))
+
+    def days(self, times: Array | None) -> Array | None:
+        """See `recurrio.core.online.calendar`; None where records have no `times`."""
+        return None if times is None else calendar(times)
+
+    def compact(self, values: Array, scales: Scales, days: Array | None, categories: list[list[str | None]]) -> Array:
         """What is kept of the records, see the class."""
         n, used = len(values), self._inputs
         found = np.empty((n, self.compact_size), np.float32)
-        found[:, : len(used)] = scaled(values, mean, deviation, self.clip)[:, used]
+        found[:, : len(used)] = scaled(values, scales.mean, scales.deviation, self.clip)[:, used]
         at = len(used)
-        if times is not None:
-            for period, start in ((DAY, 0.0), (WEEK, MONDAY)):
-                angle = (times - start) % period * (2 * np.pi / period)
-                found[:, at] = np.sin(angle)
-                found[:, at + 1] = np.cos(angle)
-                at += 2
+        if days is not None:
+            np.multiply(days, scales.weight[:, None], found[:, at : at + COLUMNS], casting="unsafe")
+            at += COLUMNS
         for table, texts in zip(self.categories, categories, strict=True):
             found[:, at] = table.encode(texts, learns=self.learns)
             at += 1
@@ -132,18 +154,17 @@ class Encoder:
             "classes": {"texts": self.classes.texts[:classes], "others": learned.classes > classes},
         }
 
-    def fix(self, mean: Array | None, deviation: Array | None, tables: Mapping[str, Any]) -> None:
+    def fix(self, mean: Array | None, deviation: Array | None, weight: float, tables: Mapping[str, Any]) -> None:
         """Learn no more: scale by these, unless each key has scales of its own; `tables` are what `texts` gave.
 
         Raises ArgumentError where they do not fit.
         """
-        self.learns = False
+        self.learns, nothing = False, np.zeros(0)
         if not self.keys:
             for name, array in (("mean", mean), ("deviation", deviation)):
                 check_array(name, array, (self.columns,), np.dtype(np.float64))
-            assert mean is not None
-            assert deviation is not None
-            self._fixed = mean, deviation
+        scales = nothing if mean is None else mean, nothing if deviation is None else deviation
+        self._fixed = Scales(*scales, np.array(check_number("calendar", weight, 0, 1)))
         if len(tables["categories"]) != len(self.categories):
             raise ArgumentError("categories", f"{len(self.categories)} tables", len(tables["categories"]))
         for table, state in zip(
@@ -154,7 +175,8 @@ class Encoder:
     def dump(self) -> Part:
         """All that has been learned, with what is still to be taken in."""
         tables = {"categories": [table.dump() for table in self.categories], "classes": self.classes.dump()}
-        return Part.of(tables, scaler=self.scaler.dump())
+        weight = {} if self._weight is None else {"weight": self._weight.dump()}
+        return Part.of(tables, scaler=self.scaler.dump(), **weight)
 
     def load(self, part: Part) -> None:
         """Take up what `dump` gave. Raises ArgumentError where it does not fit."""
@@ -162,6 +184,8 @@ class Encoder:
         if len(about["categories"]) != len(self.categories):
             raise ArgumentError("categories", f"{len(self.categories)} tables", len(about["categories"]))
         self.scaler.load(part.part("scaler"))
+        if self._weight is not None:
+            self._weight.load(part.part("weight"))
         for table, state in zip(
             (*self.categories, self.classes), (*about["categories"], about["classes"]), strict=True
         ):

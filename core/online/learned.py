@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..base.checks import check_count, check_flag
+from ..base.checks import check_count, check_flag, check_number
 from ..base.parameters import Array
 from ..base.state import Part
 
@@ -16,12 +16,15 @@ __all__ = ["Learned"]
 class Learned(NamedTuple):
     """The ``mean`` and the ``deviation`` ``(columns,)`` that the record was scaled by, None where each key has its own.
 
+    ``weight`` is that of its calendar.
+
     Of each table of categories, ``known`` values were there with it, the first ones, and ``others`` says whether there
     were more than the table has room for. ``classes`` is how many classes there were, all where there were others.
     """
 
     mean: Array | None
     deviation: Array | None
+    weight: float
     known: tuple[int, ...]
     others: tuple[bool, ...]
     classes: int
@@ -30,9 +33,8 @@ class Learned(NamedTuple):
         """All of it."""
         scales = {"mean": self.mean, "deviation": self.deviation}
         arrays = {name: array for name, array in scales.items() if array is not None}
-        return Part(
-            arrays, {"scaled": bool(arrays), "known": [*self.known], "others": [*self.others], "classes": self.classes}
-        )
+        about = {"scaled": bool(arrays), "weight": self.weight, "classes": self.classes}
+        return Part(arrays, about | {"known": [*self.known], "others": [*self.others]})
 
     @classmethod
     def of(cls, part: Part) -> Learned:
@@ -44,4 +46,5 @@ class Learned(NamedTuple):
         known = tuple(check_count("known", count, 0) for count in about["known"])
         others = tuple(check_flag("others", flag) for flag in about["others"])
         classes = check_count("classes", about["classes"], 0)
-        return cls(scales[0], scales[1], known, others, classes)
+        weight = check_number("weight", about["weight"], 0, 1)
+        return cls(scales[0], scales[1], weight, known, others, classes)

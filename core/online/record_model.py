@@ -53,7 +53,12 @@ class RecordModel:
         about: dict[str, Any] = {
             "model": {**self.model.config, "seed": self.model.seed},
             "schema": self.encoder.schema.config,
-            "encoder": {**self.encoder.texts(self.learned), "per_key": mean is None, "clip": self.encoder.clip},
+            "encoder": {
+                **self.encoder.texts(self.learned),
+                "per_key": mean is None,
+                "clip": self.encoder.clip,
+                "calendar": self.learned.weight,
+            },
             "training": training or {},
         }
         metadata = {name: json.dumps(value) for name, value in about.items()}
@@ -74,11 +79,11 @@ class RecordModel:
             keys = keys if about["per_key"] else 0
             encoder = Encoder(Schema.of(**json.loads(metadata["schema"])), keys, clip=about["clip"])
             scales = arrays.pop("scales.mean", None), arrays.pop("scales.deviation", None)
-            encoder.fix(*scales, about)
+            encoder.fix(*scales, about["calendar"], about)
             model = SequenceModel.from_config(json.loads(metadata["model"]))
             model.load_state_dict(arrays)
             tables = about["categories"]
             known = tuple(len(table["texts"]) for table in tables), tuple(bool(table["others"]) for table in tables)
-            return cls(model, encoder, Learned(*scales, *known, encoder.known_classes))
+            return cls(model, encoder, Learned(*scales, about["calendar"], *known, encoder.known_classes))
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise WeightsError(f"{name}: a damaged model for records: {error}") from error

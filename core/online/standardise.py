@@ -14,10 +14,10 @@ import numpy as np
 from ..base.checks import ArgumentError, check_array, check_count, check_number
 from ..base.parameters import Array
 from ..base.state import Part
+from .updates import BLOCK, due_after
 
 __all__ = ["FLOAT64", "LARGEST", "KeyedStandardiser", "Standardiser", "fitting", "scaled"]
 
-BLOCK = 256  # records between two updates, from the 256th record on
 FIRST = 4  # values of a key that are kept
 RUN = 32  # values of a key outside one after the other: then they are no outliers
 MOST_CLIP = 1e6  # deviations
@@ -86,7 +86,7 @@ class Standardiser:
         start, end = 0, len(values)
         while start < end:
             done = self.records
-            due = 1 << done.bit_length() if done < BLOCK else (done // BLOCK + 1) * BLOCK
+            due = due_after(done)
             stop, place = min(end, start + due - done), done % BLOCK
             mean[start:stop] = self._mean
             deviation[start:stop] = self._spread

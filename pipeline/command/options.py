@@ -200,6 +200,8 @@ def _add_records(records: argparse._ArgumentGroup) -> None:
     add("--key-ttl", type=duration, metavar="TIME", help="keys go that have had no record for so long (never)")
     help_ = "train on what waits for so long to fill a chunk of T records (until it is full)"
     add("--linger", type=duration, metavar="TIME", help=help_)
+    help_ = "learn from a key every N of its records (1, and more where there are many keys, or records)"
+    add("--stride", type=whole(1), metavar="N", help=help_)
     add("--max-classes", type=whole(2), metavar="N", help=f"outputs for a label ({default.max_classes})")
     add("--max-categories", type=whole(1), metavar="N", help=f"values of a category ({default.max_categories})")
 

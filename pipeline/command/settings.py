@@ -32,7 +32,6 @@ OPTIMIZERS: dict[str, tuple[Callable[[float], Optimizer], float]] = {
 TEXT: dict[str, Any] = {"hidden": 128, "batch_size": 32, "seq_len": 64}
 RECORDS: dict[str, Any] = {"hidden": 32, "batch_size": 64, "seq_len": 8}
 TEXT_ALONE = ("vocabulary", "encoding", "embedding", "epochs")  # options that mean nothing for records
-FASTER = 1.5  # the learning rates for records: they are seen once
 
 
 @dataclass(frozen=True)
@@ -54,6 +53,7 @@ class RecordSettings:
     max_waiting: int = 1 << 17
     key_ttl: float | None = None
     max_keys: int = 1 << 17
+    stride: int | None = None
     max_classes: int = 64
     max_categories: int = 32
     when_behind: str = "block"
@@ -144,8 +144,6 @@ class Settings:
     def make_optimizer(self) -> Optimizer:
         """The optimizer, new."""
         make, lr = OPTIMIZERS[self.optimizer]
-        if self.records is not None:
-            lr *= FASTER
         return make(self.lr if self.lr is not None else lr)
 
 

@@ -15,10 +15,11 @@ from ...core.online.encoder import Encoder
 from .course import Course
 from .labels import IGNORED
 
-__all__ = ["BatchMaker", "Chunks", "Closing", "Packed", "chunk_before"]
+__all__ = ["BatchMaker", "Chunks", "Closing", "Extent", "Packed", "chunk_before"]
 
 INT64 = np.dtype(np.int64)
 KEPT = ("numbers", "rows", "keys")
+EXTENT = ("lengths", "fresh", "carry")
 
 
 class Packed(NamedTuple):
@@ -49,6 +50,19 @@ class Closing(NamedTuple):
     before: Array
 
 
+class Extent(NamedTuple):
+    """Of `n` chunks: behind which step of its key each ends, and how many ``lengths`` steps it has.
+
+    ``fresh`` of them, the last ones, were in no chunk before. The next chunk of the key begins behind the first
+    ``carry`` of them.
+    """
+
+    end: Array
+    lengths: Array
+    fresh: Array
+    carry: Array
+
+
 def chunk_before(index: Array, rows: Array, last: Array) -> Array:
     """Of the chunks `index`, of keys in these `rows`, which chunk of the same key came before.
 
@@ -63,11 +77,13 @@ def chunk_before(index: Array, rows: Array, last: Array) -> Array:
 
 
 class Chunks(NamedTuple):
-    """Closed chunks, their steps ``(n, T, C + F)`` and lengths, and when the labels ``(n, T)`` came; 0: unknown."""
+    """Closed chunks: their steps ``(n, T, C + F)``, see `Extent`, and when the labels ``(n, T)`` came; 0: unknown."""
 
     closing: Closing
     steps: Array
     lengths: Array
+    fresh: Array
+    carry: Array
     came: Array
 
     @property
@@ -78,7 +94,7 @@ class Chunks(NamedTuple):
     def behind(self, start: int) -> Chunks:
         """Those from `start` on, in arrays of their own: a view would hold them all."""
         closing = Closing(*[array[start:].copy() for array in self.closing])
-        return Chunks(closing, self.steps[start:].copy(), self.lengths[start:].copy(), self.came[start:].copy())
+        return Chunks(closing, *[array[start:].copy() for array in self[1:]])
 
     def with_more(self, more: Chunks) -> Chunks:
         """These, and behind them those."""
@@ -91,7 +107,7 @@ class Chunks(NamedTuple):
     def dump(self) -> Part:
         """All but when labels came, and what follows from the others."""
         arrays = {name: getattr(self.closing, name).copy() for name in KEPT}
-        return Part(arrays | {"steps": self.steps.copy(), "lengths": self.lengths.copy()}, {})
+        return Part(arrays | {name: getattr(self, name).copy() for name in ("steps", *EXTENT)}, {})
 
     def loaded(self, part: Part, keys: int, made: int) -> Chunks:
         """Chunks like these, which may be none, that `dump` gave, of so many `keys`, behind so many that were `made`.
@@ -103,21 +119,26 @@ class Chunks(NamedTuple):
         before = chunk_before(made + np.arange(n), rows_of(rows), np.full(n, -1))
         closing = Closing(numbers, rows, of_keys, before)
         steps = part.array("steps", (n, *self.steps.shape[1:]), self.steps.dtype)
-        lengths = part.array("lengths", (n,), INT64)
+        lengths, fresh, carry = (part.array(name, (n,), INT64) for name in EXTENT)
         rows = rows_of(rows)
-        if n and not (0 <= rows.min() <= rows.max() < keys and 0 < lengths.min() <= lengths.max() <= steps.shape[1]):
+        fits = (rows >= 0) & (rows < keys) & (fresh > 0) & (fresh <= lengths) & (lengths <= steps.shape[1])
+        if not np.all(fits & (carry >= 0) & (carry <= lengths)):
             raise ArgumentError("chunks", f"up to {steps.shape[1]} steps of rows below {keys}", "others")
-        return Chunks(closing, steps, lengths, np.broadcast_to(0.0, (n, self.steps.shape[1])))
+        return Chunks(closing, steps, lengths, fresh, carry, np.broadcast_to(0.0, (n, self.steps.shape[1])))
 
 
 class _Arrays(NamedTuple):
-    """Of chunks the inputs ``(T, n, I)`` and the targets; and how many steps, and labels, there are before each."""
+    """Of chunks the inputs ``(T, n, I)`` and the targets; and how many steps there are before each.
+
+    Those that were in no chunk before are counted beside, and the labels of these.
+    """
 
     chunks: Chunks
     inputs: Array
     targets: Array
     came: Array | None  # (n, T)
     steps_up_to: list[int]
+    fresh_up_to: list[int]
     labels_up_to: list[int]
 
 
@@ -132,16 +153,21 @@ class BatchMaker:
         self._encoder, self._seq_len, self._dtype, self._shards = encoder, seq_len, dtype, shards
         self._is_class = encoder.schema.label is not None
         self._width = len(encoder.schema.targets) or 1
+        self._unknown = IGNORED if self._is_class else np.nan
         self.columns = encoder.compact_size + self._width
 
     def shorten(self, steps: Array, gone: Array) -> None:
         """Leave out the steps ``(n, T)`` that are `gone`."""
         steps[gone, : -self._width] = 0
-        steps[gone, -self._width :] = IGNORED if self._is_class else np.nan
+        steps[gone, -self._width :] = self._unknown
 
     def arrays(self, chunks: Chunks, *, live: bool) -> _Arrays:
         """What batches of `chunks` are made of; it is known when labels came where they are `live`."""
-        steps = chunks.steps.transpose(1, 0, 2)
+        steps, old = chunks.steps, chunks.lengths - chunks.fresh
+        if old.any():
+            steps = steps.copy()
+            steps[np.arange(self._seq_len) < old[:, None], -self._width :] = self._unknown
+        steps = steps.transpose(1, 0, 2)
         inputs, targets = self._encoder.expand(steps[..., : -self._width], self._dtype), steps[..., -self._width :]
         if self._is_class:
             targets = targets[:, :, 0].astype(np.int64)
@@ -149,17 +175,20 @@ class BatchMaker:
         else:
             labelled, targets = ~np.isnan(targets).all(axis=2), targets.astype(self._dtype)
         came = np.where(labelled.T, chunks.came, 0) if live else None
-        return _Arrays(chunks, inputs, targets, came, _sums(chunks.lengths), _sums(np.count_nonzero(labelled, axis=0)))
+        counts = chunks.lengths, chunks.fresh, np.count_nonzero(labelled, axis=0)
+        return _Arrays(chunks, inputs, targets, came, *map(_sums, counts))
 
     def make(self, arrays: _Arrays, start: int, end: int, number: int, classes: int, course: Course | None) -> Packed:
         """A batch of the chunks from `start` to `end`, made by the record `number`; so many `classes` were known."""
         lanes: slice | Array = slice(start, end)
-        chunks, inputs, targets, came, steps_up_to, labels_up_to = arrays
-        rows, lengths = chunks.closing.rows[lanes], chunks.lengths[lanes]
+        chunks, inputs, targets, came, *up_to = arrays
+        rows = chunks.closing.rows[lanes]
         if self._shards > 1:
             by_shard = np.argsort(rows_of(rows) % self._shards, kind="stable")
-            lanes, rows, lengths = start + by_shard, rows[by_shard], lengths[by_shard]
-        steps, labelled = steps_up_to[end] - steps_up_to[start], labels_up_to[end] - labels_up_to[start]
-        short = steps < self._seq_len * len(rows)
-        batch = SequenceBatch(inputs[:, lanes], targets[:, lanes], False, lengths if short else None, rows, classes)
-        return Packed(number, batch, labelled, steps - labelled, course, None if came is None else came[lanes])
+            lanes, rows = start + by_shard, rows[by_shard]
+        steps, fresh, labelled = (counts[end] - counts[start] for counts in up_to)
+        lengths, carry = chunks.lengths[lanes], chunks.carry[lanes]
+        short, shared = steps < self._seq_len * len(rows), np.any(carry < lengths)
+        extent = {"lengths": lengths if short else None, "carry": carry if shared else None}
+        batch = SequenceBatch(inputs[:, lanes], targets[:, lanes], False, rows=rows, classes=classes, **extent)
+        return Packed(number, batch, labelled, fresh - labelled, course, None if came is None else came[lanes])

@@ -6,7 +6,7 @@ import numpy as np
 
 from ...core.base.parameters import Array
 from ...core.online.categories import OTHER
-from ...core.online.encoder import Encoder
+from ...core.online.encoder import Encoder, Scales
 from ...core.online.learned import Learned
 
 __all__ = ["Course"]
@@ -15,7 +15,7 @@ __all__ = ["Course"]
 class Course:
     """Of n records from number `first` on; `before` is the course of those before them.
 
-    `mean` and `deviation` ``(n, columns)`` are what each was scaled by, `categories` ``(n, …)`` the numbers of theirs,
+    `scales` are what each was scaled by, `categories` ``(n, …)`` the numbers of theirs,
     and `classes` ``(n + 1,)`` how many classes there were before them, and with each.
     """
 
@@ -23,14 +23,13 @@ class Course:
         self,
         encoder: Encoder,
         first: int,
-        mean: Array,
-        deviation: Array,
+        scales: Scales,
         categories: Array,
         classes: Array | None,
         before: Course | None,
     ) -> None:
         self._first = first
-        self._scales = None if encoder.keys else (mean, deviation)
+        self._of_each, self._scales = bool(encoder.keys), scales  # of each key, or one for all
         self._classes = classes
         count = categories.shape[1]
         self._known, self._others = np.zeros((1, 0), np.int64), np.zeros((1, 0), bool)
@@ -44,16 +43,20 @@ class Course:
     @classmethod
     def of(cls, encoder: Encoder, number: int, learned: Learned) -> Course:
         """That of the record of this number alone, with which this had been `learned`."""
-        scales = [np.zeros(0) if part is None else part for part in (learned.mean, learned.deviation)]
+        mean, deviation = (np.zeros(0) if part is None else part for part in (learned.mean, learned.deviation))
+        scales = Scales(mean[None], deviation[None], np.array([learned.weight]))
         nothing, classes = np.zeros((1, len(learned.known))), np.array([learned.classes] * 2)
-        course = cls(encoder, number, scales[0][None], scales[1][None], nothing, classes, None)
+        course = cls(encoder, number, scales, nothing, classes, None)
         course._known, course._others = np.array([learned.known], np.int64), np.array([learned.others], bool)
         return course
 
     def at(self, number: int) -> Learned:
         """What had been learned with the record of this number."""
         at = number - self._first
-        mean, deviation = (None, None) if self._scales is None else [array[at].copy() for array in self._scales]
+        mean, deviation = (None, None) if self._of_each else [array[at].copy() for array in self._scales[:2]]
         row = at if self._known.shape[1] else 0
         known, others = tuple(self._known[row].tolist()), tuple(self._others[row].tolist())
-        return Learned(mean, deviation, known, others, 0 if self._classes is None else int(self._classes[at + 1]))
+        weight = float(self._scales.weight[at])
+        return Learned(
+            mean, deviation, weight, known, others, 0 if self._classes is None else int(self._classes[at + 1])
+        )

@@ -15,7 +15,9 @@ class Foresight:
 
     def __init__(self, packer: Packer) -> None:
         self._packer, self._number = packer, packer.number
-        self._come: dict[int, int] = {}  # records by the rows of their keys
+        self._come: dict[int, int] = {}  # records by the rows of their keys,
+        self._begun: dict[int, tuple[int, int]] = {}  # see `Packer.begun`
+        self._stride = 1
         self.batches = 0
         self._rows: set[int] = set()  # of the keys of the chunks that wait
         self._full = self._due = 0  # at how many chunks they are a batch, and with which record
@@ -32,8 +34,11 @@ class Foresight:
         come = self._come.get(row, 0)
         self._number, self._come[row] = number + 1, come + 1
         # `Packer.plan` has the same for arrays.
-        done = int(packer.count[row]) + come - (packer.horizon - 1) - packer.begun(row)
-        if done > 0 and done % packer.seq_len == 0:
+        self._stride = stride = max(self._stride, packer.stride(keys, number))
+        begin, pace = self._begun.get(row) or packer.begun(row)
+        end = int(packer.count[row]) + come - (packer.horizon - 1)
+        if end - begin >= (pace or stride):
+            self._begun[row] = end, stride
             self._close(row, number, keys)
         if self._rows and number >= self._due:
             self._make()

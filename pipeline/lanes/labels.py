@@ -8,7 +8,7 @@ import numpy as np
 
 from ...core.base.parameters import Array
 from ...core.base.state import Part
-from ...core.online.encoder import Encoder
+from ...core.online.encoder import Encoder, Scales
 from ...core.online.standardise import scaled
 from ..decoding.block import Block
 from .rings import KeyOrder, Ring, carried, filled
@@ -27,7 +27,7 @@ class Labelled(NamedTuple):
     - ``centre``, ``scale`` ``(n, F)``: a forecast is centre + scale · output.
     - ``naive`` ``(n, F)``: the last value of the key that was known; NaN where there is none.
     - ``truth`` ``(n, F)``: what came true with this record, of the one `horizon` records before it; NaN: nothing.
-    - ``mean``, ``deviation`` ``(n, columns)``: what they were scaled by, in the order of arrival.
+    - ``scales``: what they were scaled by, in the order of arrival.
     - ``late``: how many had a time before that of the last record of their key.
     """
 
@@ -36,8 +36,7 @@ class Labelled(NamedTuple):
     scale: Array
     naive: Array
     truth: Array
-    mean: Array
-    deviation: Array
+    scales: Scales
     late: int
 
 
@@ -84,9 +83,10 @@ class Labeller:
             truth[:, j] = _where(valid, now[:, j])
             column = encoder.columns - len(encoder.ahead) + encoder.ahead.index(j)
             values[order.index, column] = truth[:, j] - before
-        mean, deviation = encoder.scale(values, rows)
-        compact = encoder.compact(values, mean, deviation, block.times, block.categories)
-        forecasts = self._forecasts(order, known, mean, deviation)
+        days = encoder.days(block.times)
+        scales = encoder.scale(values, rows, days)
+        compact = encoder.compact(values, scales, days, block.categories)
+        forecasts = self._forecasts(order, known, scales.mean, scales.deviation)
         for h, (past, inside) in lags.items():
             filled(past[:, width:], inside, forecasts, max(1, h))
         found = np.empty((len(order), compact.shape[1] + width), np.float32)
@@ -95,7 +95,7 @@ class Labeller:
         self._past.push(order, np.concatenate((known, forecasts), axis=1))
         if gaps is not None:
             self._gaps.push(order, gaps)
-        return Labelled(found, forecasts[:, :width], forecasts[:, width:], naive, truth, mean, deviation, late)
+        return Labelled(found, forecasts[:, :width], forecasts[:, width:], naive, truth, scales, late)
 
     def _values(self, block: Block, order: KeyOrder) -> tuple[Array, int, Array | None]:
         """The columns to be scaled, but for the distances, by arrival; how many are late; gaps up to each."""

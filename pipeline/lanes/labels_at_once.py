@@ -72,8 +72,9 @@ class LabelsAtOnce:
         if self._is_class:
             classes = classes_with(self._classes, truth)
             self._classes = int(classes[-1])
-        scales = labelled.mean, labelled.deviation
-        packer.course = Course(self._encoder, first, *scales, compact[:, size - count :], classes, packer.course)
+        packer.course = Course(
+            self._encoder, first, labelled.scales, compact[:, size - count :], classes, packer.course
+        )
         arrived = None
         if self._forecasts:
             before = None if classes is None else classes[:-1]

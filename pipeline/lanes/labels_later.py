@@ -192,9 +192,15 @@ class LabelsLater:
                 yield packed._replace(number=self.taken - 1)
 
     def _let_go(self, slots: list[int], keys: Array, classes: Array | None) -> Iterator[Packed]:
-        order = KeyOrder(np.array([self.waiting.row(slot) for slot in slots]), self._packer.count)
-        kept = np.array(slots)[order.index]
-        return self._packer.add(self._packer.plan(order, keys), self._kept[kept], classes, self._came[kept])
+        packer, start = self._packer, 0
+        while start < len(slots):
+            stop = start + packer.steady(keys[start:])
+            now = np.array(slots[start:stop])
+            order = KeyOrder(np.array([self.waiting.row(slot) for slot in slots[start:stop]]), packer.count)
+            plan, kept = packer.plan(order, keys[start:stop]), now[order.index]
+            known = None if classes is None else classes[start:stop]
+            yield from packer.add(plan, self._kept[kept], known, self._came[kept])
+            start = stop
 
     def match(self, block: Block, given: Array, keys: Array, labels: Labels, batches: int | None = None) -> Matched:
         """Who waits for what, item after item: the first part of what is to be done with these arguments of `take`.
@@ -268,13 +274,13 @@ class LabelsLater:
             values[records[by_key.index], encoder.fields] = logarithm(step)
             self.late += int(np.count_nonzero(step < 0))
             self._count[by_key.keys] += by_key.sizes
-        mean, deviation = encoder.scale(values, where)
-        parts = values[records], mean[records], deviation[records]
-        compact = encoder.compact(*parts, block.times, block.categories)
+        learned = encoder.scale(values, where)
+        of_records = learned.take(records)
+        compact = encoder.compact(values[records], of_records, encoder.days(block.times), block.categories)
         scales = np.zeros((len(records), 2, width))
         scales[:, 1] = 1
         if not self._is_class:
-            scales[:, 0], scales[:, 1] = mean[records][:, encoder.places], deviation[records][:, encoder.places]
+            scales[:, 0], scales[:, 1] = (part[:, encoder.places] for part in of_records[:2])
 
         self._kept, self._scales = grown(self._kept, self.waiting.slots), grown(self._scales, self.waiting.slots)
         self._kept[slots, :size], self._kept[slots, size:], self._scales[slots] = compact, self._unknown, scales
@@ -291,7 +297,7 @@ class LabelsLater:
         count = len(encoder.categories)
         categories = np.full((len(rows), count), MISSING)
         categories[records] = compact[:, size - count :]
-        self._packer.course = Course(encoder, self.taken, mean, deviation, categories, classes, self._packer.course)
+        self._packer.course = Course(encoder, self.taken, learned, categories, classes, self._packer.course)
         before = None if classes is None else classes[:-1][records]
         truths = LateTruths(slots, of, rows[labels], truth)
         forecast = compact, scales[:, 0], scales[:, 1], naive, before

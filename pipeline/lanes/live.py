@@ -78,9 +78,6 @@ class Arrivals(NamedTuple):
 class LiveSource(ABC, AsyncIterator[SequenceBatch | Arrivals]):
     """What a run asks of records, and tells them; `recurrio.pipeline.lanes.records.Records` are one."""
 
-    keys: int
-    """Of how many keys there are states."""
-
     copies: list[Copies]
     """What `dump` copies of a table of theirs, as far as it is much; from `begin` on."""
 
@@ -88,6 +85,11 @@ class LiveSource(ABC, AsyncIterator[SequenceBatch | Arrivals]):
     @abstractmethod
     def largest(self) -> tuple[int, int]:
         """The steps T and the lanes B of the largest batch."""
+
+    @property
+    @abstractmethod
+    def keys(self) -> int:
+        """Of how many keys there are states."""
 
     @property
     @abstractmethod

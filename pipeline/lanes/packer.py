@@ -1,7 +1,12 @@
 """The packer: chunks of T steps of each key, and batches of up to B of them, by the order of the records alone.
 
-**Chunks.** The records of a key, in their order, are cut into chunks of T. A chunk is closed when the labels of its
-last step are there, `horizon` records of the key later.
+**Chunks.** A chunk of a key is closed every S records, the *stride*: when the label of its last step is there,
+`horizon` records of the key later. It has the last T steps of the key that have one, or those there are. Only those
+that were in no chunk before are learned from; the others lead up to them. Where S is T, chunks have no steps in common.
+
+**The stride** is at least 1, and at most T. The fewer keys there are, the more often each of them is learned from: with
+K of them it is T·K // B. The more records there have been, the less each is worth: of n it is n // 65,536 at least. It
+never becomes less again.
 
 **Batches.** Closed chunks wait in the order in which they were closed. A batch is made of them
 
@@ -17,7 +22,7 @@ Here all that is done with arrays, for many records at once.
 
 from __future__ import annotations
 
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -28,7 +33,7 @@ from ...core.base.parameters import Array
 from ...core.base.state import Part
 from ...core.base.table import rows_of
 from ...core.online.encoder import Encoder
-from .chunks import BatchMaker, Chunks, Closing, Packed, chunk_before
+from .chunks import BatchMaker, Chunks, Closing, Extent, Packed, chunk_before
 from .course import Course
 from .rings import KeyOrder, Ring
 
@@ -36,6 +41,7 @@ __all__ = ["Packer", "Plan"]
 
 NEVER = 1 << 62
 AT_ONCE = 1024  # keys that are cut
+LONG = 1 << 16  # records, with each as many of which the stride is longer by one
 
 
 class Plan(NamedTuple):
@@ -43,17 +49,23 @@ class Plan(NamedTuple):
 
     The records at ``last`` close chunks, in the order of arrival, and those at ``first`` are the first labelled of
     theirs. ``batches`` are the chunks from where to where, of those that wait by then, and the record that makes each.
+    All that is so at this ``stride``.
     """
 
     order: KeyOrder
+    stride: int
     first: Array
     last: Array
     closing: Closing
+    extent: Extent
     batches: list[tuple[int, int, int]]
 
 
 class Packer:
-    """See above. `keys` is the capacity of the table of keys; the state of a key begins from zeros after `leave`."""
+    """See above. `keys` is the capacity of the table of keys; the state of a key begins from zeros after `leave`.
+
+    With a `stride` that is what it is all the time.
+    """
 
     def __init__(
         self,
@@ -64,15 +76,19 @@ class Packer:
         keys: int,
         dtype: np.dtype,
         shards: int = 1,
+        stride: int | None = None,
     ) -> None:
         self._encoder = encoder
         self.seq_len, self.batch_size, self.horizon = seq_len, batch_size, encoder.schema.horizon
         self.bound = batch_size * seq_len
+        self._given, self._stride = stride is not None, 1 if stride is None else min(stride, seq_len)
         self._maker = BatchMaker(encoder, seq_len, dtype, shards)
         self.number = 0  # records so far
         self.batches = 0  # made of them
         self.count = np.zeros(keys, np.int64)  # of the records, those of each key
         self._begin = np.zeros(keys, np.int64)  # of these, those in closed chunks
+        self._start = np.zeros(keys, np.int64)  # and those before the open chunk
+        self._pace = np.zeros(keys, np.int64)  # how many more the open chunk has when it is full; 0: it is the first
         self._fresh = np.ones(keys, bool)  # whether its first chunk is still to be closed
         self._since = np.zeros(keys, np.int64)  # the record with which the open chunk got its first label
         self._last = np.full(keys, -1)  # the last chunk of each key
@@ -84,23 +100,50 @@ class Packer:
         self.course: Course | None = None  # of the last records
         empty = np.zeros(0, np.int64)
         steps = np.zeros((0, seq_len, self._maker.columns), np.float32)
-        self._waiting = Chunks(Closing(empty, empty, empty, empty), steps, empty, self._unknown(0))
+        self._waiting = Chunks(Closing(empty, empty, empty, empty), steps, empty, empty, empty, self._unknown(0))
         self._made = 0  # chunks in batches
+
+    def stride(self, keys: int, number: int) -> int:
+        """The stride with the record of this number, where there are so many `keys`."""
+        if self._given:
+            return self._stride
+        return min(self.seq_len, max(self._stride, self.seq_len * keys // self.batch_size, number // LONG))
+
+    def steady(self, keys: Array) -> int:
+        """How many of the next records have the same stride, where `keys` ``(n,)`` are how many there are with each."""
+        if self._given or self._stride == self.seq_len:
+            return len(keys)
+        last = self.number + len(keys) - 1
+        if not len(keys) or self.stride(int(keys[-1]), last) == (first := self.stride(int(keys[0]), self.number)):
+            return len(keys)
+        return bisect_right(
+            range(len(keys)), first, key=lambda index: self.stride(int(keys[index]), self.number + index)
+        )
 
     def plan(self, order: KeyOrder, keys: Array) -> Plan:
         """What the records that come next will make, which are in this order.
 
-        `keys` ``(n,)`` is how many keys there are at each of them, in the order of arrival.
+        `keys` ``(n,)`` is how many keys there are at each of them, in the order of arrival; the stride is `steady`.
         """
-        T = self.seq_len
-        done = order.pos - (self.horizon - 1) - self._begin[order.rows]
-        place = done % T
-        ends = np.flatnonzero((place <= 1) & (done > 0))  # of chunks, and their first steps
-        last, first = ends[place[ends] == 0], ends[place[ends] == 1 % T]
+        stride = self.stride(int(keys[0]), self.number) if len(keys) else self._stride
+        begin, pace = self._begin[order.rows], self._pace[order.rows]
+        done = order.pos - (self.horizon - 1) - begin
+        over = done - np.where(pace > 0, pace, stride)
+        place = over % stride
+        first = np.flatnonzero((done == 1) | ((place == 1 % stride) & (over > 0)))
+        last = np.flatnonzero((place == 0) & (over >= 0))
         last = last[np.argsort(order.index[last])]
         places = order.index[last]
         closing = self._closing(self.number + places, order.rows[last], keys[places])
-        return Plan(order, first, last, closing, self._due(closing, self.number + len(order) - 1))
+        end, fresh = begin[last] + done[last], np.where(over[last] == 0, done[last], stride)
+        due = self._due(closing, self.number + len(order) - 1)
+        return Plan(order, stride, first, last, closing, self._extent(closing.rows, end, fresh, stride), due)
+
+    def _extent(self, rows: Array, end: Array, fresh: Array, stride: int) -> Extent:
+        """That of chunks of the keys in these rows, which `end` behind so many of their steps."""
+        open_from = self._start[rows_of(rows)]
+        start, following = (np.maximum(open_from, end + more - self.seq_len) for more in (0, stride))
+        return Extent(end, end - start, fresh, following - start)
 
     def add(self, plan: Plan, steps: Array, classes: Array | None = None, came: Array | float = 0) -> Iterator[Packed]:
         """The batches that the records of the `plan` make.
@@ -110,6 +153,7 @@ class Packer:
         is not known.
         """
         first, order, last = self.number, plan.order, plan.last
+        self._stride = plan.stride
         self._first, self._classes = first, classes
         self.number += len(order)
         T, H = self.seq_len, self.horizon
@@ -120,11 +164,10 @@ class Packer:
             self._came.values[order.rows[at], (order.pos[at] - H) % self._came.depth] = came
         self._since[order.rows[plan.first]] = first + order.index[plan.first]  # of several of a key, the last
         if len(last):
-            self._begin[order.rows[last]] = order.pos[last] - (H - 1)  # of several of a key, the last
-            window = self.steps.window(order, last, H, T)
+            window = self.steps.window(order, last, H, T, plan.extent.lengths)
             chunks = self.steps.read(window, steps)
             labels = self._came.read(window, came) if self._live else self._unknown(len(last))
-            self._wait(Chunks(plan.closing, chunks, np.full(len(last), T), labels))
+            self._close(plan.closing, plan.extent, chunks, labels)
         kept = self.steps.places(order)
         self.steps.keep(kept, steps)
         if self._live:
@@ -144,30 +187,44 @@ class Packer:
             yield from self._make([(0, count, self.number - 1)])
 
     def _close_short(self, rows: Array) -> None:
-        lengths = self.count[rows] - self.horizon - self._begin[rows]
-        rows, lengths = rows[lengths > 0], lengths[lengths > 0]
+        fresh = self.count[rows] - self.horizon - self._begin[rows]
+        rows, fresh = rows[fresh > 0], fresh[fresh > 0]
         if not len(rows):
             return
-        places = np.arange(self.seq_len)
-        at = (self._begin[rows][:, None] + places) % self.steps.depth
+        extent = self._extent(rows, self._begin[rows] + fresh, fresh, self._stride)
+        at = (self._start[rows][:, None] + np.arange(self.seq_len)) % self.steps.depth
         chunks = self.steps.values[rows[:, None], at]
-        gone = places >= lengths[:, None]
-        came = self._unknown(len(rows))
-        if self._live:
-            came = np.where(gone, 0, self._came.values[rows[:, None], at])
-        self._maker.shorten(chunks, gone)
+        came = self._came.values[rows[:, None], at] if self._live else self._unknown(len(rows))
         closing = self._closing(np.full(len(rows), self.number - 1), rows, np.full(len(rows), NEVER))
-        self._wait(Chunks(closing, chunks, lengths, came))
-        self._begin[rows] += lengths
+        self._close(closing, extent, chunks, came)
+
+    def _close(self, closing: Closing, extent: Extent, steps: Array, came: Array) -> None:
+        """Let these chunks wait; behind their last step is anything."""
+        rows = rows_of(closing.rows)  # of several of a key the last one decides
+        self._begin[rows] = extent.end
+        self._start[rows] = extent.end - extent.lengths + extent.carry
+        self._pace[rows] = self._stride
+        gone = np.arange(self.seq_len) >= extent.lengths[:, None]
+        if gone.any():
+            self._maker.shorten(steps, gone)
+            came = np.where(gone, 0, came)
+        self._wait(Chunks(closing, steps, extent.lengths, extent.fresh, extent.carry, came))
+
+    def records_of(self, batches: int, keys: int) -> int:
+        """About how many records make so many batches, where there are so many `keys`."""
+        return batches * self._stride * min(self.batch_size, keys)
 
     @property
     def waiting_chunks(self) -> Closing:
         """The closed chunks that are in no batch yet."""
         return self._waiting.closing
 
-    def begun(self, row: int) -> int:
-        """How many records of the key in this row are in closed chunks."""
-        return int(self._begin[row])
+    def begun(self, row: int) -> tuple[int, int]:
+        """How many records of the key in this row are in closed chunks, and how many more the open one has when full.
+
+        The latter is 0 where there is no chunk yet, whose stride is to be that of its last record.
+        """
+        return int(self._begin[row]), int(self._pace[row])
 
     def waiting(self, before: int) -> Array:
         """The rows of the keys whose open chunk has had a label since before this record came; the oldest first."""
@@ -184,14 +241,14 @@ class Packer:
     def leave(self, rows: Array) -> int:
         """The keys in `rows` go; how many of their records are in no chunk. Cut them before."""
         left = int((self.count[rows] - self._begin[rows]).sum())
-        self.count[rows] = self._begin[rows] = 0
+        self.count[rows] = self._begin[rows] = self._start[rows] = self._pace[rows] = 0
         self._fresh[rows], self._last[rows] = True, -1
         return left
 
     @property
     def open_records(self) -> int:
         """How many records are in no batch yet."""
-        return int((self.count - self._begin).sum() + self._waiting.lengths.sum())
+        return int((self.count - self._begin).sum() + self._waiting.fresh.sum())
 
     def _unknown(self, count: int) -> Array:
         return np.broadcast_to(0.0, (count, self.seq_len))
@@ -260,6 +317,7 @@ class Packer:
         arrays["steps"] = self.steps.dump(rows)
         classes = None if self._classes is None else int(self._classes[-1])
         about = {"number": self.number, "batches": self.batches, "made": self._made, "classes": classes}
+        about |= {"stride": self._stride}
         return Part.of(about, keys=Part(arrays, {}), waiting=self._waiting.dump())
 
     def load(self, part: Part, rows: int) -> None:
@@ -272,6 +330,7 @@ class Packer:
         self.number, self.batches, self._made = (
             check_count(name, about.get(name), 0) for name in ("number", "batches", "made")
         )
+        self._stride = check_count("stride", about.get("stride"), 1, self.seq_len)
         self._waiting = self._waiting.loaded(part.part("waiting"), rows, self._made)
         self._last[rows_of(self._waiting.closing.rows)] = self._made + np.arange(self._waiting.size)
         self._first = self.number - 1
@@ -281,6 +340,8 @@ class Packer:
         return {
             "count": self.count,
             "begin": self._begin,
+            "start": self._start,
+            "pace": self._pace,
             "fresh": self._fresh,
             "since": self._since,
         }

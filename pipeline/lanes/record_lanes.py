@@ -28,7 +28,7 @@ from .packer import Packer
 
 __all__ = ["Piece", "RecordLanes"]
 
-LARGEST = 1 << 14  # records that are taken at once
+LARGEST, LEAST = 1 << 14, 64  # records that are taken at once
 COUNTS = ("keys", "seen", "evicted", "expired")
 SLOW = 4  # how many times as rarely as all keys on average one may come before its chunks are closed short
 
@@ -132,9 +132,11 @@ class RecordLanes:
                 yield Piece(None, self._evict(going))
             done = met = 0
             while start < begin + stop:
-                end = min(begin + stop, start + LARGEST, start + self._patience - self.number % self._patience)
+                end = min(begin + stop, start + self._at_once())
                 given = rows[done : done + end - start]
                 keys = self._keys_with(given)
+                if (count := self.packer.steady(keys[1:])) < len(given):
+                    end, given, keys = start + count, given[:count], keys[: count + 1]
                 plan = self._taker.plan(given, keys)
                 more = self._batches_until_due()
                 if more is not None and len(plan.batches) >= more:
@@ -191,11 +193,20 @@ class RecordLanes:
                 yield Piece(None, self._evict(going))
             first, new = start, [*new]
             while start < stop:
-                end = min(stop, start + self._patience - self.number % self._patience)
+                end = min(stop, start + self._at_once())
                 cuts = (self.number + end - start) % self._patience == 0  # before labels that come behind
                 yield stretch(end, rows[start - first : end - first], new, behind=not cuts)
         while labels:
             yield stretch(records.size, NOBODY, [])
+
+    def _at_once(self) -> int:
+        """How many records are taken at once: up to where open chunks are cut, and not far behind the end of a piece.
+
+        What is behind a batch that ends a piece is looked at again.
+        """
+        most = min(LARGEST, self._patience - self.number % self._patience)
+        more = self._batches_until_due()
+        return most if more is None else min(most, self.packer.records_of(more, self.keys) + LEAST)
 
     def _batches_until_due(self) -> int | None:
         """How many batches there are to be until a piece ends; None where it need not."""

@@ -5,15 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from ...core.base.checks import ArgumentError, check_count, check_number
+from ...core.base.checks import ArgumentError, check_count
 from ...core.base.parameters import Array
 from ...core.base.state import Part
-from ...core.losses.loss import CrossEntropyLoss, HuberLoss, Loss
 from ...core.model.batch import SequenceBatch
 from ...core.model.sequence_model import SequenceModel
 from ...core.online.encoder import Encoder
 from ...core.online.record_model import RecordModel
-from ...core.online.schema import Schema
 from ..decoding.block import Reject
 from ..decoding.fields import Fields
 from ..decoding.options import RecordOptions
@@ -25,7 +23,6 @@ from .clock import RecordClock
 from .decisions import Decision, DecisionLog
 from .forecasts import Forecast, ForecastMaker
 from .key_table import KeyTable
-from .labels import IGNORED
 from .latency import Latency
 from .ledger import Ledger
 from .live import Arrivals, LiveSource
@@ -34,35 +31,19 @@ from .packer import Packer
 from .pieces import Pieces
 from .reception import Reception
 from .record_lanes import RecordLanes
+from .record_plan import RecordPlan
 
 __all__ = ["Records"]
-
-PATIENCE = 1 << 17  # records
-MAX_WAITING = 1 << 17  # records, and labels
 
 
 class Records(LiveSource):
     """What a `Trainer` learns from record after record, of many keys, each of which is a stream of its own.
 
     `records` is any iterable, async or not, of dicts, of lists of them, or of frames (dicts of arrays, or those of
-    pandas or polars), or one frame. `features`, `target`, `label`, `key` and `time` name the fields, see
-    `recurrio.core.online.Schema.of`.
-
-    The records of a key are cut into chunks of `seq_len` steps T, and up to `batch_size` B of them, of different keys,
-    make a batch: see `recurrio.pipeline.lanes.packer`. Of up to `max_keys` keys there is a hidden state, then the least
-    recently used go. Numbers are scaled by what came before them, over all keys, or with `per_key` over those of each.
-    With `forecasts`, one is made of each record as it comes, and scored when the truth does; `on_forecasts` is told of
-    them, `on_reject` of records that cannot be used, and `on_warning` of what looks wrong with the others.
-
-    With an `id`, a label or targets of the same record may come later, in records of their own that have the same id:
-    see `recurrio.pipeline.lanes.labels_later`. Up to `max_waiting` records wait for them, then the oldest is trained on
-    without.
-
-    `linger`, `key_ttl` and `label_wait` are in seconds: after so long the chunks that wait are closed short, the keys
-    without a record go, and records no longer wait for their labels, nor labels for their records. `decisions` are
-    those that the clock took in another run, in its place. `max_gap` seconds between two records of a key are too many
-    for one to be the label of the other. `patience` is after how many records a chunk that does not fill is closed
-    short.
+    pandas or polars), or one frame. The other arguments are those of `recurrio.pipeline.lanes.record_plan.RecordPlan`,
+    beginning with ``features`` and ``target`` or ``label``. `on_forecasts` is told of forecasts, `on_reject` of records
+    that cannot be used, and `on_warning` of what looks wrong with the others. `decisions` are those that the clock took
+    in another run, in its place.
 
     Iterated over again, it goes on. Raises ArgumentError.
     """
@@ -71,63 +52,25 @@ class Records(LiveSource):
         self,
         records: object,
         *,
-        features: str | Iterable[str],
-        target: str | Iterable[str] = (),
-        label: str | None = None,
-        key: str | None = None,
-        time: str | None = None,
-        id: str | None = None,
-        seq_len: int = 8,
-        batch_size: int = 64,
-        max_keys: int = 1 << 17,
-        max_classes: int = 64,
-        max_categories: int = 32,
-        per_key: bool = False,
-        forecasts: bool = True,
         on_forecasts: Callable[[Forecast], None] | None = None,
         on_reject: Callable[[Reject], None] | None = None,
         on_warning: Callable[[str], None] | None = None,
-        linger: float | None = None,
-        key_ttl: float | None = None,
-        label_wait: float | None = None,
-        max_waiting: int = MAX_WAITING,
-        max_gap: float | None = None,
-        patience: int = PATIENCE,
         decisions: Iterable[Decision] | None = None,
         options: RecordOptions | None = None,
         _source: Callable[[Fields], BlockSource] | None = None,
         _journals: Journals | None = None,
+        **arguments: Any,  # noqa: ANN401 (those of RecordPlan)
     ) -> None:
-        bounds = {"max_categories": max_categories, "max_classes": max_classes}
-        self.schema = schema = Schema.of(features, target, label, key, time, **bounds)
-        self.seq_len, self.batch_size = check_count("seq_len", seq_len), check_count("batch_size", batch_size)
-        self.keys = check_count("max_keys", max_keys) if key is not None else 1
-        if max_gap is not None:
-            max_gap = check_number("max_gap", max_gap, 0, open_low=True)
-            if time is None:
-                raise ArgumentError("max_gap", "the time of records beside it", "none")
-        self._max_gap, self._patience = max_gap, check_count("patience", patience)
-        if id is not None and max_gap is not None:
-            raise ArgumentError("max_gap", "none where labels come by an id", max_gap)
-        if id is not None and id in Fields.of(schema).all:
-            raise ArgumentError("id", "a field that is nothing else", id)
-        if id is not None and schema.horizon:
-            expected = "one of the same record, where labels come by an id (those ahead come with their key's records)"
-            raise ArgumentError("target", expected, str(schema.targets[0]))
-        if label_wait is not None and id is None:
-            raise ArgumentError("label_wait", "the id of records beside it", "none")
-        max_waiting = check_count("max_waiting", max_waiting)
-        self._waiting = None if id is None else max_waiting
+        self.plan = plan = RecordPlan(**arguments)
         self._latency = Latency()
-        self._clock = RecordClock(linger, key_ttl, label_wait)
-        fields = Fields.of(schema, id)
+        self._clock = RecordClock(**plan.waits)
+        fields = Fields.of(plan.schema, plan.id)
         self._source = ItemBlocks(records, fields, options or RecordOptions()) if _source is None else _source(fields)
         if self._clock.decides and isinstance(self._source, ItemBlocks) and not self._source.can_wait:
-            given = {"linger": linger, "key_ttl": key_ttl, "label_wait": label_wait}
-            name, value = next(pair for pair in given.items() if pair[1] is not None)
+            name, value = next(pair for pair in plan.waits.items() if pair[1] is not None)
             raise ArgumentError(name, "none where records come from an async iterable", value)
-        self.encoder = Encoder(schema, self.keys if per_key else 0)
-        self.forecasts, self.on_forecasts = forecasts, on_forecasts
+        self.encoder = Encoder(plan.schema, plan.keys if plan.per_key else 0)
+        self.on_forecasts = on_forecasts
         self.on_reject, self.on_warning = on_reject, on_warning
         self.log = DecisionLog(decisions, journal=None if _journals is None else _journals.decisions)
         self.ledger = Ledger()
@@ -141,23 +84,21 @@ class Records(LiveSource):
     @property
     def largest(self) -> tuple[int, int]:
         """The steps T and the lanes B of the largest batch."""
-        return self.seq_len, self.batch_size
+        return self.plan.seq_len, self.plan.batch_size
+
+    @property
+    def keys(self) -> int:
+        """Of how many keys there are states."""
+        return self.plan.keys
 
     @property
     def rows(self) -> int:
         """How many rows of the table of keys were ever in use, the first ones."""
         return 0 if self._lanes is None else len(self._lanes.names)
 
-    @property
-    def loss(self) -> Loss:
-        """What a model for these records is to be trained with."""
-        if self.schema.label is not None:
-            return CrossEntropyLoss(ignore_index=IGNORED)
-        return HuberLoss(ignore_nan=True)
-
     def model(self, *, hidden_size: int = 32, **options: Any) -> SequenceModel:  # noqa: ANN401 (those of the model)
         """A new `SequenceModel` for these records; `options` are its arguments."""
-        given = {"loss": self.loss, **options}
+        given = {"loss": self.plan.loss, **options}
         sizes = self.encoder.input_size, self.encoder.output_size
         return SequenceModel(input_size=sizes[0], output_size=sizes[1], hidden_size=hidden_size, **given)
 
@@ -167,33 +108,32 @@ class Records(LiveSource):
 
     def begin(self, model: SequenceModel, shards: int, number: int = 0) -> None:
         """See `LiveSource`. Raises ArgumentError."""
+        plan = self.plan
         if self._lanes is None:
             self.trained(model)  # or an error
-            if not _leaves_out(model.network.loss, is_class=self.schema.label is not None):
-                raise ArgumentError(
-                    "loss", f"one that leaves out what is not known, as {self.loss}", model.network.loss
-                )
-            sizes = {"seq_len": self.seq_len, "batch_size": self.batch_size, "keys": self.keys, "shards": shards}
-            packer = Packer(self.encoder, dtype=model.dtype, **sizes)
+            plan.check_loss(model.network.loss)
+            sizes = {"seq_len": plan.seq_len, "batch_size": plan.batch_size, "keys": plan.keys, "shards": shards}
+            stride = plan.stride if model.network.stack.directions == 1 else plan.seq_len
+            packer = Packer(self.encoder, dtype=model.dtype, **sizes, stride=stride)
             self._shards, self.copies = shards, [packer.steps.copies]
             self._lanes = RecordLanes(
                 self.encoder,
-                KeyTable(self.keys, shards),
+                KeyTable(plan.keys, shards),
                 packer,
-                patience=self._patience,
-                max_gap=self._max_gap,
-                forecasts=self.forecasts,
+                patience=plan.patience,
+                max_gap=plan.max_gap,
+                forecasts=plan.forecasts,
                 log=self.log,
                 on_leave=self._leave,
-                waiting=self._waiting,
+                waiting=plan.waiting,
             )
             if isinstance(self._source, ApartBlocks) and not self._clock.lets_go and not self.log.replays:
                 self._source.share(self._lanes.table)
             if isinstance(self._source, MergedBlocks) and self._lanes.later is not None:
                 self._source.balance(self._lanes.later.waiting)
-            if self.forecasts:
-                listeners, later = (self.on_forecasts, self._warn), self._waiting is not None
-                self._maker = ForecastMaker(model, self.encoder, self.keys, self._lanes.names, *listeners, later=later)
+            if plan.forecasts:
+                listeners, later = (self.on_forecasts, self._warn), plan.waiting is not None
+                self._maker = ForecastMaker(model, self.encoder, plan.keys, self._lanes.names, *listeners, later=later)
                 self.copies.append(self._maker.forecaster.copies)
             self._pieces = Pieces(self._source, self._lanes, self._clock, self._reception, self.ledger)
         elif shards != self._shards:
@@ -341,10 +281,3 @@ class Records(LiveSource):
         if lanes is not None and maker is not None:
             found |= maker.report()
         return found
-
-
-def _leaves_out(loss: Loss, *, is_class: bool) -> bool:
-    """Whether targets that are not known do not count in `loss`."""
-    if is_class:
-        return isinstance(loss, CrossEntropyLoss) and loss.ignore_index == IGNORED
-    return bool(getattr(loss, "ignore_nan", False))

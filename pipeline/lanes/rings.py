@@ -95,9 +95,12 @@ class Ring:
         found = self._flat.take(self._places(order.rows, order.pos - lag), 0)
         return found, np.flatnonzero(order.rank >= lag)
 
-    def window(self, order: KeyOrder, last: Array, lag: int, length: int) -> Window:
-        """For the sorted records `last` ``(n,)`` where the `length` values up to `lag` before each are."""
-        back = np.tile(np.arange(length - 1, -1, -1) + lag, len(last))
+    def window(self, order: KeyOrder, last: Array, lag: int, length: int, lengths: Array) -> Window:
+        """For the sorted records `last` ``(n,)`` where the `lengths` ``(n,)`` values up to `lag` before each are.
+
+        Behind them, up to `length`, is the last one of them again.
+        """
+        back = (np.maximum(lengths[:, None] - np.arange(1, length + 1), 0) + lag).ravel()
         last = np.repeat(last, length)
         places = self._places(order.rows[last], order.pos[last] - back)
         inside = np.flatnonzero(order.rank[last] >= back)

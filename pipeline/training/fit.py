@@ -67,7 +67,7 @@ def fit(
     then, or any iterable that `Records` takes; `fields` are the arguments of `Records`, or of `open_records`.
 
     `hidden_size`, `batch_size` and `seq_len` are 128, 32 and 64 for a text where they are not given, and 32, 64 and 8
-    for records; `optimizer` is ``Adam(0.002)``, and ``Adam(0.003)``. The other arguments are those of `open_source`,
+    for records; `optimizer` is ``Adam(0.002)``. The other arguments are those of `open_source`,
     `recurrio.core.SequenceModel` and `Trainer`.
     """
     options: dict[str, Any] = {"cell": cell, "num_layers": num_layers, "seed": seed}
@@ -92,7 +92,7 @@ def fit(
     async def train_records() -> RecordModel:
         async with _open(source, {"batch_size": batch_size, "seq_len": seq_len}, fields) as records:
             model = records.model(hidden_size=hidden_size or 32, **options)
-            await Trainer(model, optimizer or Adam(0.003), **running).run(records, **reporting)
+            await Trainer(model, optimizer or Adam(0.002), **running).run(records, **reporting)
             return records.trained(model)
 
     if isinstance(source, LiveSource) or "features" in fields:

@@ -33,7 +33,7 @@ def sources(pauses: Iterable[float]) -> list[DecodedBlocks]:
     for index, pause in enumerate(pauses):
         data = as_jsonl(DATA[index::3])
         transport = Bytes(cut(data, range(0, len(data), 997 + 500 * index)), pause)
-        found.append(DecodedBlocks(transport, "jsonl", Fields.of(Records((), **GIVEN).schema)))
+        found.append(DecodedBlocks(transport, "jsonl", Fields.of(Records((), **GIVEN).plan.schema)))
     return found
 
 

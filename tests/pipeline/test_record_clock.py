@@ -92,7 +92,7 @@ def test_a_lag_does_not_slide_where_records_never_pause() -> None:
 
 async def test_keys_go_and_nobody_waits_where_records_never_pause(autojump_clock: trio.testing.MockClock) -> None:
     data = [{"k": f"key {number // 100}", "x": float(number % 7)} for number in range(2000)]
-    given = {"features": "x", "linger": 2.0, "key_ttl": 30.0}
+    given = {"features": "x", "linger": 2.0, "key_ttl": 30.0, "stride": 4}
     records = open_bytes([as_jsonl([record]) for record in data], pause=0.1, **given)
     trainer = Trainer(records.model(hidden_size=5, seed=1), Adam(0.01), clip=1.0, executor="inline")
     await trainer.run(records)

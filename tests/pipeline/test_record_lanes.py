@@ -16,6 +16,7 @@ from recurrio.core import SequenceBatch
 from recurrio.core.online.encoder import Encoder
 from recurrio.core.online.schema import Schema
 from recurrio.pipeline.decoding.block import Block
+from recurrio.pipeline.lanes import packer
 from recurrio.pipeline.lanes.decisions import CUT, EXPIRE, Decision, DecisionLog
 from recurrio.pipeline.lanes.key_table import KeyTable, shard_of
 from recurrio.pipeline.lanes.live import Arrivals
@@ -58,9 +59,18 @@ def make_block(schema: Schema, records: Records) -> Block:
     )
 
 
-def make_lanes(schema: Schema, *, shards: int, keys: int, batch_size: int, seq_len: int, **options: Any) -> RecordLanes:  # noqa: ANN401
+def make_lanes(
+    schema: Schema,
+    *,
+    shards: int,
+    keys: int,
+    batch_size: int,
+    seq_len: int,
+    stride: int | None = None,
+    **options: Any,  # noqa: ANN401
+) -> RecordLanes:
     encoder = Encoder(schema)
-    sizes = {"seq_len": seq_len, "batch_size": batch_size, "keys": keys, "shards": shards}
+    sizes = {"seq_len": seq_len, "batch_size": batch_size, "keys": keys, "shards": shards, "stride": stride}
     packer = Packer(encoder, dtype=np.dtype("float32"), **sizes)
     return RecordLanes(encoder, KeyTable(keys, shards), packer, **{"patience": 1 << 17, **options})
 
@@ -100,14 +110,16 @@ def events(items: Iterator[Arrivals | Packed]) -> Iterator[tuple[Any, ...]]:
     cuts=st.lists(st.integers(0, 1000), max_size=8),
     shape=st.sampled_from([(1, 1, 4), (3, 4, 2), (8, 5, 40), (4, 64, 14), (8, 2, 1)]),
     skew=st.sampled_from([0.0, 1.3]),
+    stride=st.sampled_from([None, None, 1, 2, 100]),
 )
 def test_arrays_do_what_a_plain_loop_does(
-    name: str, shards: int, seed: int, cuts: list[int], shape: tuple[int, int, int], skew: float
+    name: str, shards: int, seed: int, cuts: list[int], shape: tuple[int, int, int], skew: float, stride: int | None
 ) -> None:
     schema, (seq_len, batch_size, keys) = SCHEMAS[name], shape
     records = make_records(schema, 300, keys, seed, skew)
     sizes = {"seq_len": seq_len, "batch_size": batch_size, "shards": shards, "keys": 3 * max(keys, 40), "patience": 64}
     sizes["max_gap"] = 40.0 if schema.time is not None else None
+    sizes["stride"] = stride
     lanes, found = make_lanes(schema, **sizes), list[tuple[Any, ...]]()
     times = list[float]()
     for number, part in enumerate(divide(records, cuts)):
@@ -134,6 +146,25 @@ def test_keys_leave_where_there_is_no_room_for_them(shards: int, seed: int, cuts
     check_same(found, expected.events)
     assert lanes.evicted == expected.evicted > 0
     assert sum(left) + lanes.packer.open_records == expected.unlabelled
+
+
+@pytest.mark.parametrize("seq_len", [5, 16])
+@settings(max_examples=10, deadline=None)
+@given(seed=st.integers(0, 1000), cuts=st.lists(st.integers(0, 500), max_size=8), keys=st.sampled_from([1, 3, 11]))
+def test_the_stride_grows_with_the_keys_and_the_records(seq_len: int, seed: int, cuts: list[int], keys: int) -> None:
+    schema = SCHEMAS["several"]
+    records = make_records(schema, 500, keys, seed, 0.7)
+    sizes = {"seq_len": seq_len, "batch_size": 16, "shards": 1, "keys": 12, "patience": 256}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(packer, "LONG", 70)
+        patch.setattr(PlainLanes, "long", 70)
+        lanes, found = make_lanes(schema, **sizes), list[tuple[Any, ...]]()
+        for part in divide(records, cuts):
+            found += events(lanes.add(make_block(schema, part)))
+        found += events(lanes.finish())
+        expected = plain(schema, records, **sizes)
+    check_same(found, expected.events)
+    assert expected.stride == min(seq_len, max(1, seq_len * len(expected.keys) // 16, 499 // 70))
 
 
 def test_the_plain_loop_would_notice_a_key_twice_in_a_batch() -> None:
@@ -198,7 +229,7 @@ def test_a_shard_is_the_same_in_every_process() -> None:
 def test_few_keys_need_not_fill_a_batch() -> None:
     """One key alone: a batch as soon as its chunk is closed."""
     schema = Schema.of("x", "x@+1")
-    lanes = make_lanes(schema, seq_len=4, batch_size=64, shards=1, keys=1)
+    lanes = make_lanes(schema, seq_len=4, batch_size=64, shards=1, keys=1, stride=4)
     block = Block(10, np.arange(10.0)[:, None], [], None, None, None, [])
     batches = [item for item in lanes.add(block) if isinstance(item, Packed)]
     assert [item.number for item in batches] == [4, 8]

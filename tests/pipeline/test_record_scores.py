@@ -78,7 +78,7 @@ async def test_a_change_of_unit_is_forgotten() -> None:
 
 
 async def test_large_numbers_keep_their_last_digits() -> None:
-    done = await run([{"k": "a", "x": 1_700_000_000 + n % 2} for n in range(4000)])
+    done = await run([{"k": "a", "x": 1_700_000_001 + n % 2} for n in range(4000)])
     assert done.report["metrics"]["window"]["mae"] < 0.5
     said = np.array([float(line[3]) for line in done.predictions])
     assert np.count_nonzero(said % 128 == 0) < 40

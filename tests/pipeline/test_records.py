@@ -241,6 +241,6 @@ def test_the_file_of_a_model_depends_on_the_records_alone(
         files.append((tmp_path / "model").read_bytes())
     assert files[0] == files[1]
     loaded = RecordModel.load(tmp_path / "model")
-    assert loaded.encoder.schema == records.schema
+    assert loaded.encoder.schema == records.plan.schema
     loaded.save(tmp_path / "again", {})
     assert (tmp_path / "again").read_bytes() == files[0]

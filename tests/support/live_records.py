@@ -65,7 +65,7 @@ async def run(
     records.on_forecasts, records.on_warning = note_forecasts(done.predictions), done.warnings.append
     records.on_reject = lambda reject: done.reasons.append(reject.reason)
     trainer = Trainer(records.model(hidden_size=16, seed=1), Adam(0.003), clip=1.0, executor="inline")
-    await trainer.run(records, on_report=lambda report: done.losses.append(report.loss))
+    await trainer.run(records, on_report=lambda report: done.losses.append(report.loss), report_every=50)
     report = records.report()
     assert sum(report[part] for part in PARTS) == report["records"]
     assert report["waiting"] == 0
@@ -76,7 +76,7 @@ async def run(
 
 def inputs_of(data: Data, **given: Any) -> Array:  # noqa: ANN401 (the arguments of Records)
     """What a model reads of the records of one key, in their order, but for the last ``(n, I)``; nothing is trained."""
-    records = open_records(data, key=None, max_keys=1, forecasts=False, **given)
+    records = open_records(data, key=None, max_keys=1, forecasts=False, stride=8, **given)
     records.begin(records.model(hidden_size=4, seed=1), 1)
     batches = [item for item in items(records) if isinstance(item, SequenceBatch)]
     return np.concatenate(

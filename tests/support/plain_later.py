@@ -108,9 +108,9 @@ class PlainLater(PlainLanes):
             values.append(float(np.log1p(step)))
             key.known = [time]
         array = np.array([values])
-        mean, deviation = encoder.scale(array, np.array([~key.row if key.count == 0 and not key.records else key.row]))
-        compact = encoder.compact(array, mean, deviation, None if time is None else np.array([time]), [])[0]
-        centre, scale = self._forecast([NAN], mean[0], deviation[0])
+        scales = encoder.scale(array, np.array([~key.row if key.count == 0 and not key.records else key.row]))
+        compact = encoder.compact(array, scales, None if time is None else encoder.days(np.array([time])), [])[0]
+        centre, scale = self._forecast([NAN], scales.mean[0], scales.deviation[0])
         target = [IGNORED if self.schema.label is not None else NAN] * self._width
         naive = list(self.last[key.row])
         return {"compact": compact, "centre": centre, "scale": scale, "naive": naive, "target": target}

@@ -19,10 +19,11 @@ Chunk = dict[str, Any]
 
 
 class PlainKey:
-    """What is known of a key: all its records that are in no chunk yet, and the last known value of each target."""
+    """What is known of a key: all its records, of which so many are in chunks, and where the next chunk begins."""
 
     def __init__(self, row: int) -> None:
-        self.row, self.fresh, self.count, self.begin = row, True, 0, 0
+        self.row, self.fresh, self.count, self.begin, self.start = row, True, 0, 0, 0
+        self.full: int | None = None  # with how many records in chunks the open one is full
         self.records: list[dict[str, Any]] = []  # all of them
         self.since = 0
         self.known: list[float] = []
@@ -36,6 +37,8 @@ class PlainLanes:
     number, SequenceBatch, labelled, completed, told)``: the numbers of the records with which labels came, −1: none.
     """
 
+    long = 1 << 16
+
     def __init__(
         self,
         schema: Schema,
@@ -46,10 +49,12 @@ class PlainLanes:
         shards: int = 1,
         patience: int = 1 << 17,
         max_gap: float | None = None,
+        stride: int | None = None,
     ) -> None:
         self.schema, self.encoder = schema, Encoder(schema)
         self.T, self.B, self.capacity, self.shards, self.patience = seq_len, batch_size, keys, shards, patience
         self.max_gap = max_gap
+        self.stride, self.paces = min(stride or 1, seq_len), stride is None
         self.keys: dict[str, PlainKey] = {}
         self.free: list[list[int]] = [[*range(shard, keys, shards)] for shard in range(shards)]
         self.number = self.classes = 0
@@ -115,9 +120,10 @@ class PlainLanes:
             if h:
                 values.append(NAN if origin is None else truth[j] - origin["known"][j])
         array = np.array([values])
-        mean, deviation = encoder.scale(array, np.array([key.row]))
-        compact = encoder.compact(array, mean, deviation, None if time is None else np.array([time]), [])[0]
-        centre, scale = self._forecast(known, mean[0], deviation[0])
+        days = None if time is None else encoder.days(np.array([time]))
+        scales = encoder.scale(array, np.array([key.row]), days)
+        compact = encoder.compact(array, scales, days, [])[0]
+        centre, scale = self._forecast(known, scales.mean[0], scales.deviation[0])
         record = {"time": time, "gaps": gaps, "known": known, "centre": centre, "scale": scale, "naive": naive}
         record |= {"truth": truth, "compact": compact, "number": self.number, "target": [NAN] * len(now)}
         H = schema.horizon
@@ -155,15 +161,25 @@ class PlainLanes:
             key.since = self.number  # with the first label of its open chunk
 
     def _close(self, key: PlainKey) -> None:
-        if key.count - self.schema.horizon - key.begin == self.T:
-            self._chunk(key, self.T, len(self.keys), self.number - 1)
+        """The fewer keys there are, and records have been, the more often is a chunk closed."""
+        if self.paces:
+            most = max(self.T * len(self.keys) // self.B, (self.number - 1) // self.long)
+            self.stride = max(self.stride, min(self.T, most))
+        ready = key.count - self.schema.horizon
+        if ready == (key.begin + self.stride if key.full is None else key.full):
+            self._chunk(key, len(self.keys), self.number - 1)
 
-    def _chunk(self, key: PlainKey, length: int, keys: int, number: int) -> None:
-        records = key.records[key.begin : key.begin + length]
-        key.begin += length
-        row = ~key.row if key.fresh else key.row
-        key.fresh = False
-        self.waiting.append({"row": row, "own": key.row, "records": records, "keys": keys, "number": number})
+    def _chunk(self, key: PlainKey, keys: int, number: int) -> None:
+        """Of the open chunk of a key: the last T steps at most, whose label is there, up to `start`."""
+        end = key.count - self.schema.horizon
+        chunk = {"own": key.row, "keys": keys, "number": number, "records": key.records[key.start : end]}
+        assert 0 < len(chunk["records"]) <= self.T
+        chunk["fresh"] = end - key.begin
+        chunk["row"], key.fresh = ~key.row if key.fresh else key.row, False
+        following = max(key.start, end + self.stride - self.T)  # so that the next chunk has T at most
+        chunk["carry"] = following - key.start
+        key.begin, key.start, key.full = end, following, end + self.stride
+        self.waiting.append(chunk)
 
     def _compose(self) -> None:
         while self.waiting:
@@ -192,7 +208,8 @@ class PlainLanes:
         for lane, chunk in enumerate(chunks):
             for step, record in enumerate(chunk["records"]):
                 compact[step, lane] = record["compact"]
-                targets[step, lane] = record["target"]
+                if step >= len(chunk["records"]) - chunk["fresh"]:
+                    targets[step, lane] = record["target"]
         inputs = self.encoder.expand(compact, np.dtype(np.float32))
         labelled = targets[:, :, 0] != IGNORED if label else ~np.isnan(targets).all(axis=2)
         batch = SequenceBatch(
@@ -202,6 +219,7 @@ class PlainLanes:
             lengths if lengths.min() < self.T else None,
             np.array([chunk["row"] for chunk in chunks]),
             self.classes,
+            carry if np.any((carry := np.array([chunk["carry"] for chunk in chunks])) < lengths) else None,
         )
         completed = np.full((count, self.T), -1)
         for lane, chunk in enumerate(chunks):
@@ -216,9 +234,8 @@ class PlainLanes:
 
     def _cut(self, keys: list[PlainKey]) -> None:
         for key in keys:
-            length = key.count - self.schema.horizon - key.begin
-            if length > 0:
-                self._chunk(key, length, 1 << 62, self.number - 1)
+            if key.count - self.schema.horizon > key.begin:
+                self._chunk(key, 1 << 62, self.number - 1)
         self._compose()
         if self.waiting:
             self._batch(len(self.waiting))

@@ -67,7 +67,20 @@ def test_a_signal_writes_what_was_learned(number: signal.Signals, code: int, sta
 
 
 def test_linger_trains_on_what_waits(start: Start, tmp_path: Path) -> None:
-    words = ["train", "-", *PLAIN, "--linger", "20ms", "--json", "--report-every", 1, "--out", tmp_path / "out"]
+    words = [
+        "train",
+        "-",
+        *PLAIN,
+        "--linger",
+        "20ms",
+        "--stride",
+        4,
+        "--json",
+        "--report-every",
+        1,
+        "--out",
+        tmp_path / "out",
+    ]
     process = start(*words, stdin=subprocess.PIPE)
     assert process.stdout is not None
     for step, count in enumerate((3, 2), 1):  # too few for a chunk
@@ -79,7 +92,20 @@ def test_linger_trains_on_what_waits(start: Start, tmp_path: Path) -> None:
 
 
 def test_keys_without_records_go(start: Start, tmp_path: Path) -> None:
-    words = ["train", "-", *PLAIN, "--key-ttl", "50ms", "--json", "--report-every", 1, "--out", tmp_path / "out"]
+    words = [
+        "train",
+        "-",
+        *PLAIN,
+        "--key-ttl",
+        "50ms",
+        "--stride",
+        4,
+        "--json",
+        "--report-every",
+        1,
+        "--out",
+        tmp_path / "out",
+    ]
     process = start(*words, stdin=subprocess.PIPE)
     assert process.stdout is not None
     send(process, record("a", 1) + record("a", 2) + record("b", 3))

@@ -1,0 +1,123 @@
+"""What is to be made of records: which fields are used, how they are divided, and how long anything waits."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from ...core.base.checks import ArgumentError, check_count, check_number
+from ...core.losses.loss import CrossEntropyLoss, HuberLoss, Loss
+from ...core.online.schema import Schema
+from ..decoding.fields import Fields
+from .labels import IGNORED
+
+__all__ = ["RecordPlan"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecordPlan:
+    """What `Records` are told.
+
+    `features`, `target`, `label`, `key` and `time` name the fields, see `recurrio.core.online.Schema.of`. Chunks of
+    `seq_len` steps T, one every `stride` records of a key, of up to `batch_size` B different keys make a batch; a
+    `stride` that is not given grows with the keys and the records: see `recurrio.pipeline.lanes.packer`. Of up to
+    `max_keys` keys there is a hidden state, then the least recently used go. Numbers are scaled by what came before
+    them, over all keys, or with `per_key` over those of each. With `forecasts`, one is made of each record as it comes,
+    and scored when the truth does.
+
+    With an `id`, a label or targets of the same record may come later, in records of their own that have the same id:
+    see `recurrio.pipeline.lanes.labels_later`. Up to `max_waiting` records wait for them, then the oldest is trained on
+    without.
+
+    `linger`, `key_ttl` and `label_wait` are in seconds: after so long the chunks that wait are closed short, the keys
+    without a record go, and records no longer wait for their labels, nor labels for their records. `max_gap` seconds
+    between two records of a key are too many for one to be the label of the other. `patience` is after how many records
+    a chunk that does not fill is closed short.
+
+    Raises ArgumentError where something of that cannot be.
+    """
+
+    features: str | Iterable[str]
+    target: str | Iterable[str] = ()
+    label: str | None = None
+    key: str | None = None
+    time: str | None = None
+    id: str | None = None
+    seq_len: int = 8
+    batch_size: int = 64
+    stride: int | None = None
+    max_keys: int = 1 << 17
+    max_classes: int = 64
+    max_categories: int = 32
+    per_key: bool = False
+    forecasts: bool = True
+    linger: float | None = None
+    key_ttl: float | None = None
+    label_wait: float | None = None
+    max_waiting: int = 1 << 17
+    max_gap: float | None = None
+    patience: int = 1 << 17
+    schema: Schema = field(init=False)
+
+    def __post_init__(self) -> None:
+        bounds = {"max_categories": self.max_categories, "max_classes": self.max_classes}
+        schema = Schema.of(self.features, self.target, self.label, self.key, self.time, **bounds)
+        checked: dict[str, Any] = {"schema": schema}
+        for name in ("seq_len", "batch_size", "max_keys", "max_waiting", "patience"):
+            checked[name] = check_count(name, getattr(self, name))
+        if self.stride is not None:
+            checked["stride"] = check_count("stride", self.stride, 1, checked["seq_len"])
+        if self.max_gap is not None:
+            checked["max_gap"] = check_number("max_gap", self.max_gap, 0, open_low=True)
+            if self.time is None:
+                raise ArgumentError("max_gap", "the time of records beside it", "none")
+        for name, value in checked.items():
+            object.__setattr__(self, name, value)
+        if self.id is not None:
+            self._check_id(self.id)
+        elif self.label_wait is not None:
+            raise ArgumentError("label_wait", "the id of records beside it", "none")
+
+    def _check_id(self, id: str) -> None:
+        if self.max_gap is not None:
+            raise ArgumentError("max_gap", "none where labels come by an id", self.max_gap)
+        if id in Fields.of(self.schema).all:
+            raise ArgumentError("id", "a field that is nothing else", id)
+        if self.schema.horizon:
+            expected = "one of the same record, where labels come by an id (those ahead come with their key's records)"
+            raise ArgumentError("target", expected, str(self.schema.targets[0]))
+
+    @property
+    def keys(self) -> int:
+        """Of how many keys there are states."""
+        return self.max_keys if self.key is not None else 1
+
+    @property
+    def waiting(self) -> int | None:
+        """How many records wait for labels; None where these come with their records, or with later ones."""
+        return self.max_waiting if self.id is not None else None
+
+    @property
+    def waits(self) -> dict[str, float | None]:
+        """What the clock decides, in seconds; None: nothing of that."""
+        return {"linger": self.linger, "key_ttl": self.key_ttl, "label_wait": self.label_wait}
+
+    @property
+    def is_class(self) -> bool:
+        """Whether what is to be said is a class."""
+        return self.schema.label is not None
+
+    @property
+    def loss(self) -> Loss:
+        """What a model is to be trained with."""
+        return CrossEntropyLoss(ignore_index=IGNORED) if self.is_class else HuberLoss(ignore_nan=True)
+
+    def check_loss(self, loss: Loss) -> None:
+        """Raise ArgumentError where targets that are not known would count in `loss`."""
+        if self.is_class:
+            leaves_out = isinstance(loss, CrossEntropyLoss) and loss.ignore_index == IGNORED
+        else:
+            leaves_out = bool(getattr(loss, "ignore_nan", False))
+        if not leaves_out:
+            raise ArgumentError("loss", f"one that leaves out what is not known, as {self.loss}", loss)
