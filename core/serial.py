@@ -62,12 +62,13 @@ def run(
     *,
     largest: tuple[int, int] | None = None,
     keys: int = 0,
+    spare: int = 0,
     blas_threads: int = 1,
 ) -> Iterator[Step]:
     """Train on, from `state`; see `train`. The state is that after each batch when its `Step` is yielded.
 
     `largest` are the most steps and lanes of a batch, where the first is not that one; for batches of keys, `keys` is
-    how many the table of states has room for.
+    how many the table of states has room for, of which the last `spare` rows always begin from zeros.
     """
     blas_threads, model = check_count("blas_threads", blas_threads), state.model
     first, shards = True, list[Shard]()
@@ -76,7 +77,7 @@ def run(
         if first:
             first = False
             steps, lanes = largest or batch.inputs.shape[:2]
-            state.open(steps, lanes, keys)
+            state.open(steps, lanes, keys, spare)
             steps = state.steps
             memory = state.memory(workspaces=1)
             rows = memory.parameters

@@ -51,6 +51,7 @@ class TrainingState:
         self.applied = 0
         self.steps = self.lanes = 0  # of the largest batch; 0: no batch has come yet
         self.keys = 0  # rows of the table of states; 0: batches are of lanes
+        self._spare = 0  # the last ones of these, whose states nobody needs any more after a batch
         self._older: list[Array] = []  # the versions before the latest one that are still needed, the oldest first
         self._states: list[list[list[State]]] | None = None  # of each shard and rank; None: zeros
         self._tables: list[Array] | None = None  # of each rank the states of keys; None: zeros
@@ -72,26 +73,29 @@ class TrainingState:
 
         With a number of rows that are in `used` there is nothing to be checked: the batch is of rows below that.
         """
-        if used and self.shards == 1:
+        if used:
             self._used = max(self._used, used)
-            return [batch]
+            if self.shards == 1:
+                return [batch]
         batch.check_size(self.steps, self.lanes)
         if (batch.rows is None) == bool(self.keys):
             raise ArgumentError("rows", "a row of each key" if self.keys else "none", "the other")
         if batch.rows is None:
             return batch.shards(self.parts)
         rows = rows_of(batch.rows)
-        if len(rows):
-            self._used = max(self._used, int(rows.max()) + 1)
-        if self._used > self.keys:
-            raise ArgumentError("rows", f"rows of a table of {self.keys}", self._used - 1)
+        if rows.max(initial=0) >= self.keys:
+            raise ArgumentError("rows", f"rows of a table of {self.keys}", rows.max())
+        kept = rows[rows < self.keys - self._spare]
+        self._used = max(self._used, int(kept.max(initial=-1)) + 1)
         if self.shards == 1:
             return [batch]
         bounds = np.searchsorted(rows % self.shards, np.arange(self.shards + 1)).tolist()
         return batch.shards([slice(start, stop) for start, stop in pairwise(bounds)])
 
-    def open(self, steps: int, lanes: int, keys: int = 0) -> None:
+    def open(self, steps: int, lanes: int, keys: int = 0, spare: int = 0) -> None:
         """Say that batches have up to `steps` T of `lanes` B, and for how many `keys` there is to be a table.
+
+        Rows from the last `spare` of them on always begin from zeros.
 
         Raises ArgumentError where there were fewer lanes, or another number of keys.
         """
@@ -105,6 +109,7 @@ class TrainingState:
         self.updater.claim(self.model)
         if not begun:
             self.steps, self.lanes, self.keys = 0, lanes, keys
+        self._spare = spare
         self.steps = max(self.steps, steps)
 
     def counts(self, workspaces: int) -> dict[str, int]:

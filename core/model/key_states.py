@@ -133,8 +133,8 @@ class KeyStates:
         """
         tables = [copies.first(used) for copies in self.copies]
         for rank, log in self._later(applied):
-            lanes = log.about[1]
-            tables[rank][log.rows[:lanes]] = log.before[:lanes]
+            rows, before = log.rows[: log.about[1]], log.before[: log.about[1]]
+            tables[rank][rows[rows < used]] = before[rows < used]
         return tables
 
     def _later(self, applied: int) -> Iterator[tuple[int, _Log]]:

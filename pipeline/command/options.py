@@ -18,7 +18,7 @@ from ..executors import AUTO, EXECUTORS
 from ..lanes.merged import WHEN_BEHIND
 from ..sources import SCHEMES
 from .config import words_of
-from .settings import OPTIMIZERS, RECORDS, TEXT, TEXT_ALONE, RecordSettings, Settings
+from .settings import OPTIMIZERS, RECORDS, REPLAYED, TEXT, TEXT_ALONE, RecordSettings, Settings
 from .values import duration, every, every_or_none, fields_of, names, number, number_or_none, size, temperature, whole
 
 __all__ = ["make_settings", "parse", "say_what_is_missing"]
@@ -57,7 +57,8 @@ def make_settings(given: argparse.Namespace) -> Settings:
             raise ValueError("--format text: is for a text, and --features, --target, --label and --key mean records")
         if "features" not in options:
             raise ValueError("--features: expected the fields that a model reads, as --features a,b,c:category")
-        records, defaults = RecordSettings(**read, options=RecordOptions(**written)), RECORDS
+        records = RecordSettings(**read, options=RecordOptions(**written))
+        defaults = REPLAYED if records.replay else RECORDS
     else:
         for name in (*read, *written, "predictions", "rejects"):
             if options.get(name, "text") != "text":
@@ -202,6 +203,8 @@ def _add_records(records: argparse._ArgumentGroup) -> None:
     add("--linger", type=duration, metavar="TIME", help=help_)
     help_ = "learn from a key every N of its records (1, and more where there are many keys, or records)"
     add("--stride", type=whole(1), metavar="N", help=help_)
+    help_ = "with each batch learn again from N windows of the past, of 32 steps (0)"
+    add("--replay", type=whole(0), metavar="N", help=help_)
     add("--max-classes", type=whole(2), metavar="N", help=f"outputs for a label ({default.max_classes})")
     add("--max-categories", type=whole(1), metavar="N", help=f"values of a category ({default.max_categories})")
 

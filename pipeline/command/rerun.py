@@ -72,13 +72,14 @@ async def rerun(folder: str, found: Found, last: int, tell: Callable[[Again], ob
             first = await intake.peek()
             if first is None:
                 return found.step
-            steps, lanes, keys = intake.size(first)
+            steps, lanes, keys, spare = intake.size(first)
             largest = max(steps, training.about["steps"]), training.about["lanes"] or lanes
+            sizes = {"keys": keys, "spare": spare, "blas_threads": threads}
 
             def work() -> None:
                 kept: list[SequenceBatch] = []
                 batches = _batches(intake, state, kept)
-                for step in serial.run(state, batches, largest=largest, keys=keys, blas_threads=threads):
+                for step in serial.run(state, batches, largest=largest, **sizes):
                     tell(Again(step, kept[0], state, intake, source))
 
             await trio.to_thread.run_sync(work)
@@ -104,9 +105,8 @@ def _batches(intake: Intake, state: TrainingState, kept: list[SequenceBatch]) ->
 @asynccontextmanager
 async def _opened(settings: Settings, found: Found, journals: Journals) -> AsyncIterator[Source | LiveSource]:
     """What the run was about."""
-    sizes: dict[str, Any] = {"batch_size": settings.batch_size, "seq_len": settings.seq_len}
     if settings.records is not None:
-        async with settings.records.open(settings.sources, **sizes, journals=journals) as records:
+        async with settings.open_records(journals=journals) as records:
             yield records
         return
     vocabulary: Any = settings.vocabulary
@@ -114,12 +114,14 @@ async def _opened(settings: Settings, found: Found, journals: Journals) -> Async
         vocabulary = await read_vocabulary(vocabulary, settings.encoding)
     position = found.part.part("source").about["position"]
     text: dict[str, Any] = {
+        "batch_size": settings.batch_size,
+        "seq_len": settings.seq_len,
         "vocabulary": vocabulary,
         "encoding": settings.encoding,
         "position": position,
         "journals": journals,
     }
-    async with open_source(settings.sources[0], epochs=None, **sizes, **text) as source:
+    async with open_source(settings.sources[0], epochs=None, **text) as source:
         yield source
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import asdict, dataclass, field, fields
 from typing import TYPE_CHECKING, Any
@@ -18,7 +18,7 @@ from ..decoding.options import RecordOptions
 if TYPE_CHECKING:
     from ..lanes.records import Records
 
-__all__ = ["OPTIMIZERS", "RECORDS", "TEXT", "TEXT_ALONE", "RecordSettings", "Settings"]
+__all__ = ["OPTIMIZERS", "RECORDS", "REPLAYED", "TEXT", "TEXT_ALONE", "RecordSettings", "Settings"]
 
 # By name: how to make one from a learning rate, and the learning rate where none is given.
 OPTIMIZERS: dict[str, tuple[Callable[[float], Optimizer], float]] = {
@@ -31,6 +31,7 @@ OPTIMIZERS: dict[str, tuple[Callable[[float], Optimizer], float]] = {
 # What is not given, by what is trained on.
 TEXT: dict[str, Any] = {"hidden": 128, "batch_size": 32, "seq_len": 64}
 RECORDS: dict[str, Any] = {"hidden": 32, "batch_size": 64, "seq_len": 8}
+REPLAYED: dict[str, Any] = {**RECORDS, "seq_len": 32}  # of records that are learned from again
 TEXT_ALONE = ("vocabulary", "encoding", "embedding", "epochs")  # options that mean nothing for records
 
 
@@ -54,6 +55,7 @@ class RecordSettings:
     key_ttl: float | None = None
     max_keys: int = 1 << 17
     stride: int | None = None
+    replay: int = 0
     max_classes: int = 64
     max_categories: int = 32
     when_behind: str = "block"
@@ -61,18 +63,6 @@ class RecordSettings:
     allow_gap: bool = False
     send: str | None = None
     options: RecordOptions = field(default_factory=RecordOptions)
-
-    def open(
-        self,
-        sources: Iterable[str],
-        **arguments: Any,  # noqa: ANN401 (of Records)
-    ) -> AbstractAsyncContextManager[Records]:
-        """The records in `sources`."""
-        from ..lanes.open_records import open_records  # with it come all formats, which a text has no use for
-
-        given = {one.name: getattr(self, one.name) for one in fields(self)}
-        given["target"] = given["target"] or ()
-        return open_records(*sources, **given, **arguments)
 
 
 @dataclass(frozen=True)
@@ -136,6 +126,19 @@ class Settings:
         """All that says something of the run."""
         unused = () if self.records is None else TEXT_ALONE
         return {name: value for name, value in asdict(self).items() if name not in unused}
+
+    def open_records(
+        self,
+        **arguments: Any,  # noqa: ANN401 (of open_records)
+    ) -> AbstractAsyncContextManager[Records]:
+        """The records in the sources."""
+        from ..lanes.open_records import open_records  # with it come all formats, which a text has no use for
+
+        assert self.records is not None
+        given = {one.name: getattr(self.records, one.name) for one in fields(self.records)}
+        given |= {"target": self.records.target or (), "seed": self.seed}
+        given |= {"batch_size": self.batch_size, "seq_len": self.seq_len}
+        return open_records(*self.sources, **given, **arguments)
 
     def make_guard(self) -> Guard | None:
         """What is done about bad batches."""

@@ -40,9 +40,8 @@ async def train_records(job: Job) -> None:
     with ExitStack() as stack:
         quarantine = stack.enter_context(Quarantine(sinks.rejects, **sinks.how("rejects")))
         outputs: dict[str, Output] = {"rejects": quarantine}
-        sizes = {"batch_size": settings.batch_size, "seq_len": settings.seq_len}
         hooks = {"on_reject": on_reject, "on_warning": display.warn, "on_notice": display.say, **job.journals}
-        async with settings.records.open(settings.sources, **hooks, **sizes) as records:
+        async with settings.open_records(**hooks) as records:
             if sinks.predictions is not None:
                 writer = PredictionWriter(sinks.predictions, records.encoder, **sinks.how("predictions"))
                 stack.callback(writer.close)

@@ -14,6 +14,7 @@ from ...core.model.batch import SequenceBatch
 from ...core.online.encoder import Encoder
 from .course import Course
 from .labels import IGNORED
+from .replay_buffer import ReplayBuffer
 
 __all__ = ["BatchMaker", "Chunks", "Closing", "Extent", "Packed", "chunk_before"]
 
@@ -142,19 +143,45 @@ class _Arrays(NamedTuple):
     labels_up_to: list[int]
 
 
+class _Lanes(NamedTuple):
+    """Of a batch: see `SequenceBatch`."""
+
+    inputs: Array
+    targets: Array
+    rows: Array
+    lengths: Array | None
+    carry: Array | None
+
+    def take(self, lanes: Array) -> _Lanes:
+        """These lanes, in this order."""
+        extent = [None if part is None else part[lanes] for part in (self.lengths, self.carry)]
+        return _Lanes(self.inputs[:, lanes], self.targets[:, lanes], self.rows[lanes], *extent)
+
+
 def _sums(count: Array) -> list[int]:
     return [0, *np.cumsum(count).tolist()]
 
 
 class BatchMaker:
-    """Makes batches of chunks of `seq_len` steps, for models of `dtype` in so many `shards`."""
+    """Makes batches of chunks of `seq_len` steps, for models of `dtype` in so many `shards`.
 
-    def __init__(self, encoder: Encoder, seq_len: int, dtype: np.dtype, shards: int) -> None:
+    Where there is a `buffer`, its windows are further lanes, which begin from zeros, in rows from `spare` on.
+    """
+
+    def __init__(
+        self,
+        encoder: Encoder,
+        seq_len: int,
+        dtype: np.dtype,
+        shards: int,
+        spare: int = 0,
+        buffer: ReplayBuffer | None = None,
+    ) -> None:
         self._encoder, self._seq_len, self._dtype, self._shards = encoder, seq_len, dtype, shards
+        self._spare, self._buffer = spare, buffer
         self._is_class = encoder.schema.label is not None
         self._width = len(encoder.schema.targets) or 1
         self._unknown = IGNORED if self._is_class else np.nan
-        self.columns = encoder.compact_size + self._width
 
     def shorten(self, steps: Array, gone: Array) -> None:
         """Leave out the steps ``(n, T)`` that are `gone`."""
@@ -167,28 +194,58 @@ class BatchMaker:
         if old.any():
             steps = steps.copy()
             steps[np.arange(self._seq_len) < old[:, None], -self._width :] = self._unknown
-        steps = steps.transpose(1, 0, 2)
-        inputs, targets = self._encoder.expand(steps[..., : -self._width], self._dtype), steps[..., -self._width :]
-        if self._is_class:
-            targets = targets[:, :, 0].astype(np.int64)
-            labelled = targets != IGNORED
-        else:
-            labelled, targets = ~np.isnan(targets).all(axis=2), targets.astype(self._dtype)
+        inputs, targets = self._read(steps)
+        labelled = targets != IGNORED if self._is_class else ~np.isnan(targets).all(axis=2)
         came = np.where(labelled.T, chunks.came, 0) if live else None
         counts = chunks.lengths, chunks.fresh, np.count_nonzero(labelled, axis=0)
         return _Arrays(chunks, inputs, targets, came, *map(_sums, counts))
 
-    def make(self, arrays: _Arrays, start: int, end: int, number: int, classes: int, course: Course | None) -> Packed:
-        """A batch of the chunks from `start` to `end`, made by the record `number`; so many `classes` were known."""
-        lanes: slice | Array = slice(start, end)
-        chunks, inputs, targets, came, *up_to = arrays
-        rows = chunks.closing.rows[lanes]
-        if self._shards > 1:
-            by_shard = np.argsort(rows_of(rows) % self._shards, kind="stable")
-            lanes, rows = start + by_shard, rows[by_shard]
+    def _read(self, steps: Array) -> tuple[Array, Array]:
+        """The inputs ``(T, n, I)`` and the targets of `steps` ``(n, T, C + F)``."""
+        steps = steps.transpose(1, 0, 2)
+        targets = steps[..., -self._width :]
+        targets = targets[:, :, 0].astype(np.int64) if self._is_class else targets.astype(self._dtype)
+        return self._encoder.expand(steps[..., : -self._width], self._dtype), targets
+
+    def make(
+        self, arrays: _Arrays, start: int, end: int, at: int, number: int, classes: int, course: Course | None
+    ) -> Packed:
+        """Batch `at` of the chunks from `start` to `end`, made by the record `number`; so many `classes` were known."""
+        own = slice(start, end)
+        chunks, came, up_to = arrays.chunks, arrays.came, (arrays.steps_up_to, arrays.fresh_up_to, arrays.labels_up_to)
         steps, fresh, labelled = (counts[end] - counts[start] for counts in up_to)
-        lengths, carry = chunks.lengths[lanes], chunks.carry[lanes]
-        short, shared = steps < self._seq_len * len(rows), np.any(carry < lengths)
-        extent = {"lengths": lengths if short else None, "carry": carry if shared else None}
-        batch = SequenceBatch(inputs[:, lanes], targets[:, lanes], False, rows=rows, classes=classes, **extent)
-        return Packed(number, batch, labelled, fresh - labelled, course, None if came is None else came[lanes])
+        short, shared = steps < self._seq_len * (end - start), np.any(chunks.carry[own] < chunks.lengths[own])
+        given = _Lanes(
+            arrays.inputs[:, own],
+            arrays.targets[:, own],
+            chunks.closing.rows[own],
+            chunks.lengths[own] if short else None,
+            chunks.carry[own] if shared else None,
+        )
+        if self._buffer is not None:
+            given = self._with_stored(self._buffer.draw(at), given)
+            self._buffer.store(chunks.steps[own][chunks.lengths[own] == self._seq_len])
+        if self._shards > 1:
+            by_shard = np.argsort(rows_of(given.rows) % self._shards, kind="stable")
+            given = given.take(by_shard)
+            came = None if came is None else came[own][by_shard[by_shard < end - start]]
+        elif came is not None:
+            came = came[own]
+        inputs, targets, rows, lengths, carry = given
+        batch = SequenceBatch(inputs, targets, False, lengths, rows, classes, carry)
+        return Packed(number, batch, labelled, fresh - labelled, course, came)
+
+    def _with_stored(self, windows: Array, live: _Lanes) -> _Lanes:
+        """The lanes that are `live`, and behind them `windows` ``(n, T, C + F)`` of the past."""
+        if not len(windows):
+            return live
+        whole = np.full(len(windows), self._seq_len)
+        rows, steps = ~(self._spare + np.arange(len(windows))), [live.lengths, live.carry]
+        extent = [None if part is None else np.concatenate((part, whole)) for part in steps]
+        inputs, targets = self._read(windows)
+        return _Lanes(
+            np.concatenate((live.inputs, inputs), axis=1),
+            np.concatenate((live.targets, targets), axis=1),
+            np.concatenate((live.rows, rows)),
+            *extent,
+        )

@@ -34,7 +34,7 @@ class Foresight:
         come = self._come.get(row, 0)
         self._number, self._come[row] = number + 1, come + 1
         # `Packer.plan` has the same for arrays.
-        self._stride = stride = max(self._stride, packer.stride(keys, number))
+        self._stride = stride = max(self._stride, packer.stride.at(keys, number))
         begin, pace = self._begun.get(row) or packer.begun(row)
         end = int(packer.count[row]) + come - (packer.horizon - 1)
         if end - begin >= (pace or stride):

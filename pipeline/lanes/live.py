@@ -88,8 +88,8 @@ class LiveSource(ABC, AsyncIterator[SequenceBatch | Arrivals]):
 
     @property
     @abstractmethod
-    def keys(self) -> int:
-        """Of how many keys there are states."""
+    def keys(self) -> tuple[int, int]:
+        """How many rows the table of states has; and how many of them, the last ones, always begin from zeros."""
 
     @property
     @abstractmethod
@@ -108,8 +108,8 @@ class LiveSource(ABC, AsyncIterator[SequenceBatch | Arrivals]):
         """The next item, where nothing has to be waited for; None where something has, or it is the end."""
 
     @abstractmethod
-    def key_of(self, row: int) -> str:
-        """The key in this row of the table."""
+    def key_of(self, row: int) -> str | None:
+        """The key in this row of the table; None of what is learned from again."""
 
     @property
     @abstractmethod

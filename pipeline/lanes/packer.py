@@ -4,10 +4,6 @@
 `horizon` records of the key later. It has the last T steps of the key that have one, or those there are. Only those
 that were in no chunk before are learned from; the others lead up to them. Where S is T, chunks have no steps in common.
 
-**The stride** is at least 1, and at most T. The fewer keys there are, the more often each of them is learned from: with
-K of them it is T·K // B. The more records there have been, the less each is worth: of n it is n // 65,536 at least. It
-never becomes less again.
-
 **Batches.** Closed chunks wait in the order in which they were closed. A batch is made of them
 
 - at B chunks, or at as many as there were keys when its first was closed, where these are fewer;
@@ -22,7 +18,7 @@ Here all that is done with arrays, for many records at once.
 
 from __future__ import annotations
 
-from bisect import bisect_left, bisect_right
+from bisect import bisect_left
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -35,13 +31,14 @@ from ...core.base.table import rows_of
 from ...core.online.encoder import Encoder
 from .chunks import BatchMaker, Chunks, Closing, Extent, Packed, chunk_before
 from .course import Course
+from .replay_buffer import ReplayBuffer
 from .rings import KeyOrder, Ring
+from .stride import Stride
 
 __all__ = ["Packer", "Plan"]
 
 NEVER = 1 << 62
 AT_ONCE = 1024  # keys that are cut
-LONG = 1 << 16  # records, with each as many of which the stride is longer by one
 
 
 class Plan(NamedTuple):
@@ -64,7 +61,8 @@ class Plan(NamedTuple):
 class Packer:
     """See above. `keys` is the capacity of the table of keys; the state of a key begins from zeros after `leave`.
 
-    With a `stride` that is what it is all the time.
+    With a `stride` that is what it is all the time. With `replay`, so many windows that are drawn by `seed` are further
+    lanes of each batch, in rows behind those of the keys.
     """
 
     def __init__(
@@ -77,12 +75,16 @@ class Packer:
         dtype: np.dtype,
         shards: int = 1,
         stride: int | None = None,
+        replay: int = 0,
+        seed: int = 0,
     ) -> None:
         self._encoder = encoder
         self.seq_len, self.batch_size, self.horizon = seq_len, batch_size, encoder.schema.horizon
         self.bound = batch_size * seq_len
-        self._given, self._stride = stride is not None, 1 if stride is None else min(stride, seq_len)
-        self._maker = BatchMaker(encoder, seq_len, dtype, shards)
+        self.stride = Stride(seq_len, batch_size, stride)
+        columns = encoder.compact_size + (len(encoder.schema.targets) or 1)
+        self._buffer = ReplayBuffer(replay, seed, (seq_len, columns)) if replay else None
+        self._maker = BatchMaker(encoder, seq_len, dtype, shards, keys, self._buffer)
         self.number = 0  # records so far
         self.batches = 0  # made of them
         self.count = np.zeros(keys, np.int64)  # of the records, those of each key
@@ -92,40 +94,27 @@ class Packer:
         self._fresh = np.ones(keys, bool)  # whether its first chunk is still to be closed
         self._since = np.zeros(keys, np.int64)  # the record with which the open chunk got its first label
         self._last = np.full(keys, -1)  # the last chunk of each key
-        self.steps = Ring(keys, seq_len + self.horizon, (self._maker.columns,), "float32")
+        self.steps = Ring(keys, seq_len + self.horizon, (columns,), "float32")
         self._came = Ring(keys, self.steps.depth, (), "float64")  # when the labels of these steps did
         self._live = False  # whether that was ever known
         self._first = 0
         self._classes: Array | None = None  # how many there are with each of the last records, from the first on
         self.course: Course | None = None  # of the last records
         empty = np.zeros(0, np.int64)
-        steps = np.zeros((0, seq_len, self._maker.columns), np.float32)
+        steps = np.zeros((0, seq_len, columns), np.float32)
         self._waiting = Chunks(Closing(empty, empty, empty, empty), steps, empty, empty, empty, self._unknown(0))
         self._made = 0  # chunks in batches
 
-    def stride(self, keys: int, number: int) -> int:
-        """The stride with the record of this number, where there are so many `keys`."""
-        if self._given:
-            return self._stride
-        return min(self.seq_len, max(self._stride, self.seq_len * keys // self.batch_size, number // LONG))
-
     def steady(self, keys: Array) -> int:
         """How many of the next records have the same stride, where `keys` ``(n,)`` are how many there are with each."""
-        if self._given or self._stride == self.seq_len:
-            return len(keys)
-        last = self.number + len(keys) - 1
-        if not len(keys) or self.stride(int(keys[-1]), last) == (first := self.stride(int(keys[0]), self.number)):
-            return len(keys)
-        return bisect_right(
-            range(len(keys)), first, key=lambda index: self.stride(int(keys[index]), self.number + index)
-        )
+        return self.stride.steady(keys, self.number)
 
     def plan(self, order: KeyOrder, keys: Array) -> Plan:
         """What the records that come next will make, which are in this order.
 
         `keys` ``(n,)`` is how many keys there are at each of them, in the order of arrival; the stride is `steady`.
         """
-        stride = self.stride(int(keys[0]), self.number) if len(keys) else self._stride
+        stride = self.stride.at(int(keys[0]), self.number) if len(keys) else self.stride.now
         begin, pace = self._begin[order.rows], self._pace[order.rows]
         done = order.pos - (self.horizon - 1) - begin
         over = done - np.where(pace > 0, pace, stride)
@@ -153,7 +142,7 @@ class Packer:
         is not known.
         """
         first, order, last = self.number, plan.order, plan.last
-        self._stride = plan.stride
+        self.stride.now = plan.stride
         self._first, self._classes = first, classes
         self.number += len(order)
         T, H = self.seq_len, self.horizon
@@ -191,7 +180,7 @@ class Packer:
         rows, fresh = rows[fresh > 0], fresh[fresh > 0]
         if not len(rows):
             return
-        extent = self._extent(rows, self._begin[rows] + fresh, fresh, self._stride)
+        extent = self._extent(rows, self._begin[rows] + fresh, fresh, self.stride.now)
         at = (self._start[rows][:, None] + np.arange(self.seq_len)) % self.steps.depth
         chunks = self.steps.values[rows[:, None], at]
         came = self._came.values[rows[:, None], at] if self._live else self._unknown(len(rows))
@@ -203,16 +192,12 @@ class Packer:
         rows = rows_of(closing.rows)  # of several of a key the last one decides
         self._begin[rows] = extent.end
         self._start[rows] = extent.end - extent.lengths + extent.carry
-        self._pace[rows] = self._stride
+        self._pace[rows] = self.stride.now
         gone = np.arange(self.seq_len) >= extent.lengths[:, None]
         if gone.any():
             self._maker.shorten(steps, gone)
             came = np.where(gone, 0, came)
         self._wait(Chunks(closing, steps, extent.lengths, extent.fresh, extent.carry, came))
-
-    def records_of(self, batches: int, keys: int) -> int:
-        """About how many records make so many batches, where there are so many `keys`."""
-        return batches * self._stride * min(self.batch_size, keys)
 
     @property
     def waiting_chunks(self) -> Closing:
@@ -302,9 +287,9 @@ class Packer:
         if not batches:
             return
         arrays, packed = self._maker.arrays(self._waiting, live=self._live), []
-        for start, end, number in batches:
+        for at, (start, end, number) in enumerate(batches, self.batches):
             classes = 0 if self._classes is None else int(self._classes[number - self._first])
-            packed.append(self._maker.make(arrays, start, end, number, classes, self.course))
+            packed.append(self._maker.make(arrays, start, end, at, number, classes, self.course))
         end = batches[-1][1]
         self._made += end
         self._waiting = self._waiting.behind(end)
@@ -317,8 +302,9 @@ class Packer:
         arrays["steps"] = self.steps.dump(rows)
         classes = None if self._classes is None else int(self._classes[-1])
         about = {"number": self.number, "batches": self.batches, "made": self._made, "classes": classes}
-        about |= {"stride": self._stride}
-        return Part.of(about, keys=Part(arrays, {}), waiting=self._waiting.dump())
+        about |= {"stride": self.stride.now}
+        buffer = {} if self._buffer is None else {"buffer": self._buffer.dump()}
+        return Part.of(about, keys=Part(arrays, {}), waiting=self._waiting.dump(), **buffer)
 
     def load(self, part: Part, rows: int) -> None:
         """Take up what `dump` gave. Raises ArgumentError."""
@@ -330,7 +316,9 @@ class Packer:
         self.number, self.batches, self._made = (
             check_count(name, about.get(name), 0) for name in ("number", "batches", "made")
         )
-        self._stride = check_count("stride", about.get("stride"), 1, self.seq_len)
+        self.stride.load(about["stride"])
+        if self._buffer is not None:
+            self._buffer.load(part.part("buffer"))
         self._waiting = self._waiting.loaded(part.part("waiting"), rows, self._made)
         self._last[rows_of(self._waiting.closing.rows)] = self._made + np.arange(self._waiting.size)
         self._first = self.number - 1

@@ -206,7 +206,7 @@ class RecordLanes:
         """
         most = min(LARGEST, self._patience - self.number % self._patience)
         more = self._batches_until_due()
-        return most if more is None else min(most, self.packer.records_of(more, self.keys) + LEAST)
+        return most if more is None else min(most, self.packer.stride.records_of(more, self.keys) + LEAST)
 
     def _batches_until_due(self) -> int | None:
         """How many batches there are to be until a piece ends; None where it need not."""

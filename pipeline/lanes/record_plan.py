@@ -14,6 +14,9 @@ from .labels import IGNORED
 
 __all__ = ["RecordPlan"]
 
+STEPS, REPLAYED = 8, 32  # of a chunk
+COUNTS = {"batch_size": 1, "max_keys": 1, "max_waiting": 1, "patience": 1, "replay": 0, "seed": 0}
+
 
 @dataclass(frozen=True, kw_only=True)
 class RecordPlan:
@@ -21,10 +24,13 @@ class RecordPlan:
 
     `features`, `target`, `label`, `key` and `time` name the fields, see `recurrio.core.online.Schema.of`. Chunks of
     `seq_len` steps T, one every `stride` records of a key, of up to `batch_size` B different keys make a batch; a
-    `stride` that is not given grows with the keys and the records: see `recurrio.pipeline.lanes.packer`. Of up to
+    `stride` that is not given grows with the keys and the records: see `recurrio.pipeline.lanes.stride`. Of up to
     `max_keys` keys there is a hidden state, then the least recently used go. Numbers are scaled by what came before
     them, over all keys, or with `per_key` over those of each. With `forecasts`, one is made of each record as it comes,
     and scored when the truth does.
+
+    With `replay`, so many windows of T steps that were learned from before are learned from again with each batch: see
+    `recurrio.pipeline.lanes.replay_buffer`. `seed` is that of the draw. T is 8 where it is not given, and 32 then.
 
     With an `id`, a label or targets of the same record may come later, in records of their own that have the same id:
     see `recurrio.pipeline.lanes.labels_later`. Up to `max_waiting` records wait for them, then the oldest is trained on
@@ -44,9 +50,11 @@ class RecordPlan:
     key: str | None = None
     time: str | None = None
     id: str | None = None
-    seq_len: int = 8
+    seq_len: int | None = None
     batch_size: int = 64
     stride: int | None = None
+    replay: int = 0
+    seed: int = 0
     max_keys: int = 1 << 17
     max_classes: int = 64
     max_categories: int = 32
@@ -64,10 +72,12 @@ class RecordPlan:
         bounds = {"max_categories": self.max_categories, "max_classes": self.max_classes}
         schema = Schema.of(self.features, self.target, self.label, self.key, self.time, **bounds)
         checked: dict[str, Any] = {"schema": schema}
-        for name in ("seq_len", "batch_size", "max_keys", "max_waiting", "patience"):
-            checked[name] = check_count(name, getattr(self, name))
+        for name, least in COUNTS.items():
+            checked[name] = check_count(name, getattr(self, name), least)
+        if self.seq_len is not None:
+            checked["seq_len"] = check_count("seq_len", self.seq_len)
         if self.stride is not None:
-            checked["stride"] = check_count("stride", self.stride, 1, checked["seq_len"])
+            checked["stride"] = check_count("stride", self.stride, 1, self.steps)
         if self.max_gap is not None:
             checked["max_gap"] = check_number("max_gap", self.max_gap, 0, open_low=True)
             if self.time is None:
@@ -87,6 +97,11 @@ class RecordPlan:
         if self.schema.horizon:
             expected = "one of the same record, where labels come by an id (those ahead come with their key's records)"
             raise ArgumentError("target", expected, str(self.schema.targets[0]))
+
+    @property
+    def steps(self) -> int:
+        """T, the time steps of a chunk."""
+        return self.seq_len or (REPLAYED if self.replay else STEPS)
 
     @property
     def keys(self) -> int:

@@ -84,12 +84,12 @@ class Records(LiveSource):
     @property
     def largest(self) -> tuple[int, int]:
         """The steps T and the lanes B of the largest batch."""
-        return self.plan.seq_len, self.plan.batch_size
+        return self.plan.steps, self.plan.batch_size + self.plan.replay
 
     @property
-    def keys(self) -> int:
-        """Of how many keys there are states."""
-        return self.plan.keys
+    def keys(self) -> tuple[int, int]:
+        """See `LiveSource`."""
+        return self.plan.keys + self.plan.replay, self.plan.replay
 
     @property
     def rows(self) -> int:
@@ -112,8 +112,9 @@ class Records(LiveSource):
         if self._lanes is None:
             self.trained(model)  # or an error
             plan.check_loss(model.network.loss)
-            sizes = {"seq_len": plan.seq_len, "batch_size": plan.batch_size, "keys": plan.keys, "shards": shards}
-            stride = plan.stride if model.network.stack.directions == 1 else plan.seq_len
+            sizes = {"seq_len": plan.steps, "batch_size": plan.batch_size, "keys": plan.keys, "shards": shards}
+            sizes |= {"replay": plan.replay, "seed": plan.seed}
+            stride = plan.stride if model.network.stack.directions == 1 else plan.steps
             packer = Packer(self.encoder, dtype=model.dtype, **sizes, stride=stride)
             self._shards, self.copies = shards, [packer.steps.copies]
             self._lanes = RecordLanes(
@@ -160,9 +161,9 @@ class Records(LiveSource):
         self.ledger.pack(item)
         return item.batch
 
-    def key_of(self, row: int) -> str:
+    def key_of(self, row: int) -> str | None:
         """See `LiveSource`."""
-        return "" if self._lanes is None else self._lanes.names[row]
+        return None if self._lanes is None or row >= len(self._lanes.names) else self._lanes.names[row]
 
     @property
     def rests(self) -> bool:

@@ -109,12 +109,12 @@ class Intake:
         else:
             rewind(part.about["position"])
 
-    def size(self, first: Item) -> tuple[int, int, int]:
-        """The most steps T and lanes B of a batch, where `first` is the next item; and how many keys have states."""
+    def size(self, first: Item) -> tuple[int, int, int, int]:
+        """The most steps T and lanes B of a batch, where `first` is the next item; and see `LiveSource.keys`."""
         if self.records is not None:
-            return (*self.records.largest, self.records.keys)
+            return (*self.records.largest, *self.records.keys)
         assert isinstance(first, SequenceBatch)
-        return (*first.inputs.shape[:2], 0)
+        return (*first.inputs.shape[:2], 0, 0)
 
     async def peek(self) -> Item | None:
         """The item that is next, and stays so; None when there is none any more."""

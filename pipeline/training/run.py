@@ -56,8 +56,8 @@ class Run:
     ) -> None:
         if isinstance(first, SequenceBatch):
             plan.model.network.check(first)
-        steps, lanes, keys = intake.size(first)
-        state.open(steps, lanes, keys)
+        steps, lanes, keys, spare = intake.size(first)
+        state.open(steps, lanes, keys, spare)
         self._plan, self._state, self._intake, self._listener = plan, state, intake, listener
         self._between, self._timeline, self._steps = between, timeline, state.steps
         # A stage of the user's may remember what has passed, and would begin anew with every executor.

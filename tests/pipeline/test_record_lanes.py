@@ -16,7 +16,7 @@ from recurrio.core import SequenceBatch
 from recurrio.core.online.encoder import Encoder
 from recurrio.core.online.schema import Schema
 from recurrio.pipeline.decoding.block import Block
-from recurrio.pipeline.lanes import packer
+from recurrio.pipeline.lanes import stride
 from recurrio.pipeline.lanes.decisions import CUT, EXPIRE, Decision, DecisionLog
 from recurrio.pipeline.lanes.key_table import KeyTable, shard_of
 from recurrio.pipeline.lanes.live import Arrivals
@@ -66,11 +66,13 @@ def make_lanes(
     keys: int,
     batch_size: int,
     seq_len: int,
+    replay: int = 0,
     stride: int | None = None,
     **options: Any,  # noqa: ANN401
 ) -> RecordLanes:
     encoder = Encoder(schema)
     sizes = {"seq_len": seq_len, "batch_size": batch_size, "keys": keys, "shards": shards, "stride": stride}
+    sizes["replay"] = replay
     packer = Packer(encoder, dtype=np.dtype("float32"), **sizes)
     return RecordLanes(encoder, KeyTable(keys, shards), packer, **{"patience": 1 << 17, **options})
 
@@ -111,15 +113,23 @@ def events(items: Iterator[Arrivals | Packed]) -> Iterator[tuple[Any, ...]]:
     shape=st.sampled_from([(1, 1, 4), (3, 4, 2), (8, 5, 40), (4, 64, 14), (8, 2, 1)]),
     skew=st.sampled_from([0.0, 1.3]),
     stride=st.sampled_from([None, None, 1, 2, 100]),
+    replay=st.sampled_from([0, 0, 1, 5]),
 )
 def test_arrays_do_what_a_plain_loop_does(
-    name: str, shards: int, seed: int, cuts: list[int], shape: tuple[int, int, int], skew: float, stride: int | None
+    name: str,
+    shards: int,
+    seed: int,
+    cuts: list[int],
+    shape: tuple[int, int, int],
+    skew: float,
+    stride: int | None,
+    replay: int,
 ) -> None:
     schema, (seq_len, batch_size, keys) = SCHEMAS[name], shape
     records = make_records(schema, 300, keys, seed, skew)
     sizes = {"seq_len": seq_len, "batch_size": batch_size, "shards": shards, "keys": 3 * max(keys, 40), "patience": 64}
     sizes["max_gap"] = 40.0 if schema.time is not None else None
-    sizes["stride"] = stride
+    sizes |= {"stride": stride, "replay": replay}
     lanes, found = make_lanes(schema, **sizes), list[tuple[Any, ...]]()
     times = list[float]()
     for number, part in enumerate(divide(records, cuts)):
@@ -156,7 +166,7 @@ def test_the_stride_grows_with_the_keys_and_the_records(seq_len: int, seed: int,
     records = make_records(schema, 500, keys, seed, 0.7)
     sizes = {"seq_len": seq_len, "batch_size": 16, "shards": 1, "keys": 12, "patience": 256}
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(packer, "LONG", 70)
+        patch.setattr(stride, "LONG", 70)
         patch.setattr(PlainLanes, "long", 70)
         lanes, found = make_lanes(schema, **sizes), list[tuple[Any, ...]]()
         for part in divide(records, cuts):

@@ -22,6 +22,7 @@ from support.streams import (
     items,
     make_data,
     open_bytes,
+    table_of,
     train,
     train_serially,
 )
@@ -53,6 +54,19 @@ def check_same(found: Result, expected: Result) -> None:
 async def test_the_pipeline_is_the_serial_loop(shards: int, delay: int, executor: str) -> None:
     records = open_bytes(cut(as_jsonl(DATA), range(0, 20_000, 500)))
     check_same(await train(records, shards=shards, delay=delay, executor=executor), serial(shards, delay))
+
+
+@pytest.mark.parametrize("executor", EXECUTORS)
+@pytest.mark.parametrize("shards", [1, 3])
+async def test_so_it_is_where_the_past_is_learned_from_again(shards: int, executor: str) -> None:
+    options: dict[str, Any] = {"replay": 4, "seed": 5, "stride": 2}
+    records = open_bytes(cut(as_jsonl(DATA), range(0, 20_000, 500)), **options)
+    found = await train(records, shards=shards, delay=2, executor=executor)
+    check_same(found, serial(shards, 2, **options))
+    without = serial(shards, 2, stride=2)
+    assert found.state not in (without.state, serial(shards, 2, **options | {"seed": 6}).state)
+    scores = ("metrics", "worst")
+    assert {**found.counts, **dict.fromkeys(scores)} == {**without.counts, **dict.fromkeys(scores)}
 
 
 @pytest.mark.parametrize("cell", ["rnn", "gru"])
@@ -97,6 +111,8 @@ async def test_so_are_the_dicts_of_a_program() -> None:
         {"forecasts": False},
         {"key": None, "max_keys": 1},
         {"max_keys": 8},
+        {"replay": 3},
+        {"replay": 1, "key": None, "max_keys": 1, "seq_len": None},
     ],
     ids=lambda options: ", ".join(options),
 )
@@ -149,7 +165,7 @@ def _state_after(steps: int, delay: int) -> dict[str, bytes]:
     records.begin(model, 1)
     state = TrainingState(model, Updater(Adam(0.01), 1.0), delay=delay, seed=3)
     batches = [item for item in items(records) if isinstance(item, SequenceBatch)][:steps]
-    for _ in run(state, batches, largest=records.largest, keys=records.keys):
+    for _ in run(state, batches, largest=records.largest, **table_of(records)):
         pass
     return bits(state)
 

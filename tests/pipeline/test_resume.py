@@ -113,6 +113,7 @@ async def test_with_every_optimizer(data: Path, tmp_path: Path, optimizer: type[
 OPTIONS: dict[str, dict[str, Any]] = {
     "a label": {"label": "c", "target": (), "features": "x,y"},
     "scales of each key": {"per_key": True},
+    "the past again": {"replay": 3},
     "several targets": {"target": "x@+3,x@+1"},
     "a target of the same record": {"target": "y", "features": "x,c:category"},
     "one stream": {"key": None, "max_keys": 1},

@@ -37,7 +37,7 @@ class PlainLanes:
     number, SequenceBatch, labelled, completed, told)``: the numbers of the records with which labels came, −1: none.
     """
 
-    long = 1 << 16
+    long, kept = 1 << 16, 4096
 
     def __init__(
         self,
@@ -50,11 +50,15 @@ class PlainLanes:
         patience: int = 1 << 17,
         max_gap: float | None = None,
         stride: int | None = None,
+        replay: int = 0,
+        seed: int = 0,
     ) -> None:
         self.schema, self.encoder = schema, Encoder(schema)
         self.T, self.B, self.capacity, self.shards, self.patience = seq_len, batch_size, keys, shards, patience
         self.max_gap = max_gap
         self.stride, self.paces = min(stride or 1, seq_len), stride is None
+        self.replay, self.seed, self.batches = replay, seed, 0
+        self.stored: list[list[dict[str, Any]]] = []  # windows that were learned from
         self.keys: dict[str, PlainKey] = {}
         self.free: list[list[int]] = [[*range(shard, keys, shards)] for shard in range(shards)]
         self.number = self.classes = 0
@@ -200,6 +204,11 @@ class PlainLanes:
 
     def _batch(self, count: int) -> None:
         chunks, self.waiting = self.waiting[:count], self.waiting[count:]
+        again = self._again()
+        self.stored += [chunk["records"] for chunk in chunks if len(chunk["records"]) == self.T]
+        del self.stored[: -self.kept]
+        chunks += again
+        count, self.batches = len(chunks), self.batches + 1
         chunks.sort(key=lambda chunk: chunk["own"] % self.shards)
         lengths = np.array([len(chunk["records"]) for chunk in chunks])
         width, label = len(self.schema.targets) or 1, self.schema.label is not None
@@ -225,7 +234,20 @@ class PlainLanes:
         for lane, chunk in enumerate(chunks):
             completed[lane, : len(chunk["records"])] = [record.get("completed", -1) for record in chunk["records"]]
         completed[~labelled.T] = -1
-        self.events.append(("batch", self.stamp, batch, int(labelled.sum()), completed, self.told))
+        live = np.array(["again" not in chunk for chunk in chunks])
+        self.events.append(("batch", self.stamp, batch, int(labelled[:, live].sum()), completed[live], self.told))
+
+    def _again(self) -> list[Chunk]:
+        """Windows of the past, in rows behind those of the keys."""
+        if not self.replay or not self.stored:
+            return []
+        rng = np.random.Generator(np.random.Philox(np.random.SeedSequence((self.seed, self.batches))))
+        drawn = [self.stored[index] for index in rng.integers(0, len(self.stored), self.replay)]
+        rows = range(self.capacity, self.capacity + self.replay)
+        extent = {"fresh": self.T, "carry": self.T, "again": True}
+        return [
+            {"row": ~row, "own": row, "records": records, **extent} for row, records in zip(rows, drawn, strict=True)
+        ]
 
     def cut(self, before: int) -> None:
         keys = [key for key in self.keys.values() if key.count - self.schema.horizon > key.begin]

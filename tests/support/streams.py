@@ -153,10 +153,15 @@ def train_serially(records: Records, *, cell: str = "lstm", shards: int = 1, del
                 version = planned_version(len(versions) - 1, delay)
                 records.forecast(item, version, versions[version])
 
-    for _ in run(state, batches(), largest=records.largest, keys=records.keys):
+    for _ in run(state, batches(), largest=records.largest, **table_of(records)):
         records.applied()
         versions.append(model.parameters.copy())
     return Result(bits(state), said, rejects, counts_of(records))
+
+
+def table_of(records: Records) -> dict[str, int]:
+    """The table of states, as the serial loop wants to know it."""
+    return dict(zip(("keys", "spare"), records.keys, strict=True))
 
 
 def items(records: Records) -> Iterator[Any]:
