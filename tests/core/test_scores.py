@@ -18,7 +18,9 @@ from recurrio.core.online.scores import ClassScores, NumberScores
 
 NAN = math.nan
 KEYS, CLASSES = 7, 5
-NOTHING = {"mae": None, "rmse": None, "naive_mae": None, "naive_rmse": None, "skill": None, "count": 0}
+NAMES = ("mae", "rmse", "mape", "r2")
+NOTHING = dict.fromkeys([*NAMES, *(f"naive_{name}" for name in NAMES), "skill"]) | {"count": 0}
+SCOPES = ("all", "window", "faded")
 
 
 def numbers(seed: int, n: int, targets: int = 1) -> tuple[Array, Array, Array, Array]:
@@ -42,34 +44,84 @@ def classes(seed: int, n: int) -> tuple[Array, Array, Array, Array]:
     return np.minimum(rng.zipf(1.5, n) - 1, KEYS - 1), predicted, last, truths
 
 
-def metrics_of(errors: list[tuple[float, float]]) -> dict[str, Any]:
-    """The scores of errors and naive errors, added up in order."""
-    sums = [0.0] * 4
-    for error, other in errors:
-        sums = [have + more for have, more in zip(sums, (error, other, error**2, other**2), strict=True)]
-    mae, naive, square, naive_square = (total / len(errors) for total in sums)
-    rest = {"rmse": math.sqrt(square), "naive_rmse": math.sqrt(naive_square)}
-    return {"mae": mae, "naive_mae": naive, "skill": 1 - mae / naive, "count": len(errors)} | rest
+Pair = tuple[float, float, float]  # forecast, naive forecast, truth
+
+
+def one_by_one(pairs: list[Pair], way: int, first: float, fade: float) -> dict[str, float | None]:
+    """The metrics of one of the forecasts, added up in order."""
+    n = error = square = share = far = squares = 0.0
+    for pair in pairs:
+        e, y, d = pair[way] - pair[2], pair[2], pair[2] - first
+        n, error, square = fade * n + 1, fade * error + abs(e), fade * square + e * e
+        share = fade * share + (abs(e) / abs(y) if y else 0)
+        far, squares = fade * far + d, fade * squares + d * d
+    spread = squares - far * far / n
+    found: dict[str, float | None] = {"mae": error / n, "rmse": math.sqrt(square / n), "mape": 100 * (share / n)}
+    return found | {"r2": 1 - square / spread if spread > 0 else None}
+
+
+def metrics_of(pairs: list[Pair], first: float = 0.0, fade: float = 1.0) -> dict[str, Any]:
+    """Those of the forecasts, and of naive ones."""
+    found: dict[str, Any] = one_by_one(pairs, 0, first, fade)
+    found |= {f"naive_{name}": value for name, value in one_by_one(pairs, 1, first, fade).items()}
+    count = len(pairs) if fade == 1 else (1 - fade ** len(pairs)) / (1 - fade)
+    return found | {"skill": 1 - found["mae"] / found["naive_mae"], "count": count}
 
 
 def test_numbers_against_a_plain_loop() -> None:
     for seed in range(5):
-        rows, *given_ = numbers(seed, 900)
+        rows, *given_ = numbers(seed, 2500)
         scores = NumberScores(["x"], KEYS, window=100)
         scores.add(rows, *given_)
-        errors, keys = list[tuple[float, float]](), [list[tuple[float, float]]() for _ in range(KEYS)]
-        for row, forecast, naive, truth in zip(rows.tolist(), *[array[:, 0].tolist() for array in given_], strict=True):
-            if not math.isnan(forecast + naive + truth):
-                errors.append((abs(forecast - truth), abs(naive - truth)))
-                keys[row].append(errors[-1])
-        assert scores.metrics()["all"] == metrics_of(errors)
-        assert scores.metrics()["window"] == pytest.approx(metrics_of(errors[-100:]))
+        pairs, keys = list[Pair](), [list[Pair]() for _ in range(KEYS)]
+        for row, *pair in zip(rows.tolist(), *[array[:, 0].tolist() for array in given_], strict=True):
+            if not math.isnan(sum(pair)):
+                pairs.append((pair[0], pair[1], pair[2]))
+                keys[row].append(pairs[-1])
+        first, found = pairs[0][2], scores.metrics()
+        assert found["all"] == metrics_of(pairs, first)
+        assert found["window"] == pytest.approx(metrics_of(pairs[-100:], first))
+        assert found["faded"] == pytest.approx(metrics_of(pairs, first, 0.999))
         expected = sorted((metrics_of(of)["skill"], row) for row, of in enumerate(keys) if len(of) >= 20)
         worst = scores.worst(3)
         assert [(one.skill, one.row) for one in worst] == expected[:3]
         for one in worst:
             of = metrics_of(keys[one.row])
             assert (one.mae, one.naive_mae, one.labels) == (of["mae"], of["naive_mae"], of["count"])
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_rivers_say_the_same(seed: int) -> None:
+    river = pytest.importorskip("river.metrics", reason="needs river")
+    rng = np.random.default_rng(seed)
+    truths = 50 + 10 * rng.standard_normal(3000)
+    truths[rng.random(3000) < 0.01] = 0.0
+    forecasts = truths + rng.standard_normal(3000)
+    others = {"mae": river.MAE(), "rmse": river.RMSE(), "mape": river.MAPE(), "r2": river.R2()}
+    scores = NumberScores(["x"], 1)
+    scores.add(np.zeros(3000, np.int64), forecasts, forecasts, truths)
+    for truth, forecast in zip(truths.tolist(), forecasts.tolist(), strict=True):
+        for other in others.values():
+            other.update(truth, forecast)
+    found = scores.metrics()["all"]
+    assert {name: found[name] for name in others} == pytest.approx(
+        {name: other.get() for name, other in others.items()}, rel=1e-12
+    )
+
+
+def test_the_best_of_several_naive_ways_counts() -> None:
+    truths, zeros = np.arange(1.0, 31.0), np.zeros(30, np.int64)
+    naive = np.stack((truths + 2, truths - 1, truths + 4), axis=1)[:, None]
+    scores = NumberScores(["x"], 1, naive=["last", "season", "drift"])
+    scores.add(zeros, truths + 0.5, naive, truths)
+    found = scores.metrics()["all"]
+    assert {way: of["mae"] for way, of in found["naive"].items()} == {"last": 2, "season": 1, "drift": 4}
+    assert (found["naive_mae"], found["naive_rmse"], found["skill"]) == (1, 1, 0.5)
+    assert found["naive_r2"] == found["naive"]["season"]["r2"] > found["naive"]["last"]["r2"]
+    assert [(one.naive_mae, one.mae) for one in scores.worst()] == [(2, 0.5)]
+    naive[3, 0, 2] = NAN  # what has no drift does not count
+    scores.add(zeros, truths, naive, truths)
+    assert scores.metrics()["all"]["count"] == 59
 
 
 def test_classes_against_a_plain_loop() -> None:
@@ -142,10 +194,12 @@ def test_several_targets_have_a_mean_skill() -> None:
 
 def test_a_naive_error_of_0_has_no_skill() -> None:
     scores, right = NumberScores(["x"], 1), np.full(30, 0.177)
-    assert scores.metrics() == {"all": NOTHING, "window": NOTHING}
+    assert scores.metrics() == dict.fromkeys(SCOPES, NOTHING)
     scores.add(np.zeros(30, np.int64), right, right, right)
-    expected = {"mae": 0, "rmse": 0, "naive_mae": 0, "naive_rmse": 0, "skill": None, "count": 30}
-    assert scores.metrics() == {"all": expected, "window": expected}
+    expected = {name: None if name[-2:] == "r2" else 0 for name in NOTHING} | {"skill": None, "count": 30}
+    found = scores.metrics()
+    assert found["all"] == found["window"] == expected
+    assert found["faded"] == expected | {"count": pytest.approx(29.5, abs=0.1)}
     assert scores.worst() == []
 
 

@@ -1,0 +1,6 @@
+"""Metrics of forecasts of numbers. Each is a file, and a row of the table."""
+
+from .metric import Metric, Pairs
+from .table import METRICS
+
+__all__ = ["METRICS", "Metric", "Pairs"]
