@@ -95,7 +95,7 @@ class TrainingState:
     def open(self, steps: int, lanes: int, keys: int = 0, spare: int = 0) -> None:
         """Say that batches have up to `steps` T of `lanes` B, and for how many `keys` there is to be a table.
 
-        Rows from the last `spare` of them on always begin from zeros.
+        The last `spare` of them always begin from zeros.
 
         Raises ArgumentError where there were fewer lanes, or another number of keys.
         """

@@ -12,7 +12,7 @@ from ..base.checks import check_array, check_count
 from ..base.parameters import Array
 from ..base.state import Part
 from .standardise import FLOAT64, fitting
-from .updates import BLOCK, due_after
+from .updates import BLOCK, pieces
 
 __all__ = ["COLUMNS", "Calendar", "calendar"]
 
@@ -74,24 +74,21 @@ class Calendar:
         check_array("columns", columns, ("n", COLUMNS), FLOAT64)
         check_array("targets", targets, (len(columns), len(self._noise)), FLOAT64)
         weight = np.empty(len(columns))
-        start, end = 0, len(columns)
-        while start < end:
-            due, at = due_after(self.records), self.records % BLOCK
-            stop = min(end, start + due - self.records)
+        for start, stop, due in pieces(self.records, len(columns)):
+            at = self.records % BLOCK
             weight[start:stop] = self.latest
             self._pending[:DAILY, at : at + stop - start] = columns[start:stop, :DAILY].T
             self._pending[DAILY:, at : at + stop - start] = targets[start:stop].T
             self.records += stop - start
-            if self.records == due:
+            if due:
                 self._update(due)
-            start = stop
         return weight
 
     def _update(self, due: int) -> None:
         """Take in the records since the last update."""
         if not len(self._noise):
             return
-        new = slice(due // 2 if due < BLOCK else 0 if due > BLOCK else BLOCK // 2, min(due, BLOCK))
+        new = slice(due // 2 if due <= BLOCK else 0, min(due, BLOCK))
         columns, targets = self._pending[None, :DAILY, new], self._pending[DAILY:, None, new]
         known = ~np.isnan(targets)
         targets = np.where(known, targets, 0.0)

@@ -42,7 +42,8 @@ class Encoder:
     one input a value, which is 1 for its own.
 
     The *columns* that are scaled ``(n, columns)`` float64 are ``schema.numbers``, the logarithm of the step if there is
-    a time, and for each target ahead how far it was from the last value that was known before.
+    a time, and for each target ahead how far it was from the last value that was known before. ``said`` is which column
+    each target is.
     """
 
     def __init__(self, schema: Schema, keys: int = 0, *, clip: float = 5.0) -> None:
@@ -61,7 +62,7 @@ class Encoder:
         self.categories = [Categories(schema.max_categories) for _ in schema.categories]
         self.classes = Categories(schema.max_classes - 1)
         ahead = self.columns - len(self.ahead)
-        self._said = [ahead + self.ahead.index(j) if j in self.ahead else at for j, at in enumerate(self.places)]
+        self.said = [ahead + self.ahead.index(j) if j in self.ahead else at for j, at in enumerate(self.places)]
         self._calendar = COLUMNS * timed
         self._weight = Calendar([target.horizon for target in schema.targets]) if timed else None
         self.compact_size = len(self._inputs) + self._calendar + len(self.categories)
@@ -89,7 +90,7 @@ class Encoder:
             return Scales(mean, deviation, np.broadcast_to(fixed.weight, n))
         if days is None or self._weight is None:
             return Scales(mean, deviation, np.broadcast_to(1.0, n))
-        said = self._said
+        said = self.said
         z = scaled(values[:, said], mean[:, said], deviation[:, said], self.clip)
         return Scales(mean, deviation, self._weight.weigh(days, z))
 

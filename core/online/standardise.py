@@ -14,7 +14,7 @@ import numpy as np
 from ..base.checks import ArgumentError, check_array, check_count, check_number
 from ..base.parameters import Array
 from ..base.state import Part
-from .updates import BLOCK, due_after
+from .updates import BLOCK, pieces
 
 __all__ = ["FLOAT64", "LARGEST", "KeyedStandardiser", "Standardiser", "fitting", "scaled"]
 
@@ -83,20 +83,16 @@ class Standardiser:
         """
         check_array("values", values, ("n", self.columns), FLOAT64)
         mean, deviation = np.empty_like(values, order="C"), np.empty_like(values, order="C")
-        start, end = 0, len(values)
-        while start < end:
-            done = self.records
-            due = due_after(done)
-            stop, place = min(end, start + due - done), done % BLOCK
+        for start, stop, due in pieces(self.records, len(values)):
+            place = self.records % BLOCK
             mean[start:stop] = self._mean
             deviation[start:stop] = self._spread
             self._pending[:, place : place + stop - start] = values[start:stop].T
             if self._unseen:
                 self._meet(values[start:stop], mean[start:stop])
             self.records += stop - start
-            if self.records == due:
+            if due:
                 self._update()
-            start = stop
         return mean, deviation
 
     @property

@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
-__all__ = ["BLOCK", "due_after"]
+from collections.abc import Iterator
+
+__all__ = ["BLOCK", "pieces"]
 
 BLOCK = 256  # records between two updates, from the 256th record on
 
 
-def due_after(records: int) -> int:
-    """With how many records the next update is due, behind so many."""
-    return 1 << records.bit_length() if records < BLOCK else (records // BLOCK + 1) * BLOCK
+def pieces(records: int, count: int) -> Iterator[tuple[int, int, int]]:
+    """How `count` records, behind so many `records`, are to be taken in: from where to where, up to each update.
+
+    The third is with how many records an update is due; 0 where the piece ends before.
+    """
+    start = 0
+    while start < count:
+        done = records + start
+        due = 1 << done.bit_length() if done < BLOCK else (done // BLOCK + 1) * BLOCK
+        stop = min(count, due - records)
+        yield start, stop, due if records + stop == due else 0
+        start = stop

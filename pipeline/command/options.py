@@ -160,7 +160,7 @@ def _add_train(train: argparse.ArgumentParser) -> None:
     model.add_argument("--cell", choices=list(CELLS), help=f"recurrent cell ({default.cell})")
     count(model, "--hidden", "hidden units of each layer")
     count(model, "--layers", "recurrent layers")
-    count(model, "--seed", "of the initial weights", 0)
+    count(model, "--seed", "of the initial weights, and of what --replay draws", 0)
 
     training = train.add_argument_group("training")
     help_ = "stop after N batches, reading a text as often as that takes (no limit)"

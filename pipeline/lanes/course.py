@@ -15,8 +15,8 @@ __all__ = ["Course"]
 class Course:
     """Of n records from number `first` on; `before` is the course of those before them.
 
-    `scales` are what each was scaled by, `categories` ``(n, …)`` the numbers of theirs,
-    and `classes` ``(n + 1,)`` how many classes there were before them, and with each.
+    `scales` are what each was scaled by, `categories` ``(n, …)`` the numbers of theirs, and `classes` ``(n + 1,)`` how
+    many classes there were before them, and with each.
     """
 
     def __init__(

@@ -81,8 +81,7 @@ class Labeller:
                 earlier, inside = self._gaps.before(order, h)
                 valid &= filled(earlier, inside, gaps, h) == gaps
             truth[:, j] = _where(valid, now[:, j])
-            column = encoder.columns - len(encoder.ahead) + encoder.ahead.index(j)
-            values[order.index, column] = truth[:, j] - before
+            values[order.index, encoder.said[j]] = truth[:, j] - before
         days = encoder.days(block.times)
         scales = encoder.scale(values, rows, days)
         compact = encoder.compact(values, scales, days, block.categories)
@@ -141,7 +140,8 @@ class Labeller:
             return found
         for j, place in enumerate(encoder.places):
             found[:, j], found[:, width + j] = mean[index, place], deviation[index, place]
-        for at, j in enumerate(encoder.ahead, encoder.columns - len(encoder.ahead)):
+        for j in encoder.ahead:
+            at = encoder.said[j]
             some = ~np.isnan(known[:, j])
             np.copyto(found[:, j], known[:, j] + mean[index, at], where=some)
             np.copyto(found[:, width + j], deviation[index, at], where=some)
