@@ -66,7 +66,7 @@ class SequenceBatch(_Fields):
         """T·B, the time steps of all lanes."""
         return int(self.inputs.shape[0] * self.inputs.shape[1])
 
-    def lanes(self, lanes: slice) -> SequenceBatch:
+    def lanes(self, lanes: slice | Array) -> SequenceBatch:
         """The same steps of some lanes, the second axis of an array or the only one, in arrays of their own."""
         return tuple.__new__(SequenceBatch, [_cut(each, lanes) for each in self])
 
@@ -81,10 +81,11 @@ class SequenceBatch(_Fields):
             raise ArgumentError("inputs", expected, self.inputs.shape)
 
 
-def _cut(value: Any, lanes: slice) -> Any:  # noqa: ANN401 (what a field of a batch is)
+def _cut(value: Any, lanes: slice | Array) -> Any:  # noqa: ANN401 (what a field of a batch is)
     if not isinstance(value, np.ndarray):
         return value
-    return (value[lanes] if value.ndim == 1 else value[:, lanes]).copy()
+    found = value[lanes] if value.ndim == 1 else value[:, lanes]
+    return found.copy() if isinstance(lanes, slice) else found
 
 
 class BatchSpec(NamedTuple):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -143,21 +143,6 @@ class _Arrays(NamedTuple):
     labels_up_to: list[int]
 
 
-class _Lanes(NamedTuple):
-    """Of a batch: see `SequenceBatch`."""
-
-    inputs: Array
-    targets: Array
-    rows: Array
-    lengths: Array | None
-    carry: Array | None
-
-    def take(self, lanes: Array) -> _Lanes:
-        """These lanes, in this order."""
-        extent = [None if part is None else part[lanes] for part in (self.lengths, self.carry)]
-        return _Lanes(self.inputs[:, lanes], self.targets[:, lanes], self.rows[lanes], *extent)
-
-
 def _sums(count: Array) -> list[int]:
     return [0, *np.cumsum(count).tolist()]
 
@@ -174,8 +159,8 @@ class BatchMaker:
         seq_len: int,
         dtype: np.dtype,
         shards: int,
-        spare: int = 0,
-        buffer: ReplayBuffer | None = None,
+        spare: int,
+        buffer: ReplayBuffer | None,
     ) -> None:
         self._encoder, self._seq_len, self._dtype, self._shards = encoder, seq_len, dtype, shards
         self._spare, self._buffer = spare, buffer
@@ -215,37 +200,37 @@ class BatchMaker:
         chunks, came, up_to = arrays.chunks, arrays.came, (arrays.steps_up_to, arrays.fresh_up_to, arrays.labels_up_to)
         steps, fresh, labelled = (counts[end] - counts[start] for counts in up_to)
         short, shared = steps < self._seq_len * (end - start), np.any(chunks.carry[own] < chunks.lengths[own])
-        given = _Lanes(
+        batch = SequenceBatch(
             arrays.inputs[:, own],
             arrays.targets[:, own],
-            chunks.closing.rows[own],
+            False,
             chunks.lengths[own] if short else None,
+            chunks.closing.rows[own],
+            classes,
             chunks.carry[own] if shared else None,
         )
         if self._buffer is not None:
-            given = self._with_stored(self._buffer.draw(at), given)
+            batch = self._with_stored(self._buffer.draw(at), batch)
             self._buffer.store(chunks.steps[own][chunks.lengths[own] == self._seq_len])
         if self._shards > 1:
-            by_shard = np.argsort(rows_of(given.rows) % self._shards, kind="stable")
-            given = given.take(by_shard)
+            assert batch.rows is not None
+            by_shard = np.argsort(rows_of(batch.rows) % self._shards, kind="stable")
+            batch = batch.lanes(by_shard)
             came = None if came is None else came[own][by_shard[by_shard < end - start]]
         elif came is not None:
             came = came[own]
-        inputs, targets, rows, lengths, carry = given
-        batch = SequenceBatch(inputs, targets, False, lengths, rows, classes, carry)
         return Packed(number, batch, labelled, fresh - labelled, course, came)
 
-    def _with_stored(self, windows: Array, live: _Lanes) -> _Lanes:
+    def _with_stored(self, windows: Array, live: SequenceBatch) -> SequenceBatch:
         """The lanes that are `live`, and behind them `windows` ``(n, T, C + F)`` of the past."""
         if not len(windows):
             return live
-        whole = np.full(len(windows), self._seq_len)
-        rows, steps = ~(self._spare + np.arange(len(windows))), [live.lengths, live.carry]
-        extent = [None if part is None else np.concatenate((part, whole)) for part in steps]
         inputs, targets = self._read(windows)
-        return _Lanes(
-            np.concatenate((live.inputs, inputs), axis=1),
-            np.concatenate((live.targets, targets), axis=1),
-            np.concatenate((live.rows, rows)),
-            *extent,
-        )
+        whole, rows = np.full(len(windows), self._seq_len), ~(self._spare + np.arange(len(windows)))
+        more: dict[str, Array] = {"inputs": inputs, "targets": targets, "lengths": whole, "rows": rows, "carry": whole}
+        joined: dict[str, Any] = {
+            name: np.concatenate((part, other), axis=min(part.ndim - 1, 1))
+            for name, other in more.items()
+            if (part := getattr(live, name)) is not None
+        }
+        return live._replace(**joined)
