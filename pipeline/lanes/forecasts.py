@@ -64,9 +64,13 @@ class ForecastMaker:
         self._encoder, self._dtype, self.listener = encoder, model.dtype, listener
         self.forecaster = Forecaster(model, keys)
         horizons = [target.horizon for target in schema.targets] or [0]
-        self._kept = BySlot(len(horizons)) if later else ByKey(keys, horizons)
+        width, columns = len(horizons), 2  # of each target the forecast, and the naive one
+        self._kept = BySlot(width, columns) if later else ByKey(keys, horizons, columns)
         self._arrived: Arrived | None = None  # the records that are coming,
-        self._inputs = self._now = np.empty((0, len(horizons)))  # their inputs and forecasts,
+        self._inputs, self._said = (
+            np.empty((0, 0)),
+            np.empty((0, width, columns)),
+        )  # their inputs, what is said of them,
         self._labels = 0  # labels that are to be scored with them,
         self._made = self._scored = 0  # how many of them have been forecast, and scored,
         self._due = False  # and whether anything is to be
@@ -79,7 +83,9 @@ class ForecastMaker:
         """Forecast these records with the `parameters` of `version`."""
         arrived, start, stop, self._labels = arrivals
         if self._arrived is not arrived:
-            self._arrived, self._now, self._scored = arrived, np.empty_like(arrived.centre), 0
+            self._arrived, self._scored = arrived, 0
+            self._said = np.empty((len(arrived.rows), *self._said.shape[1:]))
+            self._said[:, :, 1:] = arrived.naive
             self._inputs = self._encoder.expand(arrived.compact, self._dtype)
         if stop > start:
             self._forecast(arrived, slice(start, stop), version, parameters)
@@ -98,7 +104,7 @@ class ForecastMaker:
             now[~np.isfinite(now)] = np.nan
         else:
             now = self._classes(outputs, arrived.classes[part])
-        self._now[part] = now
+        self._said[part, :, 0] = now
         if self.listener is not None:
             rows = rows_of(arrived.rows[part]).tolist()
             keys = [self._names[row] for row in rows] if self._encoder.schema.key is not None else None
@@ -118,7 +124,11 @@ class ForecastMaker:
         if self._arrived is None or not self._due:
             return
         arrivals = Arrivals(self._arrived, self._scored, self._made, self._labels)
-        self.scores.add(*self._kept.take(arrivals, self._now))
+        coming = self._kept.coming(arrivals, self._said)
+        rows, said, truths = coming.all()
+        self.scores.add(rows, said[:, :, 0], said[:, :, 1], truths)
+        if self._made == len(self._arrived.rows):
+            self._kept.keep(self._arrived, self._said)
         self._scored, self._due = self._made, False
 
     def forget(self, rows: Array) -> None:

@@ -25,7 +25,7 @@ class Labelled(NamedTuple):
     - ``steps`` ``(n, C + F)`` float32: what a model reads, see `Encoder.compact`; and what it learns to say, scaled:
       NaN, of a class IGNORED, where that is not known yet.
     - ``centre``, ``scale`` ``(n, F)``: a forecast is centre + scale · output.
-    - ``naive`` ``(n, F)``: the last value of the key that was known; NaN where there is none.
+    - ``naive`` ``(n, F, 1)``: the last value of the key that was known; NaN where there is none.
     - ``truth`` ``(n, F)``: what came true with this record, of the one `horizon` records before it; NaN: nothing.
     - ``scales``: what they were scaled by, in the order of arrival.
     - ``late``: how many had a time before that of the last record of their key.
@@ -94,7 +94,7 @@ class Labeller:
         self._past.push(order, np.concatenate((known, forecasts), axis=1))
         if gaps is not None:
             self._gaps.push(order, gaps)
-        return Labelled(found, forecasts[:, :width], forecasts[:, width:], naive, truth, scales, late)
+        return Labelled(found, forecasts[:, :width], forecasts[:, width:], naive[:, :, None], truth, scales, late)
 
     def _values(self, block: Block, order: KeyOrder) -> tuple[Array, int, Array | None]:
         """The columns to be scaled, but for the distances, by arrival; how many are late; gaps up to each."""

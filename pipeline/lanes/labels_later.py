@@ -261,7 +261,7 @@ class LabelsLater:
         order = KeyOrder(rows, self._count)
         last = carried(order, now[order.index], self._last[order.rows])
         self._last[order.keys] = last[order.ends - 1]
-        naive = order.by_arrival(last)[records]
+        naive = order.by_arrival(last)[records, :, None]
 
         values, where = np.full((len(rows), encoder.columns), np.nan), rows.copy()
         values[records, : self._inputs], where[records] = block.numbers[:, : self._inputs], given
@@ -299,7 +299,7 @@ class LabelsLater:
         categories[records] = compact[:, size - count :]
         self._packer.course = Course(encoder, self.taken, learned, categories, classes, self._packer.course)
         before = None if classes is None else classes[:-1][records]
-        truths = LateTruths(slots, of, rows[labels], truth)
+        truths = LateTruths(slots, of, rows[labels], truth, np.searchsorted(records, labels))
         forecast = compact, scales[:, 0], scales[:, 1], naive, before
         return Arrived(self.number, given, block.times, block.ids, *forecast, truths), classes
 

@@ -32,13 +32,14 @@ class LateTruths(NamedTuple):
 
     - ``slots`` ``(n,)``: of the n records that came.
     - Of the m labels that came among them: the slot (``of``) and the row of the key (``rows``) of the record that each
-      is about, each ``(m,)``, and its ``values`` ``(m, F)``.
+      is about, each ``(m,)``, its ``values`` ``(m, F)``, and ``at`` ``(m,)``: how many of the records came before it.
     """
 
     slots: Array
     of: Array
     rows: Array
     values: Array
+    at: Array
 
 
 class Arrived(NamedTuple):

@@ -1,8 +1,8 @@
-"""Forecasts that are kept until the truth comes."""
+"""What was said of records, which is kept until the truth comes."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -13,45 +13,57 @@ from ...core.base.table import rows_of
 from .live import Arrivals, Arrived, LateTruths, Truths
 from .rings import grown
 
-__all__ = ["ByKey", "BySlot", "Outcomes"]
+__all__ = ["ByKey", "BySlot", "Coming"]
 
 
-class Outcomes(NamedTuple):
-    """`m` forecasts whose truth has come: the ``rows`` ``(m,)`` of their keys; the others are ``(m, F)``."""
+class Coming(NamedTuple):
+    """The `m` truths that come among n records: each before what is said of the record ``at`` ``(m,)`` is said.
 
+    ``rows`` ``(m,)`` are those of their keys, ``truths`` are ``(m, F)``. ``said(first, last, done)`` is what was said
+    of those from `first` to before `last`, ``(…, F, C)``, where it has been said of the first `done` of the records.
+    """
+
+    at: Array
     rows: Array
-    forecasts: Array
-    naive: Array
     truths: Array
+    said: Callable[[int, int, int], Array]
+
+    def all(self) -> tuple[Array, Array, Array]:
+        """The rows, what was said, and the truths, when it has been said of all records."""
+        return self.rows, self.said(0, len(self.rows), -1), self.truths
 
 
 class ByKey:
-    """Keeps the last forecasts of each of `keys` keys, for truths `horizons` records later."""
+    """Keeps what was last said of each of `keys` keys, in `columns` C a target, for truths `horizons` records later."""
 
-    def __init__(self, keys: int, horizons: list[int]) -> None:
-        self._horizons, self._depth = horizons, max(1, *horizons)
-        self._past = np.zeros((keys, self._depth, 2, len(horizons)))  # forecast and naive forecast
+    def __init__(self, keys: int, horizons: list[int], columns: int) -> None:
+        self._horizons, self._depth = horizons, max(horizons)  # with 0, no truth is of a record that came before
+        self._past = np.zeros((keys, self._depth, len(horizons), columns))
 
-    def take(self, arrivals: Arrivals, forecasts: Array) -> Outcomes:
-        """What these records say, where the `forecasts` of those before their `stop` are there.
-
-        After the last, those of each key are kept.
-        """
+    def coming(self, arrivals: Arrivals, said: Array) -> Coming:
+        """The truths that come with these records; ``said`` ``(…, F, C)`` is written to as it is said of them."""
         arrived, start, stop, _ = arrivals
         truths, part = arrived.truths, slice(start, stop)
         assert isinstance(truths, Truths)
-        truth, rows, pos = truths.values[part], rows_of(arrived.rows[part]), truths.pos[part]
-        made, naive = np.empty_like(truth), np.empty_like(truth)
-        for j, h in enumerate(self._horizons):
-            origin = truths.origin[part, j]
-            inside = origin >= 0
-            past = self._past[rows, (pos - h) % self._depth, :, j]
-            made[:, j] = np.where(inside, forecasts[origin, j], past[:, 0])
-            naive[:, j] = np.where(inside, arrived.naive[origin, j], past[:, 1])
-        if stop == len(arrived.rows):
-            place = truths.pos % self._depth
-            self._past[rows_of(arrived.rows), place] = np.stack((forecasts, arrived.naive), axis=1)
-        return Outcomes(rows, made, naive, truth)
+        rows, pos = rows_of(arrived.rows[part]), truths.pos[part]
+        origin, past = truths.origin[part], np.empty((stop - start, *said.shape[1:]))
+        for j, h in enumerate(self._horizons if self._depth else ()):
+            past[:, j] = self._past[rows, (pos - h) % self._depth, j]
+
+        def said_of(first: int, last: int, done: int) -> Array:
+            found = past[first:last]
+            for j in range(len(self._horizons)):
+                inside = np.flatnonzero(origin[first:last, j] >= 0)
+                found[inside, j] = said[origin[first:last, j][inside], j]
+            return found
+
+        return Coming(np.arange(stop - start), rows, truths.values[part], said_of)
+
+    def keep(self, arrived: Arrived, said: Array) -> None:
+        """What was said of these records, all of which have been, is to be kept."""
+        assert isinstance(arrived.truths, Truths)
+        if self._depth:
+            self._past[rows_of(arrived.rows), arrived.truths.pos % self._depth] = said
 
     def dump(self, rows: int, slots: Sequence[int]) -> Part:
         """Those of the first `rows` of the table."""
@@ -63,15 +75,15 @@ class ByKey:
 
 
 class BySlot:
-    """Keeps the forecasts of the records that wait in slots, of `width` targets."""
+    """Keeps what was said of the records that wait in slots, in `columns` C for each of `width` targets."""
 
-    def __init__(self, width: int) -> None:
-        self._kept = np.zeros((0, 2, width))
+    def __init__(self, width: int, columns: int) -> None:
+        self._kept = np.zeros((0, width, columns))
         self._arrived: Arrived | None = None  # those that came last,
         self._told = 0  # and how many of their labels have been told
 
-    def take(self, arrivals: Arrivals, forecasts: Array) -> Outcomes:
-        """See `ByKey.take`; and what the labels say that were not told before."""
+    def coming(self, arrivals: Arrivals, said: Array) -> Coming:
+        """See `ByKey.coming`; and the labels that were not told before."""
         arrived, start, stop, labels = arrivals
         truths = arrived.truths
         assert isinstance(truths, LateTruths)
@@ -79,10 +91,21 @@ class BySlot:
             self._arrived, self._told = arrived, 0
         slots = truths.slots[start:stop]
         self._kept = grown(self._kept, int(slots.max(initial=-1)) + 1)
-        self._kept[slots] = np.stack((forecasts[start:stop], arrived.naive[start:stop]), axis=1)
         part, self._told = slice(self._told, labels), labels
-        kept = self._kept[truths.of[part]]
-        return Outcomes(truths.rows[part], kept[:, 0], kept[:, 1], truths.values[part])
+        of, written = truths.of[part], 0
+
+        def said_of(first: int, last: int, done: int) -> Array:
+            nonlocal written
+            done = len(slots) if done < 0 else done
+            self._kept[slots[written:done]] = said[start + written : start + done]
+            written = done
+            return self._kept[of[first:last]]
+
+        at = np.minimum(np.maximum(truths.at[part] - start, 0), stop - start)
+        return Coming(at, truths.rows[part], truths.values[part], said_of)
+
+    def keep(self, arrived: Arrived, said: Array) -> None:
+        """See `ByKey.keep`; they have been kept."""
 
     def dump(self, rows: int, slots: Sequence[int]) -> Part:
         """Those of the records in these slots, in this order."""

@@ -126,7 +126,7 @@ class Events:
             assert isinstance(truths, LateTruths)
             for at in range(start, stop):
                 self._slots[int(truths.slots[at])] = arrived.number + at
-                parts = arrived.centre, arrived.scale, arrived.naive, arrived.compact
+                parts = arrived.centre, arrived.scale, arrived.naive[:, :, 0], arrived.compact
                 self.all.append(("arrive", arrived.number + at, *[part[at] for part in parts]))
             told = self._told[1] if self._told[0] is arrived else 0
             for of, value in zip(truths.of[told:end].tolist(), truths.values[told:end].tolist(), strict=True):

@@ -98,7 +98,10 @@ def events(items: Iterator[Arrivals | Packed]) -> Iterator[tuple[Any, ...]]:
         if isinstance(item, Arrivals):
             arrived, start, stop, _ = item
             for at in range(start, stop):
-                parts = (arrived.centre, arrived.scale, arrived.naive, arrived.truths.values, arrived.compact)
+                parts = (
+                    *(arrived.centre, arrived.scale, arrived.naive[:, :, 0]),
+                    *(arrived.truths.values, arrived.compact),
+                )
                 yield ("arrive", arrived.number + at, *[part[at] for part in parts])
         else:
             yield ("batch", item.number, item.batch, item.labelled, item.came, 0)
