@@ -17,7 +17,7 @@ from .gradcheck import directional_error
 from .layers.embedding import Embedding
 from .layers.linear import Linear
 from .layers.recurrent import GRU, LSTM, RNN, LSTMState
-from .losses.loss import BCEWithLogitsLoss, CrossEntropyLoss, HuberLoss, MSELoss
+from .losses import BCEWithLogitsLoss, CrossEntropyLoss, HuberLoss, IntervalLoss, MSELoss
 from .model.batch import SequenceBatch, shard_lanes
 from .model.sequence_model import SequenceModel
 from .model.summary import summary
@@ -46,6 +46,7 @@ __all__ = [
     "CrossEntropyLoss",
     "Embedding",
     "HuberLoss",
+    "IntervalLoss",
     "LSTMState",
     "Linear",
     "MSELoss",

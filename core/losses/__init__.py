@@ -1,5 +1,16 @@
 """The losses: `loss` has them as plain options and lists them; the other files do their sums."""
 
-from .loss import LOSSES, BCEWithLogitsLoss, CrossEntropyLoss, HuberLoss, Loss, LossTape, MSELoss
+from .interval import IntervalLoss
+from .loss import BCEWithLogitsLoss, CrossEntropyLoss, HuberLoss, Loss, LossTape, MSELoss
+from .table import LOSSES
 
-__all__ = ["LOSSES", "BCEWithLogitsLoss", "CrossEntropyLoss", "HuberLoss", "Loss", "LossTape", "MSELoss"]
+__all__ = [
+    "LOSSES",
+    "BCEWithLogitsLoss",
+    "CrossEntropyLoss",
+    "HuberLoss",
+    "IntervalLoss",
+    "Loss",
+    "LossTape",
+    "MSELoss",
+]

@@ -1,4 +1,4 @@
-"""Losses that are a sum over elements: squared error, Huber, and binary cross-entropy, on feature-major columns."""
+"""Losses that are a sum over elements: squared, Huber, pinball, binary cross-entropy; on feature-major columns."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ..base import compiled
 from ..base.arena import Arena
 from ..base.parameters import Array
 
-__all__ = ["ElementKernel", "binary", "huber", "squared"]
+__all__ = ["ElementKernel", "binary", "huber", "pinball", "squared"]
 
 
 class ElementKernel:
@@ -19,7 +19,7 @@ class ElementKernel:
     `rule(outputs, targets, losses, *scratch)` writes the loss of each element into ``losses`` and its derivative
     into ``outputs``; all are ``(F, N)``, and `buffers` is how many there are from ``losses`` on. The `kernel`,
     where there is one, does the same, with the numbers that follow its name. With `ignore_nan`
-    an element whose target is NaN is hidden, as a mask hides a column.
+    an element whose target is NaN is hidden, as a mask hides a column. `outputs` can be those of somebody else.
     """
 
     def __init__(
@@ -33,9 +33,11 @@ class ElementKernel:
         *,
         ignore_nan: bool = False,
         kernel: tuple[str, *tuple[float, ...]] | None = None,
+        outputs: Array | None = None,
     ) -> None:
         arena = arena or Arena()
-        self.outputs, self._ignore_nan = arena.empty((features, columns), dtype), ignore_nan
+        self.outputs = arena.empty((features, columns), dtype) if outputs is None else outputs
+        self._ignore_nan = ignore_nan
         self._kernel = kernel[0] if kernel is not None and compiled.has(kernel[0], dtype) else None
         self._numbers = [np.array([number], dtype) for number in kernel[1:]] if kernel is not None else []
         self._rule, self._buffers = rule, arena.empty((buffers, features, columns), dtype)
@@ -75,6 +77,20 @@ def huber(delta: float, outputs: Array, targets: Array, losses: Array) -> None:
     np.subtract(losses, outputs, losses)
     np.multiply(losses, outputs, losses)
     np.multiply(losses, 0.5, losses)
+
+
+def pinball(quantile: float, shift: float, weight: float, outputs: Array, targets: Array, losses: Array) -> None:
+    """With ``d = y − z − shift`` and the quantile p it is ``|d|/2 + (p − ½)·d``; the derivative ``½ − p − sign(d)/2``.
+
+    Both are times `weight`.
+    """
+    np.subtract(targets, outputs, losses)
+    np.subtract(losses, shift, losses)
+    np.sign(losses, outputs)
+    np.multiply(outputs, -0.5 * weight, outputs)
+    np.subtract(outputs, (quantile - 0.5) * weight, outputs)
+    np.multiply(outputs, losses, losses)
+    np.negative(losses, losses)
 
 
 def binary(positive: Array | float, outputs: Array, targets: Array, losses: Array, *scratch: Array) -> None:

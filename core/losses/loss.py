@@ -1,6 +1,6 @@
 """What a model is trained on: the losses, which are plain options, and the kernels that do their sums.
 
-A loss is a frozen value. It goes to and from JSON (`Loss.config`, `loss_from_config`), and it works in two layers:
+A loss is a frozen value. It goes to and from JSON (`Loss.config`, and `loss_from_config`), and works in two layers:
 
 - `Loss.forward` and `Loss.backward` take arrays with the features last, like a layer's output, and check them.
 - `Loss.kernel` makes the buffers for one batch, feature-major and unchecked: what a model's workspace uses. It gives
@@ -12,8 +12,8 @@ In the shapes, `F` are the features of an output (the classes, `V`), ``…`` any
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
 from functools import partial
 from typing import Any, ClassVar, Protocol
 
@@ -35,15 +35,14 @@ from .cross_entropy import CrossEntropy
 from .elementwise import ElementKernel, binary, huber, squared
 
 __all__ = [
-    "LOSSES",
     "BCEWithLogitsLoss",
     "CrossEntropyLoss",
+    "ElementLoss",
     "HuberLoss",
     "Loss",
     "LossKernel",
     "LossTape",
     "MSELoss",
-    "loss_from_config",
 ]
 
 Numbers = Sequence[float] | Array  # kept as a tuple
@@ -92,7 +91,7 @@ class Loss(ABC):
 
     @property
     def config(self) -> dict[str, Any]:
-        """The loss as plain JSON, from which `loss_from_config` makes an equal one."""
+        """The loss as plain JSON, from which `recurrio.core.losses.table.loss_from_config` makes an equal one."""
         options = {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self).items()}
         return {"loss": self.name, **options}
 
@@ -116,7 +115,7 @@ class Loss(ABC):
         columns = outputs.size // features
         kernel = self.kernel(features, columns, outputs.dtype)
         kernel.outputs[...] = outputs.reshape(columns, features).T
-        turned = targets.reshape(columns, features).T if targets.ndim == outputs.ndim else targets.reshape(columns)
+        turned = targets.reshape(columns, -1).T if targets.ndim == outputs.ndim else targets.reshape(columns)
         total = self.total(targets, mask)
         value = kernel.forward(turned, None if mask is None else mask.reshape(columns)) / total
         return value, LossTape(kernel, 1 / total, outputs.shape)
@@ -218,7 +217,7 @@ class CrossEntropyLoss(Loss):
 
 
 @dataclass(frozen=True)
-class _ElementLoss(Loss):
+class ElementLoss(Loss):
     """A loss whose targets are ``(…, F)``, like the outputs; the mean divides by the elements that count.
 
     With `ignore_nan` a target that is NaN is a gap, which does not count.
@@ -247,7 +246,7 @@ class _ElementLoss(Loss):
 
 
 @dataclass(frozen=True)
-class MSELoss(_ElementLoss):
+class MSELoss(ElementLoss):
     """Squared error: ``(z − y)²``.
 
     Outputs and targets ``(…, F)``; `ignore_nan`: a target that is NaN does not count. Source: ``torch.nn.MSELoss``.
@@ -262,7 +261,7 @@ class MSELoss(_ElementLoss):
 
 
 @dataclass(frozen=True)
-class HuberLoss(_ElementLoss):
+class HuberLoss(ElementLoss):
     """Squared error near 0, absolute error far off: with ``d = z − y``, ``d²/2`` or ``δ·(|d| − δ/2)`` from ``δ`` on.
 
     Outputs and targets ``(…, F)``; `delta` is above 0; `ignore_nan`: a target that is NaN does not count.
@@ -283,7 +282,7 @@ class HuberLoss(_ElementLoss):
 
 
 @dataclass(frozen=True)
-class BCEWithLogitsLoss(_ElementLoss):
+class BCEWithLogitsLoss(ElementLoss):
     """Binary cross-entropy of logits: ``−p·y·log σ(z) − (1−y)·log(1 − σ(z))``, for targets from 0 to 1.
 
     Outputs and targets ``(…, F)``. `pos_weight`: ``p`` for each of the `F` features, a finite number of at least 0;
@@ -304,24 +303,6 @@ class BCEWithLogitsLoss(_ElementLoss):
         positive = 1.0 if self.pos_weight is None else np.array(self.pos_weight, dtype)[:, None]
         rule = partial(binary, positive)
         return ElementKernel(rule, 4, features, columns, dtype, arena, ignore_nan=self.ignore_nan)
-
-
-LOSSES: dict[str, type[Loss]] = {loss.name: loss for loss in (CrossEntropyLoss, MSELoss, HuberLoss, BCEWithLogitsLoss)}
-
-
-def loss_from_config(config: Mapping[str, Any]) -> Loss:
-    """The loss of a `Loss.config`, ``{"loss": name, **options}``; an option that is left out has its default.
-
-    Raises ArgumentError for a name or an option that does not exist, and for a wrong value.
-    """
-    options = dict(config)
-    name = options.pop("loss", None)
-    if not isinstance(name, str) or name not in LOSSES:
-        raise ArgumentError("loss", f"one of {', '.join(LOSSES)}", repr(name))
-    known = [option.name for option in fields(LOSSES[name])]
-    if unknown := [option for option in options if option not in known]:
-        raise ArgumentError("config", f"for {name} only {', '.join(known)}", ", ".join(map(repr, unknown)))
-    return LOSSES[name](**options)
 
 
 def _weights(argument: str, values: Any) -> tuple[float, ...] | None:  # noqa: ANN401 (anything may come)

@@ -28,7 +28,8 @@ from ..layers.linear import Linear
 from ..layers.pieces import STEPS
 from ..layers.stack import Stack
 from ..layers.stack_parameters import StackParameters
-from ..losses.loss import CrossEntropyLoss, Loss, MSELoss, loss_from_config
+from ..losses.loss import CrossEntropyLoss, Loss, MSELoss
+from ..losses.table import loss_from_config
 from .batch import SequenceBatch
 from .heads.table import HEADS
 from .network import Network

@@ -9,14 +9,21 @@ from typing import Any
 from ..base.checks import ArgumentError
 from ..base.parameters import Array
 from ..base.safetensors import WeightsError, load_weights, save_weights
+from ..losses.interval import PARTS, IntervalLoss
+from ..losses.loss import Loss
 from ..model.sequence_model import SequenceModel
 from .encoder import Encoder
 from .learned import Learned
 from .schema import Schema
 
-__all__ = ["RecordModel"]
+__all__ = ["RecordModel", "outputs_of"]
 
 FORMAT = "recurrio-records-1"
+
+
+def outputs_of(encoder: Encoder, loss: Loss) -> int:
+    """How many outputs a model has that is trained with this `loss`: with bounds three for each target."""
+    return encoder.output_size * (PARTS if isinstance(loss, IntervalLoss) else 1)
 
 
 class RecordModel:
@@ -27,8 +34,9 @@ class RecordModel:
 
     def __init__(self, model: SequenceModel, encoder: Encoder, learned: Learned | None = None) -> None:
         sizes = model.network.stack.sizes[0].input_size, model.network.output_size
-        if model.vocabulary_size is not None or sizes != (encoder.input_size, encoder.output_size):
-            expected = f"{encoder.input_size} inputs and {encoder.output_size} outputs"
+        outputs = outputs_of(encoder, model.network.loss)
+        if model.vocabulary_size is not None or sizes != (encoder.input_size, outputs):
+            expected = f"{encoder.input_size} inputs and {outputs} outputs"
             raise ArgumentError("model", expected, f"{sizes[0]} and {sizes[1]}")
         self.model, self.encoder, self.learned = model, encoder, learned
 

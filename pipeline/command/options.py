@@ -205,6 +205,10 @@ def _add_records(records: argparse._ArgumentGroup) -> None:
     add("--stride", type=whole(1), metavar="N", help=help_)
     help_ = "with each batch learn again from N windows of the past, of 32 steps (0)"
     add("--replay", type=whole(0), metavar="N", help=help_)
+    help_ = "bounds of each forecast, within which so many truths are, as 0.9 (none)"
+    add("--interval", type=number, metavar="SHARE", help=help_)
+    help_ = "with these, say of a truth that it is further outside than so many, as 0.999 (none)"
+    add("--alarm", type=number, metavar="SHARE", help=help_)
     add("--max-classes", type=whole(2), metavar="N", help=f"outputs for a label ({default.max_classes})")
     add("--max-categories", type=whole(1), metavar="N", help=f"values of a category ({default.max_categories})")
 

@@ -56,7 +56,13 @@ def scores_of(records: Mapping[str, Any], scope: str = "all") -> str:
     skill = "none" if metrics["skill"] is None else f"{metrics['skill']:+.3f}"
     if "mae" not in metrics:
         return f"mean skill {skill}"
-    return f"MAE {metrics['mae']:.5g} (naive {metrics['naive_mae']:.5g}, skill {skill})"
+    return f"MAE {metrics['mae']:.5g} (naive {metrics['naive_mae']:.5g}, skill {skill}){_bounds(records, scope)}"
+
+
+def _bounds(records: Mapping[str, Any], scope: str) -> str:
+    bounds = records.get("bounds", {})
+    held = bounds.get(scope, {}).get("coverage")
+    return "" if held is None else f", {held:.1%} within bounds for {bounds['interval']:.4g}"
 
 
 def sources_of(records: Mapping[str, Any]) -> list[tuple[str, str]]:

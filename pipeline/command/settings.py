@@ -56,6 +56,8 @@ class RecordSettings:
     max_keys: int = 1 << 17
     stride: int | None = None
     replay: int = 0
+    interval: float | None = None
+    alarm: float | None = None
     max_classes: int = 64
     max_categories: int = 32
     when_behind: str = "block"

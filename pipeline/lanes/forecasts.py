@@ -7,14 +7,16 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ...core.base.checks import check_flag
+from ...core.base.checks import check_count, check_flag
 from ...core.base.parameters import Array
 from ...core.base.state import Part
 from ...core.base.table import rows_of
+from ...core.losses import IntervalLoss
 from ...core.model.forecaster import Forecaster
 from ...core.model.sequence_model import SequenceModel
+from ...core.online.bounds import Bounds
 from ...core.online.encoder import Encoder
-from ...core.online.scores import ClassScores, NumberScores, WorstClasses, WorstNumbers
+from ...core.online.scores import BoundScores, ClassScores, NumberScores, WorstClasses, WorstNumbers
 from ..decoding.values import shown
 from .live import Arrivals, Arrived
 from .outcomes import ByKey, BySlot
@@ -22,6 +24,7 @@ from .outcomes import ByKey, BySlot
 __all__ = ["Forecast", "ForecastMaker"]
 
 HOPELESS = 5  # times as far off as the last value
+OF_BOUNDS, BOUNDED = 3, [0, -3, -2, -1]  # columns: the bounds and the scale; with them, the forecast
 LOOKED_AT = 10_000  # records, after which the forecasts of keys are looked at
 
 
@@ -29,7 +32,9 @@ class Forecast(NamedTuple):
     """`n` records in the order of arrival, from the record `number` on, and what was forecast of each by `version`.
 
     `values` ``(n, F)`` are in the units of the targets, NaN where nothing could be forecast; of a label its class. The
-    `ids` are there where labels come later.
+    `ids` are there where labels come later. With bounds, these are `bounds` ``(n, 2, F)``, lower and upper ones; and of
+    the record itself, where it says how another forecast has come out, the ``anomaly`` ``(n,)`` is how far off that
+    was, see `recurrio.core.online.bounds`, and ``alarm`` ``(n,)`` whether that is one.
     """
 
     number: int
@@ -38,13 +43,17 @@ class Forecast(NamedTuple):
     times: Array | None
     values: Array
     ids: Sequence[str] | None = None
+    bounds: Array | None = None
+    anomaly: Array | None = None
+    alarm: Array | None = None
 
 
 class ForecastMaker:
     """Forecasts with `model`, each key from a state of its own, which every record of it moves on.
 
     `keys` is how many keys there can be, `names` are those there are, by their rows in the table. `warn` is told where
-    forecasts are hopeless, and `listener` of every one. Labels come `later` where records wait for them in slots.
+    forecasts are hopeless, and `listener` of every one. Labels come `later` where records wait for them in slots. Where
+    the model says bounds too, these are corrected, and what is far outside is an `alarm`: see `Bounds`.
     ``scores`` are those of forecasts whose truth has come.
     """
 
@@ -58,13 +67,24 @@ class ForecastMaker:
         warn: Callable[[str], None] | None = None,
         *,
         later: bool = False,
+        alarm: float | None = None,
     ) -> None:
         schema = encoder.schema
         self._names, self._warn, self._warned = names, warn, False
         self._encoder, self._dtype, self.listener = encoder, model.dtype, listener
         self.forecaster = Forecaster(model, keys)
         horizons = [target.horizon for target in schema.targets] or [0]
-        width, columns = len(horizons), 2  # of each target the forecast, and the naive one
+        width, columns, loss = len(horizons), 2, model.network.loss  # of each target the forecast, and the naive one
+        self._bounds: Bounds | None = None
+        self._shift = np.zeros((1, 1))
+        if isinstance(loss, IntervalLoss):
+            self._bounds = Bounds(loss.interval, width, encoder.keys, alarm=alarm)
+            self._bound_scores = BoundScores([str(target) for target in schema.targets], loss.interval)
+            columns += OF_BOUNDS
+            self._shift = np.array([[0.0], [-loss.shift], [loss.shift]])
+        self._outcomes: list[tuple[Array, Array, Array]] = []  # with bounds: what is to be scored
+        self.alarms = 0
+        self._later = later
         self._kept = BySlot(width, columns) if later else ByKey(keys, horizons, columns)
         self._arrived: Arrived | None = None  # the records that are coming,
         self._inputs, self._said = (
@@ -85,32 +105,66 @@ class ForecastMaker:
         if self._arrived is not arrived:
             self._arrived, self._scored = arrived, 0
             self._said = np.empty((len(arrived.rows), *self._said.shape[1:]))
-            self._said[:, :, 1:] = arrived.naive
+            self._said[:, :, 1:2] = arrived.naive
             self._inputs = self._encoder.expand(arrived.compact, self._dtype)
-        if stop > start:
-            self._forecast(arrived, slice(start, stop), version, parameters)
+        if stop > start or self._bounds is not None:
+            self._forecast(arrivals, version, parameters)
         self._made, self._due = stop, True
         if stop == len(arrived.rows):
             self._score()
         if (arrived.number + start) // LOOKED_AT != (arrived.number + stop) // LOOKED_AT:
             self.look_at_scales()
 
-    def _forecast(self, arrived: Arrived, part: slice, version: int, parameters: Array) -> None:
+    def _forecast(self, arrivals: Arrivals, version: int, parameters: Array) -> None:
+        arrived, part = arrivals.arrived, slice(arrivals.start, arrivals.stop)
+        more: dict[str, Array] = {}
         outputs = self.forecaster.forecast(parameters, self._inputs[part], arrived.rows[part])
         if not np.isfinite(np.add.reduce(outputs, None)):
             self.forecaster.clean(arrived.rows[part])
         if arrived.classes is None:
-            now = arrived.centre[part] + arrived.scale[part] * outputs
-            now[~np.isfinite(now)] = np.nan
+            centre, scale = arrived.centre[part, None], arrived.scale[part, None]
+            shape = len(outputs), len(self._shift), centre.shape[2]
+            parts = centre + scale * (outputs.reshape(shape) + self._shift)
+            parts[~np.isfinite(parts)] = np.nan
+            now = parts[:, 0]
+            if self._bounds is not None:
+                more = self._bound(self._bounds, arrivals, parts)
         else:
             now = self._classes(outputs, arrived.classes[part])
         self._said[part, :, 0] = now
-        if self.listener is not None:
+        if self.listener is not None and len(now):
             rows = rows_of(arrived.rows[part]).tolist()
             keys = [self._names[row] for row in rows] if self._encoder.schema.key is not None else None
             times = None if arrived.times is None else arrived.times[part]
             ids = None if arrived.ids is None else arrived.ids[part]
-            self.listener(Forecast(arrived.number + part.start, version, keys, times, now, ids))
+            self.listener(Forecast(arrived.number + part.start, version, keys, times, now, ids, **more))
+
+    def _bound(self, bounds: Bounds, arrivals: Arrivals, parts: Array) -> dict[str, Array]:
+        """What is said of bounds, of which a model says `parts` ``(n, 3, F)``; and what comes true meanwhile."""
+        arrived, begin = arrivals.arrived, arrivals.start
+        rows, said = arrived.rows[begin : arrivals.stop], self._said[begin : arrivals.stop]
+        scale = arrived.scale[begin : arrivals.stop]
+        coming = self._kept.coming(arrivals, self._said)
+        said[:, :, 0], said[:, :, -1] = parts[:, 0], scale
+        told, found = [], np.empty((len(rows), 2, said.shape[1]))
+        far, alarm = np.full(coming.truths.shape, np.nan), np.zeros(coming.truths.shape, bool)
+        for start, stop, first, last in bounds.stretches(coming.at, rows < 0):
+            if stop > start:
+                own = slice(start, stop)
+                found[own] = bounds.set(rows[own], parts[own, 0], parts[own, 1:], scale[own])
+                said[own, :, -3:-1] = found[own].transpose(0, 2, 1)
+            if last > first:
+                before = coming.said(first, last, stop)
+                told.append(before)
+                judged = bounds.judge(coming.rows[first:last], before[:, :, BOUNDED], coming.truths[first:last])
+                far[first:last], alarm[first:last] = judged
+        coming.said(0, 0, -1)
+        if told:
+            self._outcomes.append((coming.rows, np.concatenate(told), coming.truths))
+        self.alarms += int(np.count_nonzero(alarm.any(axis=1)))
+        if self._later:
+            return {"bounds": found}
+        return {"bounds": found, "anomaly": np.fmax.reduce(far, axis=1), "alarm": alarm.any(axis=1)}
 
     def _classes(self, outputs: Array, known: Array) -> Array:
         """The likeliest of the classes that there were when each record came."""
@@ -123,10 +177,15 @@ class ForecastMaker:
         """Score what the records so far say of earlier ones."""
         if self._arrived is None or not self._due:
             return
-        arrivals = Arrivals(self._arrived, self._scored, self._made, self._labels)
-        coming = self._kept.coming(arrivals, self._said)
-        rows, said, truths = coming.all()
-        self.scores.add(rows, said[:, :, 0], said[:, :, 1], truths)
+        if self._bounds is None:
+            arrivals = Arrivals(self._arrived, self._scored, self._made, self._labels)
+            self._outcomes.append(self._kept.coming(arrivals, self._said).all())
+        if self._outcomes:
+            rows, said, truths = [np.concatenate(parts) for parts in zip(*self._outcomes, strict=True)]
+            self.scores.add(rows, said[:, :, 0], said[:, :, 1], truths)
+            if self._bounds is not None:
+                self._bound_scores.add(said[:, :, -3], said[:, :, -2], truths)
+            self._outcomes.clear()
         if self._made == len(self._arrived.rows):
             self._kept.keep(self._arrived, self._said)
         self._scored, self._due = self._made, False
@@ -135,6 +194,8 @@ class ForecastMaker:
         """The keys in `rows` have gone."""
         self._score()
         self.scores.forget(rows)
+        if self._bounds is not None:
+            self._bounds.forget(rows)
 
     def look_at_scales(self) -> None:
         """Warn once of a key whose forecasts are so far off that its numbers must be of another size."""
@@ -155,14 +216,23 @@ class ForecastMaker:
         self._score()
         return self.scores.metrics()
 
+    def bounds(self) -> dict[str, Any] | None:
+        """How well the bounds hold, see `BoundScores`; None where there are none."""
+        if self._bounds is None:
+            return None
+        self._score()
+        return self._bound_scores.metrics() | ({} if self._bounds.alarm is None else {"alarms": self.alarms})
+
     def worst(self) -> Sequence[WorstNumbers | WorstClasses]:
         """See the scores."""
         self._score()
         return self.scores.worst()
 
     def report(self) -> dict[str, Any]:
-        """The ``metrics``, and where there are keys the ``worst`` of them."""
+        """The ``metrics``, with bounds also those of these, and where there are keys the ``worst`` of them."""
         found: dict[str, Any] = {"metrics": self.metrics()}
+        if (bounds := self.bounds()) is not None:
+            found["bounds"] = bounds
         if self._encoder.schema.key is not None:
             scores = [score._asdict() for score in self.worst()]
             found["worst"] = [{"key": self._names[score.pop("row")]} | score for score in scores]
@@ -175,11 +245,19 @@ class ForecastMaker:
         """
         self._score()
         parts = {"kept": self._kept.dump(rows, slots), "scores": self.scores.dump()}
-        return Part.of({"warned": self._warned}, states=Part(self.forecaster.dump(rows), {}), **parts)
+        if self._bounds is not None:
+            parts |= {"bounds": self._bounds.dump(rows), "bound_scores": self._bound_scores.dump()}
+        return Part.of(
+            {"warned": self._warned, "alarms": self.alarms}, states=Part(self.forecaster.dump(rows), {}), **parts
+        )
 
     def load(self, part: Part, rows: int) -> None:
         """Take up what `dump` gave. Raises ArgumentError."""
         self.forecaster.load(part.part("states"), rows)
         self._kept.load(part.part("kept"), rows)
         self.scores.load(part.part("scores"))
+        if self._bounds is not None:
+            self._bounds.load(part.part("bounds"), rows)
+            self._bound_scores.load(part.part("bound_scores"))
         self._warned = check_flag("warned", part.about["warned"])
+        self.alarms = check_count("alarms", part.about["alarms"], 0)

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ...core.base.checks import ArgumentError, check_count, check_number
-from ...core.losses.loss import CrossEntropyLoss, HuberLoss, Loss
+from ...core.losses import CrossEntropyLoss, HuberLoss, IntervalLoss, Loss
+from ...core.online.bounds import Bounds
 from ...core.online.schema import Schema
 from ..decoding.fields import Fields
 from .labels import IGNORED
@@ -32,6 +33,9 @@ class RecordPlan:
     With `replay`, so many windows of T steps that were learned from before are learned from again with each batch: see
     `recurrio.pipeline.lanes.replay_buffer`. `seed` is that of the draw. T is 8 where it is not given, and 32 then.
 
+    With an `interval`, a share as 0.9, there are bounds of each forecast too, within which so many truths are to be,
+    and with `alarm`, as 0.999, it is said which are further outside than so many: see `recurrio.core.online.bounds`.
+
     With an `id`, a label or targets of the same record may come later, in records of their own that have the same id:
     see `recurrio.pipeline.lanes.labels_later`. Up to `max_waiting` records wait for them, then the oldest is trained on
     without.
@@ -55,6 +59,8 @@ class RecordPlan:
     stride: int | None = None
     replay: int = 0
     seed: int = 0
+    interval: float | None = None
+    alarm: float | None = None
     max_keys: int = 1 << 17
     max_classes: int = 64
     max_categories: int = 32
@@ -84,10 +90,21 @@ class RecordPlan:
                 raise ArgumentError("max_gap", "the time of records beside it", "none")
         for name, value in checked.items():
             object.__setattr__(self, name, value)
+        self._check_interval()
         if self.id is not None:
             self._check_id(self.id)
         elif self.label_wait is not None:
             raise ArgumentError("label_wait", "the id of records beside it", "none")
+
+    def _check_interval(self) -> None:
+        if self.alarm is not None and self.interval is None:
+            raise ArgumentError("alarm", "an interval beside it", "none")
+        if self.interval is not None:
+            if self.is_class:
+                raise ArgumentError("interval", "none where a class is told", self.interval)
+            if not self.forecasts:
+                raise ArgumentError("interval", "none where there are no forecasts", self.interval)
+            Bounds(self.interval, 1, alarm=self.alarm)  # or an error
 
     def _check_id(self, id: str) -> None:
         if self.max_gap is not None:
@@ -126,7 +143,11 @@ class RecordPlan:
     @property
     def loss(self) -> Loss:
         """What a model is to be trained with."""
-        return CrossEntropyLoss(ignore_index=IGNORED) if self.is_class else HuberLoss(ignore_nan=True)
+        if self.is_class:
+            return CrossEntropyLoss(ignore_index=IGNORED)
+        if self.interval is None:
+            return HuberLoss(ignore_nan=True)
+        return IntervalLoss(interval=self.interval, ignore_nan=True)
 
     def check_loss(self, loss: Loss) -> None:
         """Raise ArgumentError where targets that are not known would count in `loss`."""
@@ -134,5 +155,7 @@ class RecordPlan:
             leaves_out = isinstance(loss, CrossEntropyLoss) and loss.ignore_index == IGNORED
         else:
             leaves_out = bool(getattr(loss, "ignore_nan", False))
+        if (loss.interval if isinstance(loss, IntervalLoss) else None) != self.interval:
+            raise ArgumentError("loss", f"one for the interval {self.interval}, as {self.loss}", loss)
         if not leaves_out:
             raise ArgumentError("loss", f"one that leaves out what is not known, as {self.loss}", loss)

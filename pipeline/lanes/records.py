@@ -11,7 +11,7 @@ from ...core.base.state import Part
 from ...core.model.batch import SequenceBatch
 from ...core.model.sequence_model import SequenceModel
 from ...core.online.encoder import Encoder
-from ...core.online.record_model import RecordModel
+from ...core.online.record_model import RecordModel, outputs_of
 from ..decoding.block import Reject
 from ..decoding.fields import Fields
 from ..decoding.options import RecordOptions
@@ -99,8 +99,11 @@ class Records(LiveSource):
     def model(self, *, hidden_size: int = 32, **options: Any) -> SequenceModel:  # noqa: ANN401 (those of the model)
         """A new `SequenceModel` for these records; `options` are its arguments."""
         given = {"loss": self.plan.loss, **options}
-        sizes = self.encoder.input_size, self.encoder.output_size
-        return SequenceModel(input_size=sizes[0], output_size=sizes[1], hidden_size=hidden_size, **given)
+        sizes: dict[str, Any] = {
+            "input_size": self.encoder.input_size,
+            "output_size": outputs_of(self.encoder, given["loss"]),
+        }
+        return SequenceModel(**sizes, hidden_size=hidden_size, **given)
 
     def trained(self, model: SequenceModel) -> RecordModel:
         """`model` with what was learned of the records that it has been trained on, to be saved."""
@@ -134,7 +137,8 @@ class Records(LiveSource):
                 self._source.balance(self._lanes.later.waiting)
             if plan.forecasts:
                 listeners, later = (self.on_forecasts, self._warn), plan.waiting is not None
-                self._maker = ForecastMaker(model, self.encoder, plan.keys, self._lanes.names, *listeners, later=later)
+                how: dict[str, Any] = {"later": later, "alarm": plan.alarm}
+                self._maker = ForecastMaker(model, self.encoder, plan.keys, self._lanes.names, *listeners, **how)
                 self.copies.append(self._maker.forecaster.copies)
             self._pieces = Pieces(self._source, self._lanes, self._clock, self._reception, self.ledger)
         elif shards != self._shards:
@@ -261,8 +265,8 @@ class Records(LiveSource):
         ``records`` received, of which so many are ``applied``, ``unlabelled``, ``dropped``, ``rejected``, ``waiting``;
         ``late``; the ``keys`` there are, and how many were ``evicted`` or ``expired``; ``unknown``, categories and
         classes beyond the tables; ``missing``, the share of missing of each field that has any; with forecasts,
-        ``metrics``, see `recurrio.core.online.scores`, and the ``worst`` keys. ``sources`` has the counts of each.
-        Where labels come later, ``labels`` says what has become of them, see `recurrio.pipeline.lanes.waiting`.
+        ``metrics``, and ``bounds``, see `recurrio.core.online.scores`, and the ``worst`` keys. ``sources`` has the
+        counts of each. Where labels come later, ``labels`` has theirs: see `recurrio.pipeline.lanes.waiting`.
         """
         lanes, maker, tables = self._lanes, self._maker, [*self.encoder.categories, self.encoder.classes]
         found: dict[str, Any] = self.ledger.counts(settled=settled)

@@ -17,19 +17,20 @@ from hypothesis.extra import numpy as arrays
 from recurrio import core
 from recurrio.core.base.checks import ArgumentError
 from recurrio.core.gradcheck import directional_error
-from recurrio.core.losses.loss import (
+from recurrio.core.losses import (
     LOSSES,
     BCEWithLogitsLoss,
     CrossEntropyLoss,
     HuberLoss,
+    IntervalLoss,
     Loss,
     MSELoss,
-    loss_from_config,
 )
+from recurrio.core.losses.table import loss_from_config
 
 Array = np.ndarray
-ROWS, F = (4, 3), 5
-WEIGHT = (0.5, 2.0, 0.0, 1.0, 3.5)
+ROWS, F = (4, 3), 6
+WEIGHT = (0.5, 2.0, 0.0, 1.0, 3.5, 1.0)
 ALL = [
     CrossEntropyLoss(),
     CrossEntropyLoss(weight=WEIGHT),
@@ -42,6 +43,8 @@ ALL = [
     HuberLoss(delta=0.3),
     BCEWithLogitsLoss(),
     BCEWithLogitsLoss(pos_weight=WEIGHT),
+    IntervalLoss(),
+    IntervalLoss(interval=0.5, delta=0.3, ignore_nan=True),
     MSELoss(ignore_nan=True),
     HuberLoss(delta=0.3, ignore_nan=True),
     BCEWithLogitsLoss(pos_weight=WEIGHT, ignore_nan=True),
@@ -68,6 +71,8 @@ def make(loss: Loss, dtype: str = "float64", seed: int = 0) -> tuple[Array, Arra
         return outputs.astype(dtype), targets, mask
     if isinstance(loss, BCEWithLogitsLoss):
         targets = rng.random((*ROWS, F))
+    elif isinstance(loss, IntervalLoss):
+        targets = outputs[..., : F // 3] - rng.choice([-2.1, -0.6, 0.2, 1.7], (*ROWS, F // 3))
     else:
         targets = outputs - rng.choice([-2.1, -0.6, -0.1, 0.2, 1.7], (*ROWS, F)) - rng.uniform(0, 0.05, (*ROWS, F))
     return outputs.astype(dtype), targets.astype(dtype), mask
@@ -100,6 +105,13 @@ def by_torch(loss: Loss, outputs: Array, targets: Array) -> tuple[float, Array]:
             value = functions.mse_loss(z, y, reduction=loss.reduction)
         case HuberLoss():
             value = functions.huber_loss(z, y, delta=loss.delta, reduction=loss.reduction)
+        case IntervalLoss():
+            value = functions.huber_loss(z[..., : F // 3], y, delta=loss.delta, reduction="sum")
+            low = (1 - loss.interval) / 2
+            for part, quantile in enumerate((low, 1 - low), 1):
+                behind = y - z[..., part * F // 3 : (part + 1) * F // 3] + (loss.shift if part == 1 else -loss.shift)
+                value = value + torch.maximum(quantile * behind, (quantile - 1) * behind).sum() / 10
+            value = value / y.numel() if loss.reduction == "mean" else value
         case BCEWithLogitsLoss():
             value = functions.binary_cross_entropy_with_logits(
                 z, y, pos_weight=row(loss.pos_weight), reduction=loss.reduction

@@ -8,15 +8,9 @@ import numpy as np
 import pytest
 
 from recurrio.core.base.checks import ArgumentError
+from recurrio.core.losses import BCEWithLogitsLoss, CrossEntropyLoss, HuberLoss, IntervalLoss, Loss, MSELoss
 from recurrio.core.losses.cross_entropy import CrossEntropy
-from recurrio.core.losses.loss import (
-    BCEWithLogitsLoss,
-    CrossEntropyLoss,
-    HuberLoss,
-    Loss,
-    MSELoss,
-    loss_from_config,
-)
+from recurrio.core.losses.table import loss_from_config
 
 Array = np.ndarray
 ROWS, F = (4, 3), 5
@@ -98,6 +92,8 @@ def test_totals() -> None:
     [
         (lambda: MSELoss(reduction="none"), "reduction: expected 'mean' or 'sum', got 'none'"),
         (lambda: HuberLoss(delta=0), "delta: expected a finite number above 0"),
+        (lambda: IntervalLoss(interval=1), "interval: expected a number above 0 and below 1, got 1"),
+        (lambda: IntervalLoss().kernel(4, 1, np.dtype("float32")), "outputs: expected three for each target"),
         (lambda: HuberLoss(delta=float("inf")), "delta: .* got inf"),
         (lambda: CrossEntropyLoss(label_smoothing=1.1), "label_smoothing: .* at least 0 and at most 1, got 1.1"),
         (lambda: CrossEntropyLoss(label_smoothing=-0.1), "label_smoothing: .* got -0.1"),
@@ -107,7 +103,10 @@ def test_totals() -> None:
         (lambda: CrossEntropyLoss(weight=[[1.0]]), "weight: expected a row of numbers"),
         (lambda: CrossEntropyLoss(weight="12"), "weight: expected a row of numbers, got '12'"),
         (lambda: BCEWithLogitsLoss(pos_weight=["1"]), "pos_weight: expected a finite number of at least 0, got '1'"),
-        (lambda: loss_from_config({}), "loss: expected one of cross_entropy, mse, huber, bce_with_logits, got None"),
+        (
+            lambda: loss_from_config({}),
+            "loss: expected one of cross_entropy, mse, huber, bce_with_logits, interval, got",
+        ),
         (lambda: loss_from_config({"loss": "mae"}), "loss: .* got 'mae'"),
         (
             lambda: loss_from_config({"loss": "mse", "delta": 1}),

@@ -12,7 +12,8 @@ from hypothesis.extra import numpy as arrays
 
 from recurrio.core import SGD, ArgumentError, BCEWithLogitsLoss, HuberLoss, MSELoss, SequenceBatch, SequenceModel
 from recurrio.core.gradcheck import directional_error
-from recurrio.core.losses.loss import Loss, loss_from_config
+from recurrio.core.losses.loss import Loss
+from recurrio.core.losses.table import loss_from_config
 from recurrio.core.serial import train
 
 Array = np.ndarray

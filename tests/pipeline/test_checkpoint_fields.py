@@ -20,7 +20,7 @@ from recurrio.pipeline.checkpoint.file import read_checkpoint, write_checkpoint
 
 DATA = [{**record, "t": 1.7e9 + 600 * number} for number, record in enumerate(make_data(700, 9, broken=9))]
 GIVEN: dict[str, Any] = {"features": "x,y,c:category", "target": "x@+1", "key": "k", "seq_len": 3, "batch_size": 4}
-GIVEN |= {"time": "t", "replay": 2}
+GIVEN |= {"time": "t", "replay": 2, "interval": 0.8, "alarm": 0.9}
 
 
 async def train(path: Path, folder: Path, steps: int | None = None) -> tuple[Part, Part | None]:

@@ -84,6 +84,27 @@ async def test_a_target_that_is_a_number_comes_later_too() -> None:
     assert report["metrics"]["window"]["skill"] > 0.7
 
 
+async def test_bounds_do_not_depend_on_how_records_and_labels_are_cut() -> None:
+    records, _, _ = make(600)
+    rng = np.random.default_rng(1)
+    items: Items = []
+    for at, record in enumerate(records):
+        items.append(record)
+        if at >= 20 and at % 7:
+            items.append({"n": records[at - 20]["n"], "y": 30 * record["x"] + float(rng.standard_normal())})
+    given = {**GIVEN, "label": None, "target": "y", "interval": 0.8, "alarm": 0.95}
+    reports, states = [], []
+    for places in ([], range(0, 60_000, 111), range(0, 60_000, 1500)):
+        trainer, report = await train(open_bytes(cut(as_jsonl(items), places), **given))
+        reports.append({**report, "sources": None})
+        states.append(bits(trainer.state))
+    assert reports[0] == reports[1] == reports[2]
+    assert states[0] == states[1] == states[2]
+    assert reports[0]["bounds"]["all"]["count"] > 400
+    assert abs(reports[0]["bounds"]["all"]["coverage"] - 0.8) < 0.03
+    assert reports[0]["bounds"]["alarms"] > 5
+
+
 async def test_records_without_a_label_are_given_up_in_time(autojump_clock: trio.testing.MockClock) -> None:
     """The label of every tenth record never comes: those behind it are trained on when the wait is over."""
     records, labels, _ = make(400)

@@ -114,6 +114,8 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "a label": {"label": "c", "target": (), "features": "x,y"},
     "scales of each key": {"per_key": True},
     "the past again": {"replay": 3},
+    "bounds": {"interval": 0.8, "alarm": 0.9, "target": "x@+3,x@+1"},
+    "bounds of each key": {"interval": 0.8, "alarm": 0.9, "per_key": True, "replay": 2},
     "several targets": {"target": "x@+3,x@+1"},
     "a target of the same record": {"target": "y", "features": "x,c:category"},
     "one stream": {"key": None, "max_keys": 1},

@@ -22,7 +22,8 @@ TESTS = Path(__file__).parent.parent
 SIZES = ["--batch-size", "6", "--seq-len", "4", "--hidden", "5", "--clip", "1"]
 SAVED = ["--out", "run", "--resume", "--checkpoint-every", "3", "--report-every", "2", "--reports", "reports"]
 RECORDS = ["--features", "x", "--target", "x@+1", "--predictions", "predictions", "--rejects", "rejects"]
-KEYED = [*RECORDS, "--key", "k", "--max-keys", "7", "--replay", "2", "--rotate", "3000"]
+KEYED = [*RECORDS, "--key", "k", "--max-keys", "7", "--replay", "2", "--interval", "0.9"]
+KEYED += ["--alarm", "0.99", "--rotate", "3000"]
 TEXT = ["--embedding", "4", "--steps", "24"]
 
 EACH = ["a text file", "a record file", "a keyed stream", "labels that come later", "numbered lines"]

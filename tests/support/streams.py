@@ -104,8 +104,10 @@ def open_bytes(pieces: Iterable[bytes], form: str = "jsonl", pause: float = 0, *
 def note_forecasts(said: list[tuple[Any, ...]]) -> Callable[[Forecast], None]:
     def note(forecast: Forecast) -> None:
         keys = forecast.keys or [""] * len(forecast.values)
+        parts = [part for part in (forecast.bounds, forecast.anomaly, forecast.alarm) if part is not None]
         for at, (key, values) in enumerate(zip(keys, forecast.values.tolist(), strict=True)):
-            said.append((forecast.number + at, forecast.version, key, *map(repr, values)))
+            more = [part[at].tolist() for part in parts]
+            said.append((forecast.number + at, forecast.version, key, *map(repr, [*values, *more])))
 
     return note
 

@@ -5,7 +5,8 @@ than the one after it. Sums are in order, in float64: the same labels give the s
 calls. Where a score means nothing it is None, and never infinite or NaN.
 """
 
+from .bounds import BoundScores
 from .classes import ClassScores, WorstClasses
 from .numbers import NumberScores, WorstNumbers
 
-__all__ = ["ClassScores", "NumberScores", "WorstClasses", "WorstNumbers"]
+__all__ = ["BoundScores", "ClassScores", "NumberScores", "WorstClasses", "WorstNumbers"]
