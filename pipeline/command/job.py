@@ -60,20 +60,6 @@ class Job(NamedTuple):
     saving: Saving | None = None
     init: str | None = None
 
-    def make_trainer(self, model: SequenceModel) -> Trainer:
-        """The trainer that the settings describe."""
-        settings = self.settings
-        return Trainer(
-            model,
-            settings.make_optimizer(),
-            clip=settings.clip,
-            delay=settings.delay,
-            shards=settings.shards,
-            executor=settings.executor,
-            watchdog=settings.watchdog,
-            guard=settings.make_guard(),
-        )
-
     @property
     def journals(self) -> dict[str, Any]:
         """The argument that says where journals go, if there are any."""

@@ -17,11 +17,12 @@ from ..decoding.formats import format_of
 from ..decoding.options import RecordOptions
 from ..decoding.quarantine import Quarantine
 from ..lanes.blocks import DecodedBlocks
+from ..lanes.forecast_lines import Line, lines_of, reject_line
 from ..lanes.predictor import Predictor
 from ..sources import open_transport
 from .folder import model_path
 from .outputs import Outputs
-from .predictions import Line, PredictionWriter, lines_of, reject_line
+from .predictions import PredictionWriter
 from .values import fields_of
 
 __all__ = ["predict"]

@@ -10,10 +10,12 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import TYPE_CHECKING, Any
 
 from ...core.base.safetensors import WeightsError, load_weights
+from ...core.model.sequence_model import SequenceModel
 from ...core.optim.guard import Guard
 from ...core.optim.optimizer import Optimizer
 from ...core.optim.optimizers import SGD, Adagrad, Adam, AdamW, RMSprop
 from ..decoding.options import RecordOptions
+from ..training.trainer import Trainer
 
 if TYPE_CHECKING:
     from ..lanes.records import Records
@@ -145,6 +147,23 @@ class Settings:
     def make_guard(self) -> Guard | None:
         """What is done about bad batches."""
         return Guard() if self.on_bad_batch == "skip" else None
+
+    def make_model(self, records: Records) -> SequenceModel:
+        """The model of `records`, new."""
+        return records.model(hidden_size=self.hidden, num_layers=self.layers, cell=self.cell, seed=self.seed)
+
+    def make_trainer(self, model: SequenceModel) -> Trainer:
+        """The trainer of `model`, new."""
+        return Trainer(
+            model,
+            self.make_optimizer(),
+            clip=self.clip,
+            delay=self.delay,
+            shards=self.shards,
+            executor=self.executor,
+            watchdog=self.watchdog,
+            guard=self.make_guard(),
+        )
 
     def make_optimizer(self) -> Optimizer:
         """The optimizer, new."""

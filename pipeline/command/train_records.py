@@ -47,11 +47,10 @@ async def train_records(job: Job) -> None:
                 stack.callback(writer.close)
                 records.on_forecasts = writer
                 outputs["predictions"] = writer
-            options = {"num_layers": settings.layers, "cell": settings.cell, "seed": settings.seed}
-            make = partial(records.model, hidden_size=settings.hidden, **options)
+            make = partial(settings.make_model, records)
             model = await trio.to_thread.run_sync(make, abandon_on_cancel=True)
             job.begin(model, records.encoder)
-            trainer = job.make_trainer(model)
+            trainer = settings.make_trainer(model)
             run.trainer, run.records = trainer, records
             job.go_on(trainer, records, partial(records.trained, model), outputs)
             note = job.sayer(trainer)

@@ -89,7 +89,7 @@ async def train_text(job: Job) -> None:
         )
         model = await trio.to_thread.run_sync(make, abandon_on_cancel=True)
         job.begin(model, source.vocabulary)
-        trainer = job.make_trainer(model)
+        trainer = settings.make_trainer(model)
         run.model = text = TextModel(model, source.vocabulary)
         run.trainer = trainer
         job.go_on(trainer, batches, lambda: text)
