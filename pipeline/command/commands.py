@@ -18,6 +18,7 @@ from ...core.base.safetensors import WeightsError
 from ..checkpoint import CheckpointError
 from ..observe.timeline import Timeline
 from ..sources import SourceError, path_of
+from .check_leaks import check_leaks
 from .demo import demo
 from .display import Recorded, open_display
 from .folder import RunFolder, model_path
@@ -39,7 +40,14 @@ from .verify import verify
 __all__ = ["run"]
 
 # Those that any signal can end.
-ALONE = {"generate": generate, "inspect": inspect, "predict": predict, "replay": replay, "verify": verify}
+ALONE = {
+    "check-leaks": check_leaks,
+    "generate": generate,
+    "inspect": inspect,
+    "predict": predict,
+    "replay": replay,
+    "verify": verify,
+}
 
 
 def run(words: Sequence[str], interrupts: Interrupts) -> int:

@@ -40,7 +40,7 @@ def parse(words: Sequence[str]) -> argparse.Namespace:
         more = words_of(given.config)
     except (OSError, ValueError) as error:
         parser.error(f"--config {given.config}: {getattr(error, 'strerror', None) or error}")
-    at = list(words).index("train") + 1
+    at = list(words).index(given.command) + 1
     return parser.parse_args([*words[:at], *more, *words[at:]])
 
 
@@ -122,6 +122,8 @@ def _parser() -> argparse.ArgumentParser:
     look.add_argument("model", metavar="MODEL", help="a model.safetensors file, or the folder it is in")
     check = commands.add_parser("verify", help="train once more by the serial loop, from one checkpoint to the next")
     check.add_argument("folder", metavar="DIR", help="the folder of a run")
+    leaks = commands.add_parser("check-leaks", help="check that no forecast of records knows what comes after it")
+    _add_check_leaks(leaks)
     again = commands.add_parser("replay", help="a batch of a run once more: what was in it, its loss and gradient")
     again.add_argument("folder", metavar="DIR", help="the folder of a run")
     again.add_argument("--step", type=whole(1), required=True, metavar="K", help="the batch, by the step of its report")
@@ -131,6 +133,21 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _add_train(train: argparse.ArgumentParser) -> None:
+    _add_training(train)
+    _add_checkpoints(train.add_argument_group("checkpoints"))
+    _add_output(train.add_argument_group("output"))
+
+
+def _add_check_leaks(check: argparse.ArgumentParser) -> None:
+    """Those of train that say what is trained on what, and how."""
+    _add_training(check)
+    output = check.add_argument_group("check")
+    help_ = "after so many records, one at a time, all is changed; they are drawn by --seed (%(default)s)"
+    output.add_argument("--places", type=whole(1), default=20, metavar="N", help=help_)
+    output.add_argument("--json", action="store_true", help="what was found as JSON, one object")
+
+
+def _add_training(train: argparse.ArgumentParser) -> None:
     """One group for each thing that a person has in mind; a default stands in parentheses."""
     default = Settings(())
     rates = ", ".join(f"{rate} for {name}" for name, (_, rate) in OPTIMIZERS.items())
@@ -161,6 +178,8 @@ def _add_train(train: argparse.ArgumentParser) -> None:
     count(model, "--hidden", "hidden units of each layer")
     count(model, "--layers", "recurrent layers")
     count(model, "--seed", "of the initial weights, and of what --replay draws", 0)
+    help_ = "begin with the weights of another run: its folder, or its model.safetensors"
+    model.add_argument("--init", metavar="MODEL", help=help_)
 
     training = train.add_argument_group("training")
     help_ = "stop after N batches, reading a text as often as that takes (no limit)"
@@ -181,8 +200,6 @@ def _add_train(train: argparse.ArgumentParser) -> None:
     help_ = "end the run when a stage hangs for so long, or none (%(default)s)"
     machine.add_argument("--watchdog", type=number_or_none, default=default.watchdog, metavar="SECONDS", help=help_)
     train.add_argument("--config", metavar="FILE.toml", help="read options from a file, by their names")
-    _add_checkpoints(train.add_argument_group("checkpoints"))
-    _add_output(train.add_argument_group("output"))
 
 
 def _add_records(records: argparse._ArgumentGroup) -> None:
@@ -259,7 +276,6 @@ def _add_checkpoints(checkpoints: argparse._ArgumentGroup) -> None:
     help_ = "a checkpoint every N batches, every 10s, 5m, or none (60s; and at the end)"
     add("--checkpoint-every", type=every_or_none, default=MINUTE, metavar="N|TIME|none", help=help_)
     add("--keep", type=whole(1), default=KEPT, metavar="N", help="checkpoints that stay (%(default)s)")
-    add("--init", metavar="MODEL", help="begin with the weights of another run: its folder, or its model.safetensors")
 
 
 def _add_output(output: argparse._ArgumentGroup) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from dataclasses import fields
 from typing import Any
 
 from ...core.base.checks import ArgumentError, check_count
@@ -12,7 +13,7 @@ from ...core.model.batch import SequenceBatch
 from ...core.model.sequence_model import SequenceModel
 from ...core.online.encoder import Encoder
 from ...core.online.record_model import RecordModel, outputs_of
-from ..decoding.block import Reject
+from ..decoding.block import Block, Reject
 from ..decoding.fields import Fields
 from ..decoding.options import RecordOptions
 from ..sources.journal import Journals
@@ -22,6 +23,7 @@ from .chunks import Packed
 from .clock import RecordClock
 from .decisions import Decision, DecisionLog
 from .forecasts import Forecast, ForecastMaker
+from .kept import KeptBlock, receive_all
 from .key_table import KeyTable
 from .latency import Latency
 from .ledger import Ledger
@@ -64,8 +66,8 @@ class Records(LiveSource):
         self.plan = plan = RecordPlan(**arguments)
         self._latency = Latency()
         self._clock = RecordClock(**plan.waits)
-        fields = Fields.of(plan.schema, plan.id)
-        self._source = ItemBlocks(records, fields, options or RecordOptions()) if _source is None else _source(fields)
+        read = Fields.of(plan.schema, plan.id)
+        self._source = ItemBlocks(records, read, options or RecordOptions()) if _source is None else _source(read)
         if self._clock.decides and isinstance(self._source, ItemBlocks) and not self._source.can_wait:
             name, value = next(pair for pair in plan.waits.items() if pair[1] is not None)
             raise ArgumentError(name, "none where records come from an async iterable", value)
@@ -79,7 +81,7 @@ class Records(LiveSource):
         self._shards = 1
         self._pieces: Pieces | None = None
         self._offset = 0  # batches that its trainer had before those of these records
-        self._reception = Reception(self._source, fields, self.ledger, self._reject, self._warn)
+        self._reception = Reception(self._source, read, self.ledger, self._reject, self._warn)
 
     @property
     def largest(self) -> tuple[int, int]:
@@ -108,6 +110,16 @@ class Records(LiveSource):
     def trained(self, model: SequenceModel) -> RecordModel:
         """`model` with what was learned of the records that it has been trained on, to be saved."""
         return RecordModel(model, self.encoder, self.ledger.learned)
+
+    async def receive_all(self) -> Block:
+        """What the source brings until its end, for `again`; nothing is learned of it. Raises SourceError."""
+        return await receive_all(self._source, Fields.of(self.plan.schema, self.plan.id))
+
+    def again(self, block: Block) -> Records:
+        """New records, those of `block`, which are read by the same plan; of them the clock decides nothing."""
+        given = {each.name: getattr(self.plan, each.name) for each in fields(self.plan) if each.init}
+        kept = KeptBlock(block, self._source.name, self._source.seen)
+        return Records((), decisions=(), _source=lambda _: kept, **given)
 
     def begin(self, model: SequenceModel, shards: int, number: int = 0) -> None:
         """See `LiveSource`. Raises ArgumentError."""
