@@ -84,6 +84,10 @@ class Schema:
         for argument, parts in (("features", [f.name for f in self.features]), ("target", [*map(str, self.targets)])):
             if twice := [part for part in parts if parts.count(part) > 1]:
                 raise ArgumentError(argument, "each field once", twice[0])
+        ahead = {target.name for target in self.targets if target.horizon}
+        if both := [target.name for target in self.targets if not target.horizon and target.name in ahead]:
+            expected = f"either {both[0]} of the same record, or of later ones, for which it is known"
+            raise ArgumentError("target", expected, "both")
         inputs = {feature.name: feature for feature in self.features}
         for target in self.targets:
             if not target.horizon and target.name in inputs:

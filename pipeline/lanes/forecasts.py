@@ -33,7 +33,7 @@ class Forecast(NamedTuple):
 
     `values` ``(n, F)`` are in the units of the targets, NaN where nothing could be forecast; of a label its class. The
     `ids` are there where labels come later. With bounds, these are `bounds` ``(n, 2, F)``, lower and upper ones; and of
-    the record itself, where it says how another forecast has come out, the ``anomaly`` ``(n,)`` is how far off that
+    the record itself, where it says how an earlier forecast has come out, the ``anomaly`` ``(n,)`` is how far off that
     was, see `recurrio.core.online.bounds`, and ``alarm`` ``(n,)`` whether that is one.
     """
 
@@ -84,7 +84,7 @@ class ForecastMaker:
             self._shift = np.array([[0.0], [-loss.shift], [loss.shift]])
         self._outcomes: list[tuple[Array, Array, Array]] = []  # with bounds: what is to be scored
         self.alarms = 0
-        self._later = later
+        self._answers_itself = later or min(horizons) == 0  # and what is said of a record is not of an earlier one
         self._kept = BySlot(width, columns) if later else ByKey(keys, horizons, columns)
         self._arrived: Arrived | None = None  # the records that are coming,
         self._inputs, self._said = (
@@ -162,7 +162,7 @@ class ForecastMaker:
         if told:
             self._outcomes.append((coming.rows, np.concatenate(told), coming.truths))
         self.alarms += int(np.count_nonzero(alarm.any(axis=1)))
-        if self._later:
+        if self._answers_itself:
             return {"bounds": found}
         return {"bounds": found, "anomaly": np.fmax.reduce(far, axis=1), "alarm": alarm.any(axis=1)}
 

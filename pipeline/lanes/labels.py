@@ -85,7 +85,7 @@ class Labeller:
         days = encoder.days(block.times)
         scales = encoder.scale(values, rows, days)
         compact = encoder.compact(values, scales, days, block.categories)
-        forecasts = self._forecasts(order, known, scales.mean, scales.deviation)
+        forecasts = self._forecasts(order, known, naive, scales.mean, scales.deviation)
         for h, (past, inside) in lags.items():
             filled(past[:, width:], inside, forecasts, max(1, h))
         found = np.empty((len(order), compact.shape[1] + width), np.float32)
@@ -131,15 +131,20 @@ class Labeller:
         earlier = self._past.before(order, 1)[0][order.start][:, : self._width]
         return carried(order, now, _where((order.pos[order.start] >= 1)[:, None], earlier))
 
-    def _forecasts(self, order: KeyOrder, known: Array, mean: Array, deviation: Array) -> Array:
-        """Centre and scale ``(n, 2F)`` of the forecast at each record, from scales by arrival."""
+    def _forecasts(self, order: KeyOrder, known: Array, naive: Array, mean: Array, deviation: Array) -> Array:
+        """Centre and scale ``(n, 2F)`` of the forecast at each record, from scales by arrival.
+
+        The mean of a number that has no deviation yet may be that of the record itself: of that it is not known.
+        """
         encoder, width, index = self._encoder, self._width, order.index
         found = np.empty((len(known), 2 * width))
         if encoder.schema.label is not None:
             found[...] = 0.0, 1.0
             return found
         for j, place in enumerate(encoder.places):
-            found[:, j], found[:, width + j] = mean[index, place], deviation[index, place]
+            centre, scale = mean[index, place], deviation[index, place]
+            found[:, j] = centre if j in encoder.ahead else np.where(scale > 0, centre, naive[:, j])
+            found[:, width + j] = scale
         for j in encoder.ahead:
             at = encoder.said[j]
             some = ~np.isnan(known[:, j])

@@ -38,6 +38,7 @@ class ByKey:
 
     def __init__(self, keys: int, horizons: list[int], columns: int) -> None:
         self._horizons, self._depth = horizons, max(horizons)  # with 0, no truth is of a record that came before
+        self._behind = int(min(horizons) == 0)  # the truth comes behind what is said of its record
         self._past = np.zeros((keys, self._depth, len(horizons), columns))
 
     def coming(self, arrivals: Arrivals, said: Array) -> Coming:
@@ -57,7 +58,7 @@ class ByKey:
                 found[inside, j] = said[origin[first:last, j][inside], j]
             return found
 
-        return Coming(np.arange(stop - start), rows, truths.values[part], said_of)
+        return Coming(np.arange(stop - start) + self._behind, rows, truths.values[part], said_of)
 
     def keep(self, arrived: Arrived, said: Array) -> None:
         """What was said of these records, all of which have been, is to be kept."""

@@ -127,6 +127,16 @@ async def test_a_field_that_is_never_there_is_named(count: int) -> None:
     assert [text.partition(":")[0] for text in done.warnings] == ["humid.x", "state.now"]
 
 
+@pytest.mark.parametrize("per_key", [False, True])
+async def test_a_number_of_the_same_record_is_not_known_before(per_key: bool) -> None:
+    rows = [{"k": n % 3, "x": n % 2, "y": 5.0 + n} for n in range(40)]
+    done = await run(rows, features="x", target="y", per_key=per_key)
+    said = {line[0]: float(line[3]) for line in done.predictions}
+    assert all(math.isnan(said[n]) for n in range(3 if per_key else 1))
+    assert all(said[n] != rows[n]["y"] for n in said)
+    assert math.isfinite(said[39])
+
+
 # It learns
 
 

@@ -113,6 +113,7 @@ async def test_so_are_the_dicts_of_a_program() -> None:
         {"max_keys": 8},
         {"replay": 3},
         {"interval": 0.8},
+        {"interval": 0.8, "target": "y", "features": "x"},
         {"interval": 0.8, "alarm": 0.95, "per_key": True, "target": "y@+2,x@+1", "features": "x,y", "max_keys": 8},
         {"replay": 1, "key": None, "max_keys": 1, "seq_len": None},
     ],

@@ -115,6 +115,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "scales of each key": {"per_key": True},
     "the past again": {"replay": 3},
     "bounds": {"interval": 0.8, "alarm": 0.9, "target": "x@+3,x@+1"},
+    "bounds of the same record": {"interval": 0.8, "target": "y,x@+2", "features": "x,c:category"},
     "bounds of each key": {"interval": 0.8, "alarm": 0.9, "per_key": True, "replay": 2},
     "several targets": {"target": "x@+3,x@+1"},
     "a target of the same record": {"target": "y", "features": "x,c:category"},

@@ -127,7 +127,7 @@ class PlainLanes:
         days = None if time is None else encoder.days(np.array([time]))
         scales = encoder.scale(array, np.array([key.row]), days)
         compact = encoder.compact(array, scales, days, [])[0]
-        centre, scale = self._forecast(known, scales.mean[0], scales.deviation[0])
+        centre, scale = self._forecast(known, naive, scales.mean[0], scales.deviation[0])
         record = {"time": time, "gaps": gaps, "known": known, "centre": centre, "scale": scale, "naive": naive}
         record |= {"truth": truth, "compact": compact, "number": self.number, "target": [NAN] * len(now)}
         H = schema.horizon
@@ -143,7 +143,9 @@ class PlainLanes:
                 of["target"][j] = z if z != z else min(max(z, -encoder.clip), encoder.clip)
         return record
 
-    def _forecast(self, known: list[float], mean: Array, deviation: Array) -> tuple[list[float], list[float]]:
+    def _forecast(
+        self, known: list[float], naive: list[float], mean: Array, deviation: Array
+    ) -> tuple[list[float], list[float]]:
         encoder, centre, scale = self.encoder, [], []
         if self.schema.label is not None:
             return [0.0], [1.0]
@@ -153,7 +155,8 @@ class PlainLanes:
                 centre.append(known[j] + mean[at])
                 scale.append(deviation[at])
             else:
-                centre.append(mean[place])
+                own = not target.horizon and deviation[place] == 0  # then the mean may be that of the record itself
+                centre.append(naive[j] if own else mean[place])
                 scale.append(deviation[place])
         return centre, scale
 

@@ -25,10 +25,11 @@ DAYS, MANY, LATE = 360, 280, 100
 SMALL = ["--hidden", 4, "--executor", "inline"]
 DAILY = ["daily.csv", "--features", "temperature", "--target", "temperature@+1", "--time", "day"]
 LATER = ["--id", "n", "--features", "x,c:category", "--label", "state", "--key", "k", "--time", "t"]
+BOUNDS = ["--interval", 0.8, "--alarm", 0.9]
 KEYED = ["many.csv", "--key", "k", "--features", "x,c:category"]
 SERIES: dict[str, list[object]] = {  # and of how many places
-    "a day each": [*DAILY, "--replay", 2, "--stride", 4, "--seq-len", 8, "--places", 50],
-    "keys": [*KEYED, "--target", "x@+1,x@+4", "--per-key", "--stride", 2, "--batch-size", 3, "--places", 50],
+    "a day each": [*DAILY, "--replay", 2, "--stride", 4, *BOUNDS, "--seq-len", 8, "--places", 50],
+    "keys": [*KEYED, "--target", "x@+1,x@+4", "--per-key", "--stride", 2, "--batch-size", 3, *BOUNDS, "--places", 50],
     "classes": [*KEYED, "--label", "state", "--seq-len", 4, "--max-classes", 3, "--shards", 2, "--places", 50],
     "as it is by default": [*DAILY, "--places", 8],
     "weights that are late": [*DAILY, "--target", "temperature@+3,other", "--delay", 1, "--places", 4],

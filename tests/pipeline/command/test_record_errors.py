@@ -39,6 +39,7 @@ def only_line(done: Done, code: int) -> str:
 
 
 WRONG_USAGE = {
+    "now and later": (["--features", "x", "--target", "y,y@+1"], "target: expected either y of the same record, or of"),
     "neither": (["--features", "x"], "target: expected either a target or a label, got neither"),
     "both": (["--features", "x", "--target", "x@+1", "--label", "y"], "got both"),
     "no features": (["--target", "x@+1"], "--features: expected the fields that a model reads"),
