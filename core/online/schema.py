@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from ..base.checks import ArgumentError, check_count
 
-__all__ = ["Feature", "Schema", "Target"]
+__all__ = ["MOST_AHEAD", "Feature", "Schema", "Target"]
 
 CATEGORY = ":category"
 AHEAD = re.compile(r"(?s)(.+)@\+([0-9]+)")

@@ -222,6 +222,8 @@ def _add_records(records: argparse._ArgumentGroup) -> None:
     add("--stride", type=whole(1), metavar="N", help=help_)
     help_ = "with each batch learn again from N windows of the past, of 32 steps (0)"
     add("--replay", type=whole(0), metavar="N", help=help_)
+    help_ = "compare also with what was N records, or as long, ago, as 48, or 1d, 1w (none)"
+    add("--season", type=every, metavar="N|TIME", help=help_)
     help_ = "bounds of each forecast, within which so many truths are, as 0.9 (none)"
     add("--interval", type=number, metavar="SHARE", help=help_)
     help_ = "with these, say of a truth that it is further outside than so many, as 0.999 (none)"

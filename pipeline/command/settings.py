@@ -58,6 +58,7 @@ class RecordSettings:
     max_keys: int = 1 << 17
     stride: int | None = None
     replay: int = 0
+    season: float | None = None
     interval: float | None = None
     alarm: float | None = None
     max_classes: int = 64

@@ -22,7 +22,7 @@ __all__ = [
     "whole",
 ]
 
-UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
 
 
 def whole(least: int) -> Callable[[str], int]:
@@ -63,8 +63,8 @@ def temperature(text: str) -> float:
 
 
 def duration(text: str) -> float:
-    """Seconds, from ``50ms``, ``10s``, ``5m``, ``2h``, ``1d`` or a bare number of seconds."""
-    found = re.fullmatch(r"([0-9]+\.?[0-9]*|\.[0-9]+)(ms|s|m|h|d)?", text)
+    """Seconds, from ``50ms``, ``10s``, ``5m``, ``2h``, ``1d``, ``1w`` or a bare number of seconds."""
+    found = re.fullmatch(r"([0-9]+\.?[0-9]*|\.[0-9]+)(ms|s|m|h|d|w)?", text)
     value = float(found[1]) * UNITS[found[2] or "s"] if found else 0.0
     if not value > 0 or not math.isfinite(value):
         raise argparse.ArgumentTypeError(f"expected a time above 0, as 50ms, 10s, 5m, 2h or 1d, got {text!r}")

@@ -18,6 +18,7 @@ from ...core.online.bounds import Bounds
 from ...core.online.encoder import Encoder
 from ...core.online.scores import BoundScores, ClassScores, NumberScores, WorstClasses, WorstNumbers
 from ..decoding.values import shown
+from .labels import NAIVE
 from .live import Arrivals, Arrived
 from .outcomes import ByKey, BySlot
 
@@ -54,7 +55,7 @@ class ForecastMaker:
     `keys` is how many keys there can be, `names` are those there are, by their rows in the table. `warn` is told where
     forecasts are hopeless, and `listener` of every one. Labels come `later` where records wait for them in slots. Where
     the model says bounds too, these are corrected, and what is far outside is an `alarm`: see `Bounds`.
-    ``scores`` are those of forecasts whose truth has come.
+    ``scores`` are those of forecasts whose truth has come, beside those by the `naive` ways.
     """
 
     def __init__(
@@ -68,13 +69,16 @@ class ForecastMaker:
         *,
         later: bool = False,
         alarm: float | None = None,
+        naive: Sequence[str] = NAIVE[:1],
     ) -> None:
         schema = encoder.schema
         self._names, self._warn, self._warned = names, warn, False
         self._encoder, self._dtype, self.listener = encoder, model.dtype, listener
         self.forecaster = Forecaster(model, keys)
         horizons = [target.horizon for target in schema.targets] or [0]
-        width, columns, loss = len(horizons), 2, model.network.loss  # of each target the forecast, and the naive one
+        width, loss = len(horizons), model.network.loss
+        columns = 1 + len(naive)  # of each target the forecast, and the naive ones
+        self._ways = slice(1, columns)
         self._bounds: Bounds | None = None
         self._shift = np.zeros((1, 1))
         if isinstance(loss, IntervalLoss):
@@ -96,7 +100,9 @@ class ForecastMaker:
         self._due = False  # and whether anything is to be
         names = [str(target) for target in schema.targets]
         self.scores: NumberScores | ClassScores = (
-            ClassScores(schema.max_classes, keys) if schema.label is not None else NumberScores(names, keys)
+            ClassScores(schema.max_classes, keys)
+            if schema.label is not None
+            else NumberScores(names, keys, naive=naive)
         )
 
     def forecast(self, arrivals: Arrivals, version: int, parameters: Array) -> None:
@@ -105,7 +111,7 @@ class ForecastMaker:
         if self._arrived is not arrived:
             self._arrived, self._scored = arrived, 0
             self._said = np.empty((len(arrived.rows), *self._said.shape[1:]))
-            self._said[:, :, 1:2] = arrived.naive
+            self._said[:, :, self._ways] = arrived.naive
             self._inputs = self._encoder.expand(arrived.compact, self._dtype)
         if stop > start or self._bounds is not None:
             self._forecast(arrivals, version, parameters)
@@ -182,7 +188,8 @@ class ForecastMaker:
             self._outcomes.append(self._kept.coming(arrivals, self._said).all())
         if self._outcomes:
             rows, said, truths = [np.concatenate(parts) for parts in zip(*self._outcomes, strict=True)]
-            self.scores.add(rows, said[:, :, 0], said[:, :, 1], truths)
+            ways = self._ways if isinstance(self.scores, NumberScores) else 1
+            self.scores.add(rows, said[:, :, 0], said[:, :, ways], truths)
             if self._bounds is not None:
                 self._bound_scores.add(said[:, :, -3], said[:, :, -2], truths)
             self._outcomes.clear()

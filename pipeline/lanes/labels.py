@@ -12,10 +12,12 @@ from ...core.online.encoder import Encoder, Scales
 from ...core.online.standardise import scaled
 from ..decoding.block import Block
 from .rings import KeyOrder, Ring, carried, filled
+from .season import Season
 from .time_steps import TimeSteps, logarithm
 
-__all__ = ["IGNORED", "Labelled", "Labeller"]
+__all__ = ["IGNORED", "NAIVE", "Labelled", "Labeller"]
 
+NAIVE = ("last", "season", "drift")  # the last value; and where there is a season, see `season`
 IGNORED = -100  # a class that is not known, as in `CrossEntropyLoss`
 
 
@@ -25,7 +27,7 @@ class Labelled(NamedTuple):
     - ``steps`` ``(n, C + F)`` float32: what a model reads, see `Encoder.compact`; and what it learns to say, scaled:
       NaN, of a class IGNORED, where that is not known yet.
     - ``centre``, ``scale`` ``(n, F)``: a forecast is centre + scale · output.
-    - ``naive`` ``(n, F, 1)``: the last value of the key that was known; NaN where there is none.
+    - ``naive`` ``(n, F, N)``: naive forecasts in N `NAIVE` ways; NaN where there is no value of the key yet.
     - ``truth`` ``(n, F)``: what came true with this record, of the one `horizon` records before it; NaN: nothing.
     - ``scales``: what they were scaled by, in the order of arrival.
     - ``late``: how many had a time before that of the last record of their key.
@@ -46,15 +48,17 @@ class Labeller:
     A target ahead is learned as its distance from the last value that is known when the record comes, over the running
     deviation of such distances. Where no value is known, and for a target of the same record, it is the number itself,
     scaled. Where two records of a key are more than `max_gap` seconds apart, none before them has a label behind them.
+    For `season` see `recurrio.pipeline.lanes.season`.
     """
 
-    def __init__(self, encoder: Encoder, keys: int, max_gap: float | None = None) -> None:
+    def __init__(self, encoder: Encoder, keys: int, max_gap: float | None = None, season: float | None = None) -> None:
         schema = encoder.schema
         self._encoder, self._gap = encoder, max_gap
         self._horizons = [target.horizon for target in schema.targets] or [0]
         self._width, depth = len(self._horizons), max(1, schema.horizon)
         self._past = Ring(keys, depth, (3 * self._width,), "float64")  # the last known values, centre and scale
         self._times = None if schema.time is None else TimeSteps(keys)
+        self._season = None if season is None else Season(self._horizons, season)
         self._gaps = Ring(keys if max_gap is not None else 0, depth, (), "int64")
 
     @np.errstate(over="ignore")  # of numbers that are as large as can be, which are clipped
@@ -82,6 +86,10 @@ class Labeller:
                 valid &= filled(earlier, inside, gaps, h) == gaps
             truth[:, j] = _where(valid, now[:, j])
             values[order.index, encoder.said[j]] = truth[:, j] - before
+        ways = naive[:, :, None]
+        if self._season is not None:
+            times = None if block.times is None else block.times[order.index]
+            ways = np.concatenate((ways, self._season.naive(order, times, known, naive)), axis=2)
         days = encoder.days(block.times)
         scales = encoder.scale(values, rows, days)
         compact = encoder.compact(values, scales, days, block.categories)
@@ -94,7 +102,7 @@ class Labeller:
         self._past.push(order, np.concatenate((known, forecasts), axis=1))
         if gaps is not None:
             self._gaps.push(order, gaps)
-        return Labelled(found, forecasts[:, :width], forecasts[:, width:], naive[:, :, None], truth, scales, late)
+        return Labelled(found, forecasts[:, :width], forecasts[:, width:], ways, truth, scales, late)
 
     def _values(self, block: Block, order: KeyOrder) -> tuple[Array, int, Array | None]:
         """The columns to be scaled, but for the distances, by arrival; how many are late; gaps up to each."""
@@ -180,6 +188,8 @@ class Labeller:
             arrays["times"] = self._times.dump(rows)
         if self._gap is not None:
             arrays["gaps"] = self._gaps.dump(rows)
+        if self._season is not None:
+            arrays["season"] = self._season.dump(rows)
         return Part(arrays, {})
 
     def load(self, part: Part, rows: int) -> None:
@@ -189,6 +199,8 @@ class Labeller:
             self._times.load(part, "times", rows)
         if self._gap is not None:
             self._gaps.load(part, "gaps", rows)
+        if self._season is not None:
+            self._season.load(part, "season", rows)
 
 
 def _where(condition: Array, values: Array) -> Array:

@@ -28,14 +28,21 @@ class LabelsAtOnce:
     """Takes records, and gives what is to be done: `Arrivals`, if it `forecasts`, and the batches of the `packer`.
 
     ``number`` is how many have come, ``late`` how many had a time before that of the last one of their key. For
-    `max_gap` see `Labeller`.
+    `max_gap` and `season` see `Labeller`.
     """
 
     def __init__(
-        self, encoder: Encoder, packer: Packer, keys: int, *, max_gap: float | None = None, forecasts: bool = True
+        self,
+        encoder: Encoder,
+        packer: Packer,
+        keys: int,
+        *,
+        max_gap: float | None = None,
+        season: float | None = None,
+        forecasts: bool = True,
     ) -> None:
         self._encoder, self._packer, self._forecasts = encoder, packer, forecasts
-        self._labeller = Labeller(encoder, keys, max_gap)
+        self._labeller = Labeller(encoder, keys, max_gap, season)
         self._horizons = [target.horizon for target in encoder.schema.targets] or [0]
         self._is_class = encoder.schema.label is not None
         self._classes = encoder.known_classes if self._is_class else 0

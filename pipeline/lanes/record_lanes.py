@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from itertools import chain
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -62,6 +62,7 @@ class RecordLanes:
         *,
         patience: int,
         max_gap: float | None = None,
+        season: float | None = None,
         forecasts: bool = True,
         log: DecisionLog | None = None,
         on_leave: Callable[[Array, int], None] | None = None,
@@ -71,7 +72,8 @@ class RecordLanes:
         self._taker: LabelsAtOnce | LabelsLater
         self.later: LabelsLater | None = None
         if waiting is None:
-            self._taker = LabelsAtOnce(encoder, packer, table.capacity, max_gap=max_gap, forecasts=forecasts)
+            how: dict[str, Any] = {"max_gap": max_gap, "season": season, "forecasts": forecasts}
+            self._taker = LabelsAtOnce(encoder, packer, table.capacity, **how)
         else:
             self._taker = self.later = LabelsLater(encoder, packer, table.capacity, waiting, forecasts=forecasts)
         self._patience, self._on_leave = patience, on_leave

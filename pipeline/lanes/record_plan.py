@@ -9,9 +9,9 @@ from typing import Any
 from ...core.base.checks import ArgumentError, check_count, check_number
 from ...core.losses import CrossEntropyLoss, HuberLoss, IntervalLoss, Loss
 from ...core.online.bounds import Bounds
-from ...core.online.schema import Schema
+from ...core.online.schema import MOST_AHEAD, Schema
 from ..decoding.fields import Fields
-from .labels import IGNORED
+from .labels import IGNORED, NAIVE
 
 __all__ = ["RecordPlan"]
 
@@ -32,6 +32,9 @@ class RecordPlan:
 
     With `replay`, so many windows of T steps that were learned from before are learned from again with each batch: see
     `recurrio.pipeline.lanes.replay_buffer`. `seed` is that of the draw. T is 8 where it is not given, and 32 then.
+
+    With a `season`, so many records, or as a float seconds, there are naive forecasts by what was then: see
+    `recurrio.pipeline.lanes.season`.
 
     With an `interval`, a share as 0.9, there are bounds of each forecast too, within which so many truths are to be,
     and with `alarm`, as 0.999, it is said which are further outside than so many: see `recurrio.core.online.bounds`.
@@ -59,6 +62,7 @@ class RecordPlan:
     stride: int | None = None
     replay: int = 0
     seed: int = 0
+    season: float | None = None
     interval: float | None = None
     alarm: float | None = None
     max_keys: int = 1 << 17
@@ -91,10 +95,25 @@ class RecordPlan:
         for name, value in checked.items():
             object.__setattr__(self, name, value)
         self._check_interval()
+        if self.season is not None:
+            object.__setattr__(self, "season", self._checked_season(self.season))
         if self.id is not None:
             self._check_id(self.id)
         elif self.label_wait is not None:
             raise ArgumentError("label_wait", "the id of records beside it", "none")
+
+    def _checked_season(self, season: float) -> float:
+        if self.is_class or self.id is not None:
+            raise ArgumentError(
+                "season", "none where " + ("a class is told" if self.is_class else "labels come by an id"), season
+            )
+        if not isinstance(season, float):
+            return check_count("season", season, 1, MOST_AHEAD)
+        if self.time is None:
+            raise ArgumentError(
+                "season", "the time of records beside one in seconds (of records: a whole number)", season
+            )
+        return check_number("season", season, 0, open_low=True)
 
     def _check_interval(self) -> None:
         if self.alarm is not None and self.interval is None:
@@ -139,6 +158,11 @@ class RecordPlan:
     def is_class(self) -> bool:
         """Whether what is to be said is a class."""
         return self.schema.label is not None
+
+    @property
+    def naive(self) -> tuple[str, ...]:
+        """The ways of naive forecasts."""
+        return NAIVE[:1] if self.season is None else NAIVE
 
     @property
     def loss(self) -> Loss:

@@ -138,6 +138,7 @@ class Records(LiveSource):
                 packer,
                 patience=plan.patience,
                 max_gap=plan.max_gap,
+                season=plan.season,
                 forecasts=plan.forecasts,
                 log=self.log,
                 on_leave=self._leave,
@@ -149,7 +150,7 @@ class Records(LiveSource):
                 self._source.balance(self._lanes.later.waiting)
             if plan.forecasts:
                 listeners, later = (self.on_forecasts, self._warn), plan.waiting is not None
-                how: dict[str, Any] = {"later": later, "alarm": plan.alarm}
+                how: dict[str, Any] = {"later": later, "alarm": plan.alarm, "naive": plan.naive}
                 self._maker = ForecastMaker(model, self.encoder, plan.keys, self._lanes.names, *listeners, **how)
                 self.copies.append(self._maker.forecaster.copies)
             self._pieces = Pieces(self._source, self._lanes, self._clock, self._reception, self.ledger)

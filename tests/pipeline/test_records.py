@@ -112,6 +112,8 @@ async def test_so_are_the_dicts_of_a_program() -> None:
         {"key": None, "max_keys": 1},
         {"max_keys": 8},
         {"replay": 3},
+        {"season": 3},
+        {"season": 5, "target": "y,x@+2", "features": "x", "interval": 0.8},
         {"interval": 0.8},
         {"interval": 0.8, "target": "y", "features": "x"},
         {"interval": 0.8, "alarm": 0.95, "per_key": True, "target": "y@+2,x@+1", "features": "x,y", "max_keys": 8},

@@ -116,6 +116,8 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "the past again": {"replay": 3},
     "bounds": {"interval": 0.8, "alarm": 0.9, "target": "x@+3,x@+1"},
     "bounds of the same record": {"interval": 0.8, "target": "y,x@+2", "features": "x,c:category"},
+    "a season of records": {"season": 7, "target": "x@+9,x@+1"},
+    "a season in time": {"season": 0.5, "time": "y", "target": "x@+3,x@+1"},
     "bounds of each key": {"interval": 0.8, "alarm": 0.9, "per_key": True, "replay": 2},
     "several targets": {"target": "x@+3,x@+1"},
     "a target of the same record": {"target": "y", "features": "x,c:category"},

@@ -31,6 +31,7 @@ SERIES: dict[str, list[object]] = {  # and of how many places
     "a day each": [*DAILY, "--replay", 2, "--stride", 4, *BOUNDS, "--seq-len", 8, "--places", 50],
     "keys": [*KEYED, "--target", "x@+1,x@+4", "--per-key", "--stride", 2, "--batch-size", 3, *BOUNDS, "--places", 50],
     "classes": [*KEYED, "--label", "state", "--seq-len", 4, "--max-classes", 3, "--shards", 2, "--places", 50],
+    "seasons": [*DAILY, "--season", "30d", "--alarm", 0.9, "--interval", 0.5, "--places", 4],
     "as it is by default": [*DAILY, "--places", 8],
     "weights that are late": [*DAILY, "--target", "temperature@+3,other", "--delay", 1, "--places", 4],
     "few keys at once": [*KEYED, "--target", "x@+1", "--max-keys", 3, "--optimizer", "sgd", "--places", 4],
