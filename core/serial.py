@@ -86,6 +86,8 @@ def run(
         parts = state.divide(batch)
         state.enter(memory)  # somebody may have changed the model in between
         number = state.applied
+        if batch.actions:
+            state.updater.actions.plan(number, batch.actions)
         version, total, loss = planned_version(number, state.delay), model.network.total(batch), 0.0
         with blas_limit(blas_threads), np.errstate(over="ignore", invalid="ignore"):
             for part, shard in zip(parts, shards, strict=True):

@@ -47,6 +47,7 @@ class TrainingState:
         if ranks > model.network.stack.most_ranks:
             raise ArgumentError("ranks", f"at most {model.network.stack.most_ranks} for this model", ranks)
         self.model, self.updater = model, updater
+        updater.restart_head = model.restart_head
         self.shards, self.ranks, self.delay, self.seed = shards, ranks, delay, seed
         self.applied = 0
         self.steps = self.lanes = 0  # of the largest batch; 0: no batch has come yet

@@ -24,6 +24,7 @@ class _Fields(NamedTuple):
     rows: Array | None = None
     classes: int = 0
     carry: Array | None = None
+    actions: tuple[str, ...] = ()
 
 
 class SequenceBatch(_Fields):
@@ -38,7 +39,8 @@ class SequenceBatch(_Fields):
     once; with M shards it is of shard ``row % M``, and the lanes are in the order of their shards. ``classes`` is how
     many of the classes there are so far, the first ones: outputs for others are taken for −∞; 0 is all of them.
     ``carry`` ``(B,)`` int64, beside ``rows``, is after how many of its steps the state of each lane goes on, where its
-    next chunk begins with steps that this one has too; None is after all of them.
+    next chunk begins with steps that this one has too; None is after all of them. ``actions`` are done with its update,
+    see `recurrio.core.optim.actions`.
     """
 
     __slots__ = ()
@@ -52,10 +54,11 @@ class SequenceBatch(_Fields):
         rows: Array | None = None,
         classes: int = 0,
         carry: Array | None = None,
+        actions: tuple[str, ...] = (),
     ) -> SequenceBatch:
         """A NumPy bool, as a comparison of NumPy numbers gives, is a `reset` too."""
         reset = bool(reset) if isinstance(reset, np.bool_) else reset
-        return super().__new__(cls, inputs, targets, reset, lengths, rows, classes, carry)
+        return super().__new__(cls, inputs, targets, reset, lengths, rows, classes, carry, actions)
 
     @classmethod
     def _make(cls, iterable: Iterable[Any]) -> SequenceBatch:  # type: ignore[override]  # which `_replace` calls

@@ -163,6 +163,14 @@ class SequenceModel(Module):
         own = {"loss": None if loss == default else loss, "output_size": None if size == self.vocabulary_size else size}
         return {**self.config, **own}
 
+    def restart_head(self, parameters: Array, number: int) -> None:
+        """Write new initial parameters of the head into a vector ``(size,)``: drawn by the seed and this `number`."""
+        head = self._layers["head"]
+        size = head.layout.size
+        fresh = Linear(self.network.stack.output_size, self.network.output_size, dtype=self.dtype, _draw=False)
+        fresh.initialise(TorchRandom(int(np.random.SeedSequence((self.seed or 0, number)).generate_state(1)[0])))
+        parameters[-size:] = fresh.parameters
+
     def initialise(self, random: TorchRandom) -> None:
         """Draw the parameters of the layers in their order."""
         for layer in self._layers.values():

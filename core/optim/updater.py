@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 import math
+from collections.abc import Callable
 from weakref import ref
 
 import numpy as np
@@ -15,6 +16,7 @@ import numpy as np
 from ..base.checks import ArgumentError, check_number
 from ..base.parameters import Array
 from ..base.state import Part
+from .actions import RESET_OPTIMIZER, RESTART_HEAD, Actions
 from .clipping import clip
 from .guard import Guard
 from .optimizer import Optimizer, is_finite
@@ -60,7 +62,8 @@ class Updater:
         self._can_undo = isinstance(optimizer, Optimizer)
         if guard is not None and not self._can_undo:
             raise ArgumentError("guard", "none with an optimizer that cannot take a step back", repr(optimizer))
-        self.guard = guard
+        self.guard, self.actions = guard, Actions()
+        self.restart_head: Callable[[Array, int], None] | None = None  # of a vector of parameters, with this number
         self.loss: float | None = None
         self._norm = math.nan  # of the last gradient
         self._sum: Array | None = None
@@ -75,6 +78,17 @@ class Updater:
         Raises NonFiniteError where the loss, the norm, the new version or a slot is not finite. Only `out` has changed
         then. With a guard such a batch is skipped, and the error means that there is no end of them.
         """
+        actions = self.actions.take(batch_number)
+        if RESET_OPTIMIZER in actions and isinstance(self._optimizer, Optimizer):
+            self._optimizer.reset()
+        norm = self._apply_guarded(batch_number, parameters, parts, loss, out)
+        if RESTART_HEAD in actions and self.restart_head is not None:
+            self.restart_head(out, batch_number)
+        return norm
+
+    def _apply_guarded(
+        self, batch_number: int, parameters: Array, parts: list[Array], loss: float, out: Array
+    ) -> float:
         guard = self.guard
         if guard is None:
             return self._apply(batch_number, parameters, parts, loss, out)
@@ -113,8 +127,9 @@ class Updater:
             if schedule is not None:
                 before = _dump(schedule) if isinstance(schedule, Schedule) else None
                 optimizer.lr = schedule.lr(batch_number, self.loss)
-            if self.guard is not None and self.guard.rate < 1:
-                self._step_slowly(self.guard.rate, parameters, gradient, out)
+            rate = self.actions.rate(batch_number) * (1.0 if self.guard is None else self.guard.rate)
+            if rate != 1:
+                self._step_at(rate, parameters, gradient, out)
             else:
                 optimizer.step(parameters, gradient, out)
             stepped = True
@@ -131,8 +146,8 @@ class Updater:
         self.loss = loss
         return norm
 
-    def _step_slowly(self, rate: float, parameters: Array, gradient: Array, out: Array) -> None:
-        """A step with this part of the learning rate."""
+    def _step_at(self, rate: float, parameters: Array, gradient: Array, out: Array) -> None:
+        """A step with so many times the learning rate."""
         lr = self._optimizer.lr
         self._optimizer.lr = lr * rate
         try:
@@ -165,6 +180,7 @@ class Updater:
     def reset(self) -> None:
         """Begin anew, as with an optimizer and a schedule that were just made."""
         self.loss = None
+        self.actions.reset()
         if self.guard is not None:
             self.guard.reset()
         for keeper in self._keepers().values():
@@ -174,12 +190,13 @@ class Updater:
     def dump(self) -> Part:
         """The state of the optimizer and of the schedule, and the loss."""
         parts = {name: _dump(keeper) for name, keeper in self._keepers().items()}
-        return Part.of({"loss": self.loss}, **parts, **({} if self.guard is None else {"guard": self.guard.dump()}))
+        about = {"loss": self.loss, "raised": self.actions.until}
+        return Part.of(about, **parts, **({} if self.guard is None else {"guard": self.guard.dump()}))
 
     def load(self, part: Part) -> None:
         """Take up what `dump` gave. Raises ArgumentError, and changes nothing, where it is of other parts."""
         keepers = self._keepers()
-        if {*keepers, "loss"} | ({"guard"} if self.guard is not None else set()) != set(part.about):
+        if {*keepers, "loss", "raised"} | ({"guard"} if self.guard is not None else set()) != set(part.about):
             raise ArgumentError("state", f"one of {', '.join(keepers) or 'nothing'}", ", ".join(part.about))
         loss = part.about["loss"]
         if loss is not None:
@@ -193,6 +210,7 @@ class Updater:
                 keeper.load(before[name])
             raise
         self.loss = loss
+        self.actions.load(part.about["raised"])
         if self.guard is not None:
             self.guard.load(part.part("guard"))
 

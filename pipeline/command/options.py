@@ -12,6 +12,8 @@ import numpy as np
 
 from ...core.base.compiled import INSTRUCTIONS, MISSING
 from ...core.cells.table import CELLS
+from ...core.online.drift import DETECTORS
+from ...core.optim.actions import ACTIONS
 from ..decoding.formats import FORMATS
 from ..decoding.options import RecordOptions
 from ..executors import AUTO, EXECUTORS
@@ -224,6 +226,10 @@ def _add_records(records: argparse._ArgumentGroup) -> None:
     add("--replay", type=whole(0), metavar="N", help=help_)
     help_ = "compare also with what was N records, or as long, ago, as 48, or 1d, 1w (none)"
     add("--season", type=every, metavar="N|TIME", help=help_)
+    help_ = f"watch for errors that become larger, by one of {', '.join(DETECTORS)} (none)"
+    add("--drift", choices=[*DETECTORS], metavar="DETECTOR", help=help_)
+    help_ = f"then do some of {', '.join(ACTIONS)} (say so)"
+    add("--on-drift", metavar="A,B", help=help_)
     help_ = "bounds of each forecast, within which so many truths are, as 0.9 (none)"
     add("--interval", type=number, metavar="SHARE", help=help_)
     help_ = "with these, say of a truth that it is further outside than so many, as 0.999 (none)"

@@ -59,6 +59,8 @@ class RecordSettings:
     stride: int | None = None
     replay: int = 0
     season: float | None = None
+    drift: str | None = None
+    on_drift: str = ""
     interval: float | None = None
     alarm: float | None = None
     max_classes: int = 64

@@ -11,11 +11,13 @@ import msgspec
 from ...core.base.checks import ArgumentError, check_count
 from ..sources.journal import Journal
 
-__all__ = ["CUT", "DROP", "DROP_REJECTS", "EXPIRE", "GIVE_UP", "OF_SOURCES", "TURN", "Decision", "DecisionLog"]
+__all__ = ["CUT", "DRIFT", "DROP", "DROP_REJECTS", "EXPIRE", "GIVE_UP", "OF_SOURCES", "TURN", "Decision", "DecisionLog"]
 
 CUT, EXPIRE, GIVE_UP, TURN, DROP, DROP_REJECTS = "cut", "expire", "give-up", "turn", "drop", "drop-rejects"
+DRIFT = "drift"
 ENCODE, DECODE = msgspec.msgpack.Encoder().encode, msgspec.msgpack.decode
-KINDS = (CUT, EXPIRE, GIVE_UP, TURN, DROP, DROP_REJECTS)
+KINDS = (CUT, EXPIRE, GIVE_UP, TURN, DROP, DROP_REJECTS, DRIFT)
+OF_CLOCK = (CUT, EXPIRE, GIVE_UP)  # are taken again in its place; those on a drift follow from the records
 OF_SOURCES = (TURN, DROP, DROP_REJECTS)  # are for whoever reads from several
 
 
@@ -25,7 +27,8 @@ class Decision(NamedTuple):
     `kind` is CUT: open chunks were closed that began before the record `before` that was learned; EXPIRE: keys went
     that were last used before the record `before`; or GIVE_UP: what came before the item `before` waits no longer. It
     may be TURN: from there on items are of the source `before`; or DROP, or DROP_REJECTS: of the source whose turn it
-    is so many records, or rejects, were dropped there.
+    is so many records, or rejects, were dropped there. Or DRIFT: one was found with the record `number`, and with the
+    next batch was done what is to be done then.
     """
 
     number: int
@@ -51,7 +54,7 @@ class DecisionLog:
             if decision.kind not in KINDS:
                 raise ArgumentError("decisions", f"one of {', '.join(KINDS)}", repr(decision.kind))
         if self._given is not None:
-            self._given = [decision for decision in self._given if decision.kind not in OF_SOURCES]
+            self._given = [decision for decision in self._given if decision.kind in OF_CLOCK]
         self._journal, self._always = journal, given is not None
         self._source = 0  # whose turn it is
         self._limit, self._taken = limit, 0
@@ -104,7 +107,7 @@ class DecisionLog:
         for _, data in self._journal.read(self.count) if self._journal.end >= self.count else ():
             number, kind, before = DECODE(data)
             since.append(Decision(number, KINDS[kind], before))
-        self._given, self._taken = [decision for decision in since if decision.kind not in OF_SOURCES], 0
+        self._given, self._taken = [decision for decision in since if decision.kind in OF_CLOCK], 0
         return [decision for decision in since if decision.kind in OF_SOURCES]
 
     def due(self, number: int) -> list[Decision]:

@@ -18,14 +18,15 @@ from ...core.online.bounds import Bounds
 from ...core.online.encoder import Encoder
 from ...core.online.scores import BoundScores, ClassScores, NumberScores, WorstClasses, WorstNumbers
 from ..decoding.values import shown
+from .drift_watch import DriftWatch
 from .labels import NAIVE
 from .live import Arrivals, Arrived
-from .outcomes import ByKey, BySlot
+from .outcomes import ByKey, BySlot, Coming
 
 __all__ = ["Forecast", "ForecastMaker"]
 
+FAR = 1e6  # scales; an error is no larger
 HOPELESS = 5  # times as far off as the last value
-OF_BOUNDS, BOUNDED = 3, [0, -3, -2, -1]  # columns: the bounds and the scale; with them, the forecast
 LOOKED_AT = 10_000  # records, after which the forecasts of keys are looked at
 
 
@@ -54,7 +55,8 @@ class ForecastMaker:
 
     `keys` is how many keys there can be, `names` are those there are, by their rows in the table. `warn` is told where
     forecasts are hopeless, and `listener` of every one. Labels come `later` where records wait for them in slots. Where
-    the model says bounds too, these are corrected, and what is far outside is an `alarm`: see `Bounds`.
+    the model says bounds too, these are corrected, and what is far outside is an `alarm`: see `Bounds`. With `drift`, a
+    detector, `on_drift` is told of the record with which one is found: see `DriftWatch`.
     ``scores`` are those of forecasts whose truth has come, beside those by the `naive` ways.
     """
 
@@ -70,6 +72,8 @@ class ForecastMaker:
         later: bool = False,
         alarm: float | None = None,
         naive: Sequence[str] = NAIVE[:1],
+        drift: str | None = None,
+        on_drift: Callable[[int], None] = lambda record: None,
     ) -> None:
         schema = encoder.schema
         self._names, self._warn, self._warned = names, warn, False
@@ -78,15 +82,18 @@ class ForecastMaker:
         horizons = [target.horizon for target in schema.targets] or [0]
         width, loss = len(horizons), model.network.loss
         columns = 1 + len(naive)  # of each target the forecast, and the naive ones
-        self._ways = slice(1, columns)
+        self._ways, self._scale = slice(1, columns), columns
+        columns += 1  # and the scale
+        self.drift, self._on_drift = None if drift is None else DriftWatch(drift), on_drift
         self._bounds: Bounds | None = None
         self._shift = np.zeros((1, 1))
         if isinstance(loss, IntervalLoss):
             self._bounds = Bounds(loss.interval, width, encoder.keys, alarm=alarm)
             self._bound_scores = BoundScores([str(target) for target in schema.targets], loss.interval)
-            columns += OF_BOUNDS
+            self._bounded = [0, columns, columns + 1, self._scale]  # the columns of forecasts, bounds and scales
+            columns += 2
             self._shift = np.array([[0.0], [-loss.shift], [loss.shift]])
-        self._outcomes: list[tuple[Array, Array, Array]] = []  # with bounds: what is to be scored
+        self._outcomes: list[tuple[Coming, Array]] = []  # with bounds, or a watch: what is to be scored
         self.alarms = 0
         self._answers_itself = later or min(horizons) == 0  # and what is said of a record is not of an earlier one
         self._kept = BySlot(width, columns) if later else ByKey(keys, horizons, columns)
@@ -112,9 +119,12 @@ class ForecastMaker:
             self._arrived, self._scored = arrived, 0
             self._said = np.empty((len(arrived.rows), *self._said.shape[1:]))
             self._said[:, :, self._ways] = arrived.naive
+            self._said[:, :, self._scale] = arrived.scale
             self._inputs = self._encoder.expand(arrived.compact, self._dtype)
         if stop > start or self._bounds is not None:
             self._forecast(arrivals, version, parameters)
+        if self.drift is not None:
+            self._watch(self.drift, arrivals)
         self._made, self._due = stop, True
         if stop == len(arrived.rows):
             self._score()
@@ -151,22 +161,21 @@ class ForecastMaker:
         rows, said = arrived.rows[begin : arrivals.stop], self._said[begin : arrivals.stop]
         scale = arrived.scale[begin : arrivals.stop]
         coming = self._kept.coming(arrivals, self._said)
-        said[:, :, 0], said[:, :, -1] = parts[:, 0], scale
-        told, found = [], np.empty((len(rows), 2, said.shape[1]))
+        said[:, :, 0] = parts[:, 0]
+        told, found = [np.empty((0, *said.shape[1:]))], np.empty((len(rows), 2, said.shape[1]))
         far, alarm = np.full(coming.truths.shape, np.nan), np.zeros(coming.truths.shape, bool)
         for start, stop, first, last in bounds.stretches(coming.at, rows < 0):
             if stop > start:
                 own = slice(start, stop)
                 found[own] = bounds.set(rows[own], parts[own, 0], parts[own, 1:], scale[own])
-                said[own, :, -3:-1] = found[own].transpose(0, 2, 1)
+                said[own, :, self._bounded[1] : self._bounded[1] + 2] = found[own].transpose(0, 2, 1)
             if last > first:
                 before = coming.said(first, last, stop)
                 told.append(before)
-                judged = bounds.judge(coming.rows[first:last], before[:, :, BOUNDED], coming.truths[first:last])
+                judged = bounds.judge(coming.rows[first:last], before[:, :, self._bounded], coming.truths[first:last])
                 far[first:last], alarm[first:last] = judged
         coming.said(0, 0, -1)
-        if told:
-            self._outcomes.append((coming.rows, np.concatenate(told), coming.truths))
+        self._outcomes.append((coming, np.concatenate(told)))
         self.alarms += int(np.count_nonzero(alarm.any(axis=1)))
         if self._answers_itself:
             return {"bounds": found}
@@ -179,19 +188,43 @@ class ForecastMaker:
         best[(known == 0) | ~np.isfinite(outputs).all(axis=1)] = np.nan
         return best[:, None]
 
+    def _tell(self, arrivals: Arrivals) -> None:
+        """What comes true with records that have all been forecast, is to be scored."""
+        coming = self._kept.coming(arrivals, self._said)
+        self._outcomes.append((coming, coming.said(0, len(coming.rows), -1)))
+
+    def _watch(self, drift: DriftWatch, arrivals: Arrivals) -> None:
+        """Look for a drift in what has come true with these records, which have been forecast."""
+        if self._bounds is None:
+            self._tell(arrivals)
+        coming, said = self._outcomes[-1]
+        if isinstance(self.scores, ClassScores):
+            errors = np.where(np.isnan(coming.truths), np.nan, coming.truths != said[:, :, 0])
+        else:
+            with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
+                errors = np.abs(coming.truths - said[:, :, 0]) / said[:, :, self._scale]
+        known = np.isfinite(errors)
+        count = np.count_nonzero(known, axis=1)
+        total = np.add.reduce(np.where(known, np.minimum(errors, FAR), 0.0), axis=1)
+        mean = np.where(count > 0, total / np.maximum(count, 1), np.nan)
+        fresh = arrivals.arrived.rows[arrivals.start : arrivals.stop] < 0
+        for record in drift.follow(mean, coming.at, fresh, arrivals.arrived.number + arrivals.start):
+            self._on_drift(record)
+
     def _score(self) -> None:
         """Score what the records so far say of earlier ones."""
         if self._arrived is None or not self._due:
             return
-        if self._bounds is None:
-            arrivals = Arrivals(self._arrived, self._scored, self._made, self._labels)
-            self._outcomes.append(self._kept.coming(arrivals, self._said).all())
+        if self._bounds is None and self.drift is None:
+            self._tell(Arrivals(self._arrived, self._scored, self._made, self._labels))
         if self._outcomes:
-            rows, said, truths = [np.concatenate(parts) for parts in zip(*self._outcomes, strict=True)]
+            rows = np.concatenate([coming.rows for coming, _ in self._outcomes])
+            truths = np.concatenate([coming.truths for coming, _ in self._outcomes])
+            said = np.concatenate([said for _, said in self._outcomes])
             ways = self._ways if isinstance(self.scores, NumberScores) else 1
             self.scores.add(rows, said[:, :, 0], said[:, :, ways], truths)
             if self._bounds is not None:
-                self._bound_scores.add(said[:, :, -3], said[:, :, -2], truths)
+                self._bound_scores.add(said[:, :, self._bounded[1]], said[:, :, self._bounded[2]], truths)
             self._outcomes.clear()
         if self._made == len(self._arrived.rows):
             self._kept.keep(self._arrived, self._said)
@@ -240,6 +273,8 @@ class ForecastMaker:
         found: dict[str, Any] = {"metrics": self.metrics()}
         if (bounds := self.bounds()) is not None:
             found["bounds"] = bounds
+        if self.drift is not None:
+            found["drift"] = {"count": self.drift.count, "last": self.drift.last if self.drift.count else None}
         if self._encoder.schema.key is not None:
             scores = [score._asdict() for score in self.worst()]
             found["worst"] = [{"key": self._names[score.pop("row")]} | score for score in scores]
@@ -254,6 +289,8 @@ class ForecastMaker:
         parts = {"kept": self._kept.dump(rows, slots), "scores": self.scores.dump()}
         if self._bounds is not None:
             parts |= {"bounds": self._bounds.dump(rows), "bound_scores": self._bound_scores.dump()}
+        if self.drift is not None:
+            parts["drift"] = self.drift.dump()
         return Part.of(
             {"warned": self._warned, "alarms": self.alarms}, states=Part(self.forecaster.dump(rows), {}), **parts
         )
@@ -266,5 +303,7 @@ class ForecastMaker:
         if self._bounds is not None:
             self._bounds.load(part.part("bounds"), rows)
             self._bound_scores.load(part.part("bound_scores"))
+        if self.drift is not None:
+            self.drift.load(part.part("drift"))
         self._warned = check_flag("warned", part.about["warned"])
         self.alarms = check_count("alarms", part.about["alarms"], 0)

@@ -9,7 +9,9 @@ from typing import Any
 from ...core.base.checks import ArgumentError, check_count, check_number
 from ...core.losses import CrossEntropyLoss, HuberLoss, IntervalLoss, Loss
 from ...core.online.bounds import Bounds
+from ...core.online.drift import DETECTORS
 from ...core.online.schema import MOST_AHEAD, Schema
+from ...core.optim.actions import check_actions
 from ..decoding.fields import Fields
 from .labels import IGNORED, NAIVE
 
@@ -35,6 +37,9 @@ class RecordPlan:
 
     With a `season`, so many records, or as a float seconds, there are naive forecasts by what was then: see
     `recurrio.pipeline.lanes.season`.
+
+    With `drift`, one of `recurrio.core.online.drift.DETECTORS`, the errors of forecasts are watched; where they have
+    become larger, what `on_drift` names of `recurrio.core.optim.actions` is done with the next batch.
 
     With an `interval`, a share as 0.9, there are bounds of each forecast too, within which so many truths are to be,
     and with `alarm`, as 0.999, it is said which are further outside than so many: see `recurrio.core.online.bounds`.
@@ -63,6 +68,8 @@ class RecordPlan:
     replay: int = 0
     seed: int = 0
     season: float | None = None
+    drift: str | None = None
+    on_drift: str | Iterable[str] = ()
     interval: float | None = None
     alarm: float | None = None
     max_keys: int = 1 << 17
@@ -77,11 +84,12 @@ class RecordPlan:
     max_gap: float | None = None
     patience: int = 1 << 17
     schema: Schema = field(init=False)
+    actions: tuple[str, ...] = field(init=False)
 
     def __post_init__(self) -> None:
         bounds = {"max_categories": self.max_categories, "max_classes": self.max_classes}
         schema = Schema.of(self.features, self.target, self.label, self.key, self.time, **bounds)
-        checked: dict[str, Any] = {"schema": schema}
+        checked: dict[str, Any] = {"schema": schema, "actions": check_actions(self.on_drift)}
         for name, least in COUNTS.items():
             checked[name] = check_count(name, getattr(self, name), least)
         if self.seq_len is not None:
@@ -95,6 +103,12 @@ class RecordPlan:
         for name, value in checked.items():
             object.__setattr__(self, name, value)
         self._check_interval()
+        if self.drift is not None and self.drift not in DETECTORS:
+            raise ArgumentError("drift", f"one of {', '.join(DETECTORS)}", repr(self.drift))
+        if self.drift is not None and not self.forecasts:
+            raise ArgumentError("drift", "none where there are no forecasts", repr(self.drift))
+        if self.actions and self.drift is None:
+            raise ArgumentError("on_drift", "a detector of drift beside it", "none")
         if self.season is not None:
             object.__setattr__(self, "season", self._checked_season(self.season))
         if self.id is not None:

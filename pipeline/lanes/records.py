@@ -13,6 +13,7 @@ from ...core.model.batch import SequenceBatch
 from ...core.model.sequence_model import SequenceModel
 from ...core.online.encoder import Encoder
 from ...core.online.record_model import RecordModel, outputs_of
+from ...core.optim.actions import check_actions
 from ..decoding.block import Block, Reject
 from ..decoding.fields import Fields
 from ..decoding.options import RecordOptions
@@ -21,7 +22,7 @@ from .apart import ApartBlocks
 from .blocks import BlockSource, ItemBlocks
 from .chunks import Packed
 from .clock import RecordClock
-from .decisions import Decision, DecisionLog
+from .decisions import DRIFT, Decision, DecisionLog
 from .forecasts import Forecast, ForecastMaker
 from .kept import KeptBlock, receive_all
 from .key_table import KeyTable
@@ -79,6 +80,7 @@ class Records(LiveSource):
         self._lanes: RecordLanes | None = None
         self._maker: ForecastMaker | None = None
         self._shards = 1
+        self._actions: tuple[str, ...] = ()  # that are to be done with the next batch
         self._pieces: Pieces | None = None
         self._offset = 0  # batches that its trainer had before those of these records
         self._reception = Reception(self._source, read, self.ledger, self._reject, self._warn)
@@ -151,6 +153,7 @@ class Records(LiveSource):
             if plan.forecasts:
                 listeners, later = (self.on_forecasts, self._warn), plan.waiting is not None
                 how: dict[str, Any] = {"later": later, "alarm": plan.alarm, "naive": plan.naive}
+                how |= {"drift": plan.drift, "on_drift": self._drifted}
                 self._maker = ForecastMaker(model, self.encoder, plan.keys, self._lanes.names, *listeners, **how)
                 self.copies.append(self._maker.forecaster.copies)
             self._pieces = Pieces(self._source, self._lanes, self._clock, self._reception, self.ledger)
@@ -176,7 +179,8 @@ class Records(LiveSource):
         if not isinstance(item, Packed):
             return item
         self.ledger.pack(item)
-        return item.batch
+        actions, self._actions = self._actions, ()
+        return item.batch._replace(actions=actions) if actions else item.batch
 
     def key_of(self, row: int) -> str | None:
         """See `LiveSource`."""
@@ -207,7 +211,7 @@ class Records(LiveSource):
             slots = () if lanes.later is None else lanes.later.waiting.live()
             parts["forecasts"] = maker.dump(len(lanes.names), slots)
         parts |= {"reception": self._reception.dump()}
-        about = {"pieces": pieces.dump(), "given": pieces.given, "log": self.log.dump()}
+        about = {"pieces": pieces.dump(), "given": pieces.given, "log": self.log.dump(), "actions": [*self._actions]}
         return Part.of(about, **parts)
 
     def load(self, part: Part) -> None:
@@ -229,12 +233,20 @@ class Records(LiveSource):
             )  # what was decided comes between the records, whose keys are to be found one by one
         if isinstance(self._source, MergedBlocks):  # from the source whose turn it was then
             self._source.repeat(turns, lanes.items)
+        self._actions = check_actions(part.about["actions"])
         pieces.given = check_count("given", part.about["given"], 0)
 
     def forecast(self, arrivals: Arrivals, version: int, parameters: Array) -> None:
         """Make the forecasts of `arrivals` with the `parameters` of `version`."""
         assert self._maker is not None
         self._maker.forecast(arrivals, version, parameters)
+
+    def _drifted(self, record: int) -> None:
+        """There is a drift with this record; what is to be done is done with the next batch."""
+        self.log.note(Decision(record, DRIFT, 0))
+        self._actions = self.plan.actions
+        done = f": {', '.join(self._actions)}" if self._actions else ""
+        self._warn(f"record {record:,}: forecasts have become worse ({self.plan.drift}){done}")
 
     def _reject(self, reject: Reject) -> None:
         if self.on_reject is not None:

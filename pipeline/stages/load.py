@@ -79,6 +79,8 @@ def divide(
 
     Raises ArgumentError where it does not fit the model or is too large; one made of `records` fits.
     """
+    if batch.actions:
+        state.updater.actions.plan(number, batch.actions)
     try:
         if records is None:
             state.model.network.check(batch)

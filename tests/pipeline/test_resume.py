@@ -118,6 +118,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "bounds of the same record": {"interval": 0.8, "target": "y,x@+2", "features": "x,c:category"},
     "a season of records": {"season": 7, "target": "x@+9,x@+1"},
     "a season in time": {"season": 0.5, "time": "y", "target": "x@+3,x@+1"},
+    "a watch for drift": {"drift": "page-hinkley", "on_drift": "raise-lr,reset-optimizer,restart-head"},
     "bounds of each key": {"interval": 0.8, "alarm": 0.9, "per_key": True, "replay": 2},
     "several targets": {"target": "x@+3,x@+1"},
     "a target of the same record": {"target": "y", "features": "x,c:category"},
