@@ -8,7 +8,7 @@ PYTEST := $(BIN)/python -m pytest -q --numprocesses auto --maxprocesses 4
 TREE := pyproject.toml setup.py core $(wildcard core/kernels/*) $(wildcard core/*/ core/*/*/) \
     pipeline $(wildcard pipeline/*/)
 
-.PHONY: demo test quick check bench torture dist clean
+.PHONY: demo test quick check bench accuracy torture dist clean
 
 demo: $(VENV)/.demo
 	$(BIN)/recurrio demo
@@ -37,6 +37,10 @@ bench: $(VENV)/.bench
 	$(BIN)/python benchmarks/live.py
 	$(BIN)/python benchmarks/latency.py
 	$(BIN)/python benchmarks/checkpoints.py
+
+# Of the public series in the folder DATA; it says where to get those that are not there.
+accuracy: $(VENV)/.dev
+	$(BIN)/python benchmarks/accuracy.py $(DATA)
 
 # The sdist, the wheel that is built from it, and each in an environment with nothing else: the command runs, and the
 # tests in the sdist pass. build/ is not removed before: an editable install lives there.
