@@ -5,8 +5,8 @@
 The files are looked for in FOLDER and below; where one is missing, a line says what is in it and where it comes from.
 Each record is forecast before it is learned from. Nothing is set but the columns, the time, the key and the horizon;
 one of the rows says `replay=31`. The error is the mean absolute error from the 100th label on, of classes the share
-that was wrong. In rows "÷ mean" it is from record 2,000 on, over the mean of the series there; where there are keys,
-it is that of each from its 100th label on, over that of its last value, and the mean of these.
+that was wrong. Of "@+5" it is from record 2,000 on, over the mean of the series there; where there are keys, it is that
+of each from its 100th label on, over that of its last value, and the mean of these.
 
 The naive forecasts are the last known value, the mean so far (of classes the most frequent one so far), and the value
 one season ago, where there is one: in brackets, in records. The skill is 1 − error ÷ that of the best of them. The
@@ -136,8 +136,8 @@ SERIES = [
     Series("S&P 500, 100 · log price", "sp500-daily.csv", PRICE, log_price),
     Series("nab-metrics", "nab-metrics.csv", {**VALUE, "key": "key", "per_key": True}),
     Series("nyc-taxi", "nab-nyc-taxi.csv", VALUE, season=336),
-    Series("nyc-taxi @+5 ÷ mean", "nab-nyc-taxi.csv", TAXI, season=336, since=2000, share=True),
-    Series("the same, replay=31", "nab-nyc-taxi.csv", {**TAXI, "replay": 31}, season=336, since=2000, share=True),
+    Series("nyc-taxi @+5", "nab-nyc-taxi.csv", TAXI, season=336, since=2000, share=True),
+    Series("nyc-taxi @+5, replay=31", "nab-nyc-taxi.csv", {**TAXI, "replay": 31}, season=336, since=2000, share=True),
     Series("flights late, when scheduled", "flights.csv", FLIGHT, lateness),
     Series("flights late, when departed", "flights.csv", DEPARTED, lateness),
 ]
