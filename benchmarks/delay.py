@@ -6,7 +6,8 @@ The series are some of those of `benchmarks/accuracy.py`, from the files in FOLD
 of forecasts that are made by a version as old as the delay says. The text, without a file one of a random Markov chain,
 is read once by the network that the command makes: its loss is the mean over the last half of the batches, each
 measured before it is learned from. Nothing but the learning rate is set. Each ratio is of two runs with the same seed,
-which is that of the initial weights: mean, lowest and highest.
+which is that of the initial weights: mean, lowest and highest. "plain" is without what makes up for a delay, see
+`recurrio.core.optim.ahead`.
 """
 
 from __future__ import annotations
@@ -14,13 +15,15 @@ from __future__ import annotations
 import argparse
 import tempfile
 from collections.abc import Callable
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
+from unittest.mock import patch
 
 import numpy as np
 from accuracy import SERIES, Series, find, run
 
-from recurrio.core import Adam
+from recurrio.core import Adam, training_state
 from recurrio.pipeline import Report, fit
 
 NAMES = ("daily-min-temperatures", "airport EWR, °C", "nyc-taxi", "nyc-taxi @+5", "nyc-taxi @+5, replay=31")
@@ -63,8 +66,10 @@ def compare(name: str, measure: Callable[[int, int], float], seeds: int) -> None
     before = np.array([measure(0, seed) for seed in range(seeds)])
     line = f"{name:34} {before.mean():#.4g}"
     for delay in DELAYS:
-        ratios = np.array([measure(delay, seed) for seed in range(seeds)]) / before
-        line += f"  {ratios.mean():.3f} ({ratios.min():.3f}–{ratios.max():.3f})"
+        for plain in (True, False):
+            with patch.object(training_state, "Ahead", lambda delay: None) if plain else nullcontext():
+                ratios = np.array([measure(delay, seed) for seed in range(seeds)]) / before
+            line += f"  {ratios.mean():.3f} ({ratios.min():.3f}–{ratios.max():.3f})"
     print(line, flush=True)
 
 
@@ -77,7 +82,9 @@ def main() -> None:
     arguments = parser.parse_args()
     series = {each.name: each for each in SERIES}
     found = [(series[name], find(series[name], arguments.folder)) for name in NAMES]
-    print(f"{'':26} lr    without  " + "                ".join(f"delay {delay}" for delay in DELAYS))
+    print(
+        f"{'':26} lr    without  " + "".join(f"{f'delay {delay}, plain':21}{f'delay {delay}':21}" for delay in DELAYS)
+    )
     with tempfile.TemporaryDirectory(prefix="recurrio-") as folder:
         text = arguments.text or markov_text(Path(folder))
         for lr in RATES:

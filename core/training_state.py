@@ -19,6 +19,7 @@ from .model.batch import SequenceBatch, shard_lanes
 from .model.key_states import state_units
 from .model.run_memory import RunMemory
 from .model.sequence_model import SequenceModel
+from .optim.ahead import Ahead
 from .optim.updater import Updater
 
 __all__ = ["TrainingState"]
@@ -47,7 +48,7 @@ class TrainingState:
         if ranks > model.network.stack.most_ranks:
             raise ArgumentError("ranks", f"at most {model.network.stack.most_ranks} for this model", ranks)
         self.model, self.updater = model, updater
-        updater.restart_head = model.restart_head
+        updater.restart_head, updater.ahead = model.restart_head, Ahead(delay) if delay else None
         self.shards, self.ranks, self.delay, self.seed = shards, ranks, delay, seed
         self.applied = 0
         self.steps = self.lanes = 0  # of the largest batch; 0: no batch has come yet
@@ -131,6 +132,8 @@ class TrainingState:
     def enter(self, memory: RunMemory) -> None:
         """Copy this state into `memory`; the latest version is the model's parameters as they are now."""
         rows = memory.parameters
+        if self.updater.ahead is not None:
+            self.updater.ahead.follow(self.model.parameters)
         for age, version in enumerate([self.model.parameters, *reversed(self._older)]):
             np.copyto(rows[(self.applied - age) % len(rows)], version)
         if self._states is not None:
@@ -252,7 +255,7 @@ class TrainingState:
         updater = part.part("updater")
         for name, slot in updater.arrays.items():
             del arrays[f"updater.{name}"]
-            if name.startswith("optimizer."):
+            if name.startswith(("optimizer.", "ahead.")):
                 check_array(name, slot, (size,), self.model.dtype)
         keys, states, tables = check_count("keys", about["keys"], 0), None, None
         used = check_count("used", about["used"], 0, keys)

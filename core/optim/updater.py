@@ -17,6 +17,7 @@ from ..base.checks import ArgumentError, check_number
 from ..base.parameters import Array
 from ..base.state import Part
 from .actions import RESET_OPTIMIZER, RESTART_HEAD, Actions
+from .ahead import Ahead
 from .clipping import clip
 from .guard import Guard
 from .optimizer import Optimizer, is_finite
@@ -42,7 +43,8 @@ class Updater:
 
     An optimizer or a schedule of the user's own may be anything with ``step``, or with ``lr``; what keeps something
     from batch to batch derives from `Optimizer` or `Schedule`. Its state is theirs, and ``loss``, the mean loss of the
-    last batch applied, which the schedule looks at. With a `guard` bad batches are skipped. Raises ArgumentError.
+    last batch applied, which the schedule looks at. With a `guard` bad batches are skipped. With a delay, the versions
+    are ahead of the weights, see `recurrio.core.optim.ahead`. Raises ArgumentError.
     """
 
     def __init__(
@@ -63,6 +65,7 @@ class Updater:
         if guard is not None and not self._can_undo:
             raise ArgumentError("guard", "none with an optimizer that cannot take a step back", repr(optimizer))
         self.guard, self.actions = guard, Actions()
+        self.ahead: Ahead | None = None  # where versions are ahead of the weights
         self.restart_head: Callable[[Array, int], None] | None = None  # of a vector of parameters, with this number
         self.loss: float | None = None
         self._norm = math.nan  # of the last gradient
@@ -81,10 +84,21 @@ class Updater:
         actions = self.actions.take(batch_number)
         if RESET_OPTIMIZER in actions and isinstance(self._optimizer, Optimizer):
             self._optimizer.reset()
-        norm = self._apply_guarded(batch_number, parameters, parts, loss, out)
+        if self.ahead is None:
+            norm = self._apply_guarded(batch_number, parameters, parts, loss, out)
+            if RESTART_HEAD in actions and self.restart_head is not None:
+                self.restart_head(out, batch_number)
+            return norm
+        before, (own, following) = self._bad, self.ahead.begin(parameters)
+        norm = self._apply_guarded(batch_number, own, parts, loss, following)
         if RESTART_HEAD in actions and self.restart_head is not None:
-            self.restart_head(out, batch_number)
+            self.restart_head(following, batch_number)
+        self.ahead.end(out, jumped=self._bad != before or RESTART_HEAD in actions)
         return norm
+
+    @property
+    def _bad(self) -> int:
+        return 0 if self.guard is None else self.guard.skipped
 
     def _apply_guarded(
         self, batch_number: int, parameters: Array, parts: list[Array], loss: float, out: Array
@@ -181,6 +195,8 @@ class Updater:
         """Begin anew, as with an optimizer and a schedule that were just made."""
         self.loss = None
         self.actions.reset()
+        if self.ahead is not None:
+            self.ahead.reset()
         if self.guard is not None:
             self.guard.reset()
         for keeper in self._keepers().values():
@@ -191,12 +207,17 @@ class Updater:
         """The state of the optimizer and of the schedule, and the loss."""
         parts = {name: _dump(keeper) for name, keeper in self._keepers().items()}
         about = {"loss": self.loss, "raised": self.actions.until}
-        return Part.of(about, **parts, **({} if self.guard is None else {"guard": self.guard.dump()}))
+        if self.guard is not None:
+            parts["guard"] = self.guard.dump()
+        if self.ahead is not None:
+            parts["ahead"] = self.ahead.dump()
+        return Part.of(about, **parts)
 
     def load(self, part: Part) -> None:
         """Take up what `dump` gave. Raises ArgumentError, and changes nothing, where it is of other parts."""
         keepers = self._keepers()
-        if {*keepers, "loss", "raised"} | ({"guard"} if self.guard is not None else set()) != set(part.about):
+        more = {"guard": self.guard, "ahead": self.ahead}
+        if {*keepers, "loss", "raised", *[name for name, one in more.items() if one is not None]} != set(part.about):
             raise ArgumentError("state", f"one of {', '.join(keepers) or 'nothing'}", ", ".join(part.about))
         loss = part.about["loss"]
         if loss is not None:
@@ -213,6 +234,8 @@ class Updater:
         self.actions.load(part.about["raised"])
         if self.guard is not None:
             self.guard.load(part.part("guard"))
+        if self.ahead is not None:
+            self.ahead.load(part.part("ahead"))
 
     def _keepers(self) -> dict[str, Optimizer | Schedule]:
         """What keeps something from batch to batch."""

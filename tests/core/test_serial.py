@@ -29,10 +29,12 @@ def test_batch_k_uses_version_k_minus_delay(delay: int, make_batches: Callable[.
     reference = SequenceModel(6, embedding_size=3, hidden_size=4, dtype="float64", seed=1)
 
     versions, state = [reference.parameters.copy()], None
+    weights = [versions[0], versions[0]]  # the versions are ahead of these, as far as the last update went, per delay
     for number, batch in enumerate(batches):
         reference.parameters[...] = versions[max(0, number - delay)]
         _, gradient, state = reference.gradient(batch, state)
-        versions.append(versions[-1] - 0.5 * gradient)
+        weights.append(weights[-1] - 0.5 * gradient)
+        versions.append((weights[-1] - weights[-2]) * delay + weights[-1] if delay else weights[-1])
 
     steps = list(train(model, Plain(), batches, delay=delay))
     assert [step.version for step in steps] == [max(0, number - delay) for number in range(8)]

@@ -240,7 +240,7 @@ def test_the_shards_of_a_smaller_batch_are_the_first_lanes_of_each() -> None:
 def test_a_batch_goes_through_a_buffer_field_by_field(kind: str) -> None:
     model, rng = SequenceModel(**KINDS[kind], output="steps"), np.random.default_rng(0)
     spec = model.network.spec(T, B)
-    assert {*spec.arrays(T, B), "rows", "carry", "classes"} == set(SequenceBatch._fields)
+    assert {*spec.arrays(T, B), "rows", "carry", "classes", "actions"} == set(SequenceBatch._fields)
     memory = Arena().block(1 << 16)
     trainer, worker = (BatchBuffer(spec, Arena(memory)) for _ in range(2))
     for steps, lanes in ((9, 6), (4, 5), (9, 6), (2, 0), (1, 1)):
