@@ -88,12 +88,16 @@ def run(
         number = state.applied
         if batch.actions:
             state.updater.actions.plan(number, batch.actions)
-        version, total, loss = planned_version(number, state.delay), model.network.total(batch), 0.0
-        with blas_limit(blas_threads), np.errstate(over="ignore", invalid="ignore"):
-            for part, shard in zip(parts, shards, strict=True):
-                loss += shard.forward(0, version % len(rows), number, part)
-                shard.backward(0, 1 / total)
-            before, after = rows[number % len(rows)], rows[(number + 1) % len(rows)]
-            grad_norm = state.updater.apply(number, before, gradients, loss / total, after)
+        try:
+            version, total, loss = planned_version(number, state.delay), model.network.total(batch), 0.0
+            with blas_limit(blas_threads), np.errstate(over="ignore", invalid="ignore"):
+                for part, shard in zip(parts, shards, strict=True):
+                    loss += shard.forward(0, version % len(rows), number, part)
+                    shard.backward(0, 1 / total)
+                before, after = rows[number % len(rows)], rows[(number + 1) % len(rows)]
+                grad_norm = state.updater.apply(number, before, gradients, loss / total, after)
+        except BaseException:
+            state.leave(memory, number)
+            raise
         state.leave(memory, number + 1)
         yield Step(number + 1, version, loss / total, grad_norm)

@@ -19,8 +19,10 @@ from ..decoding.options import RecordOptions
 from ..executors import AUTO, EXECUTORS
 from ..lanes.merged import WHEN_BEHIND
 from ..sources import SCHEMES
+from .challengers import challenger_options
 from .config import words_of
-from .settings import OPTIMIZERS, RECORDS, REPLAYED, TEXT, TEXT_ALONE, RecordSettings, Settings
+from .optimizers import OPTIMIZERS
+from .settings import RECORDS, REPLAYED, TEXT, TEXT_ALONE, RecordSettings, Settings
 from .values import duration, every, every_or_none, fields_of, names, number, number_or_none, size, temperature, whole
 
 __all__ = ["make_settings", "parse", "say_what_is_missing"]
@@ -62,7 +64,7 @@ def make_settings(given: argparse.Namespace) -> Settings:
         records = RecordSettings(**read, options=RecordOptions(**written))
         defaults = REPLAYED if records.replay else RECORDS
     else:
-        for name in (*read, *written, "predictions", "rejects"):
+        for name in (*read, *written, "predictions", "rejects", "challenger"):
             if options.get(name, "text") != "text":
                 option = f"--{name.replace('_', '-')}"
                 raise ValueError(
@@ -71,6 +73,11 @@ def make_settings(given: argparse.Namespace) -> Settings:
         if len(options["sources"]) > 1:
             raise ValueError(f"SOURCE: expected one, of a text, got {len(options['sources'])}")
     options["sources"] = tuple(options["sources"])
+    options["challengers"] = tuple(options.get("challenger", ()))
+    for text in options["challengers"]:
+        challenger_options(text)  # or an error
+    if twice := [text for text in options["challengers"] if options["challengers"].count(text) > 1]:
+        raise ValueError(f"--challenger: expected each once, got {twice[0]!r} twice")
     return Settings(**defaults | fields_of(Settings, options), records=records)
 
 
@@ -230,6 +237,8 @@ def _add_records(records: argparse._ArgumentGroup) -> None:
     add("--drift", choices=[*DETECTORS], metavar="DETECTOR", help=help_)
     help_ = f"then do some of {', '.join(ACTIONS)} (say so)"
     add("--on-drift", metavar="A,B", help=help_)
+    help_ = "another model that learns beside, as '--lr 0.01 --hidden 64'; who is better forecasts; several (none)"
+    add("--challenger", action="append", metavar="OPTIONS", help=help_)
     help_ = "bounds of each forecast, within which so many truths are, as 0.9 (none)"
     add("--interval", type=number, metavar="SHARE", help=help_)
     help_ = "with these, say of a truth that it is further outside than so many, as 0.999 (none)"

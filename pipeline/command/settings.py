@@ -4,32 +4,26 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any
 
 from ...core.base.safetensors import WeightsError, load_weights
 from ...core.model.sequence_model import SequenceModel
 from ...core.optim.guard import Guard
 from ...core.optim.optimizer import Optimizer
-from ...core.optim.optimizers import SGD, Adagrad, Adam, AdamW, RMSprop
 from ..decoding.options import RecordOptions
 from ..training.trainer import Trainer
+from .challengers import challenger_options
+from .optimizers import OPTIMIZERS
 
 if TYPE_CHECKING:
+    from ..lanes.challenger import Challenge
     from ..lanes.records import Records
 
-__all__ = ["OPTIMIZERS", "RECORDS", "REPLAYED", "TEXT", "TEXT_ALONE", "RecordSettings", "Settings"]
+__all__ = ["RECORDS", "REPLAYED", "TEXT", "TEXT_ALONE", "RecordSettings", "Settings"]
 
-# By name: how to make one from a learning rate, and the learning rate where none is given.
-OPTIMIZERS: dict[str, tuple[Callable[[float], Optimizer], float]] = {
-    "adagrad": (Adagrad, 0.05),
-    "adam": (Adam, 0.002),
-    "adamw": (AdamW, 0.002),
-    "rmsprop": (RMSprop, 0.002),
-    "sgd": (SGD, 0.5),
-}
 # What is not given, by what is trained on.
 TEXT: dict[str, Any] = {"hidden": 128, "batch_size": 32, "seq_len": 64}
 RECORDS: dict[str, Any] = {"hidden": 32, "batch_size": 64, "seq_len": 8}
@@ -100,6 +94,7 @@ class Settings:
     on_bad_batch: str = "skip"
     seed: int = 0
     records: RecordSettings | None = None
+    challengers: tuple[str, ...] = ()
 
     def repeats(self, model: str | os.PathLike[str]) -> bool:
         """Whether the file `model` is of a run over these very records, with these settings: the same comes out again.
@@ -117,7 +112,7 @@ class Settings:
     @classmethod
     def of(cls, about: Mapping[str, Any]) -> Settings:
         """Those that `about` says, as a checkpoint has them. Raises TypeError, ValueError where they are none."""
-        given = {**about, "sources": tuple(about["sources"])}
+        given = {**about, "sources": tuple(about["sources"]), "challengers": tuple(about.get("challengers", ()))}
         if given["records"] is not None:
             options = RecordOptions(**{name: _frozen(value) for name, value in given["records"]["options"].items()})
             given["records"] = RecordSettings(**{**given["records"], "options": options})
@@ -144,8 +139,24 @@ class Settings:
         assert self.records is not None
         given = {one.name: getattr(self.records, one.name) for one in fields(self.records)}
         given |= {"target": self.records.target or (), "seed": self.seed}
-        given |= {"batch_size": self.batch_size, "seq_len": self.seq_len}
+        given |= {"batch_size": self.batch_size, "seq_len": self.seq_len, "challengers": self._challenges()}
         return open_records(*self.sources, **given, **arguments)
+
+    def _challenges(self) -> list[Challenge]:
+        """The challengers, each as in a run of its own with its options in the place of these."""
+        from ..lanes.challenger import Challenge
+
+        found = []
+        for text in self.challengers:
+            own = replace(self, **challenger_options(text))
+            makes = own.make_optimizer, own.clip, self.make_guard
+            found.append(Challenge(text, own.model_options, *makes, delay=self.delay))
+        return found
+
+    @property
+    def model_options(self) -> dict[str, Any]:
+        """The arguments of `Records.model`."""
+        return {"hidden_size": self.hidden, "num_layers": self.layers, "cell": self.cell, "seed": self.seed}
 
     def make_guard(self) -> Guard | None:
         """What is done about bad batches."""
@@ -153,7 +164,7 @@ class Settings:
 
     def make_model(self, records: Records) -> SequenceModel:
         """The model of `records`, new."""
-        return records.model(hidden_size=self.hidden, num_layers=self.layers, cell=self.cell, seed=self.seed)
+        return records.model(**self.model_options)
 
     def make_trainer(self, model: SequenceModel) -> Trainer:
         """The trainer of `model`, new."""

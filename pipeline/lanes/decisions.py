@@ -11,13 +11,16 @@ import msgspec
 from ...core.base.checks import ArgumentError, check_count
 from ..sources.journal import Journal
 
-__all__ = ["CUT", "DRIFT", "DROP", "DROP_REJECTS", "EXPIRE", "GIVE_UP", "OF_SOURCES", "TURN", "Decision", "DecisionLog"]
+__all__ = [
+    *("CUT", "DRIFT", "DROP", "DROP_REJECTS", "EXPIRE", "GIVE_UP", "LEAD", "OF_SOURCES", "TURN"),
+    *("Decision", "DecisionLog"),
+]
 
 CUT, EXPIRE, GIVE_UP, TURN, DROP, DROP_REJECTS = "cut", "expire", "give-up", "turn", "drop", "drop-rejects"
-DRIFT = "drift"
+DRIFT, LEAD = "drift", "lead"
 ENCODE, DECODE = msgspec.msgpack.Encoder().encode, msgspec.msgpack.decode
-KINDS = (CUT, EXPIRE, GIVE_UP, TURN, DROP, DROP_REJECTS, DRIFT)
-OF_CLOCK = (CUT, EXPIRE, GIVE_UP)  # are taken again in its place; those on a drift follow from the records
+KINDS = (CUT, EXPIRE, GIVE_UP, TURN, DROP, DROP_REJECTS, DRIFT, LEAD)
+OF_CLOCK = (CUT, EXPIRE, GIVE_UP)  # are taken again in its place; the other ones follow from the records
 OF_SOURCES = (TURN, DROP, DROP_REJECTS)  # are for whoever reads from several
 
 
@@ -28,7 +31,8 @@ class Decision(NamedTuple):
     that were last used before the record `before`; or GIVE_UP: what came before the item `before` waits no longer. It
     may be TURN: from there on items are of the source `before`; or DROP, or DROP_REJECTS: of the source whose turn it
     is so many records, or rejects, were dropped there. Or DRIFT: one was found with the record `number`, and with the
-    next batch was done what is to be done then.
+    next batch was done what is to be done then. Or LEAD: from the record `number` on, forecasts are those of the
+    challenger `before`, from 1, or of the champion, 0.
     """
 
     number: int

@@ -49,6 +49,15 @@ class Forecast(NamedTuple):
     anomaly: Array | None = None
     alarm: Array | None = None
 
+    def part(self, start: int, stop: int) -> Forecast:
+        """Those from `start` to before `stop`."""
+        cut = slice(start, stop)
+        arrays: dict[str, Any] = {
+            name: None if getattr(self, name) is None else getattr(self, name)[cut]
+            for name in ("keys", "times", "values", "ids", "bounds", "anomaly", "alarm")
+        }
+        return self._replace(number=self.number + start, **arrays)
+
 
 class ForecastMaker:
     """Forecasts with `model`, each key from a state of its own, which every record of it moves on.
@@ -93,15 +102,15 @@ class ForecastMaker:
             self._bounded = [0, columns, columns + 1, self._scale]  # the columns of forecasts, bounds and scales
             columns += 2
             self._shift = np.array([[0.0], [-loss.shift], [loss.shift]])
-        self._outcomes: list[tuple[Coming, Array]] = []  # with bounds, or a watch: what is to be scored
+        self._outcomes: list[tuple[Coming, Array]] = []  # what is to be scored
         self.alarms = 0
+        self.compares = False  # whether somebody looks at the errors:
+        self.errors, self.told_at = np.zeros(0), np.zeros(0, np.int64)  # of the last truths, see `Coming`
         self._answers_itself = later or min(horizons) == 0  # and what is said of a record is not of an earlier one
         self._kept = BySlot(width, columns) if later else ByKey(keys, horizons, columns)
         self._arrived: Arrived | None = None  # the records that are coming,
-        self._inputs, self._said = (
-            np.empty((0, 0)),
-            np.empty((0, width, columns)),
-        )  # their inputs, what is said of them,
+        self._inputs = np.empty((0, 0))  # their inputs,
+        self._said = np.empty((0, width, columns))  # what is said of them,
         self._labels = 0  # labels that are to be scored with them,
         self._made = self._scored = 0  # how many of them have been forecast, and scored,
         self._due = False  # and whether anything is to be
@@ -123,8 +132,8 @@ class ForecastMaker:
             self._inputs = self._encoder.expand(arrived.compact, self._dtype)
         if stop > start or self._bounds is not None:
             self._forecast(arrivals, version, parameters)
-        if self.drift is not None:
-            self._watch(self.drift, arrivals)
+        if self.drift is not None or self.compares:
+            self._look_at_errors(arrivals)
         self._made, self._due = stop, True
         if stop == len(arrived.rows):
             self._score()
@@ -193,8 +202,8 @@ class ForecastMaker:
         coming = self._kept.coming(arrivals, self._said)
         self._outcomes.append((coming, coming.said(0, len(coming.rows), -1)))
 
-    def _watch(self, drift: DriftWatch, arrivals: Arrivals) -> None:
-        """Look for a drift in what has come true with these records, which have been forecast."""
+    def _look_at_errors(self, arrivals: Arrivals) -> None:
+        """The errors of what has come true with these records, which have been forecast; whether there is a drift."""
         if self._bounds is None:
             self._tell(arrivals)
         coming, said = self._outcomes[-1]
@@ -206,16 +215,18 @@ class ForecastMaker:
         known = np.isfinite(errors)
         count = np.count_nonzero(known, axis=1)
         total = np.add.reduce(np.where(known, np.minimum(errors, FAR), 0.0), axis=1)
-        mean = np.where(count > 0, total / np.maximum(count, 1), np.nan)
+        self.errors, self.told_at = np.where(count > 0, total / np.maximum(count, 1), np.nan), coming.at
+        if self.drift is None:
+            return
         fresh = arrivals.arrived.rows[arrivals.start : arrivals.stop] < 0
-        for record in drift.follow(mean, coming.at, fresh, arrivals.arrived.number + arrivals.start):
+        for record in self.drift.follow(self.errors, coming.at, fresh, arrivals.arrived.number + arrivals.start):
             self._on_drift(record)
 
     def _score(self) -> None:
         """Score what the records so far say of earlier ones."""
         if self._arrived is None or not self._due:
             return
-        if self._bounds is None and self.drift is None:
+        if self._bounds is None and self.drift is None and not self.compares:
             self._tell(Arrivals(self._arrived, self._scored, self._made, self._labels))
         if self._outcomes:
             rows = np.concatenate([coming.rows for coming, _ in self._outcomes])

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import fields
+from functools import partial
 from typing import Any
 
 from ...core.base.checks import ArgumentError, check_count
@@ -20,9 +21,11 @@ from ..decoding.options import RecordOptions
 from ..sources.journal import Journals
 from .apart import ApartBlocks
 from .blocks import BlockSource, ItemBlocks
+from .challenger import Challenge, Challenger, Promoted, Sizes
 from .chunks import Packed
 from .clock import RecordClock
-from .decisions import DRIFT, Decision, DecisionLog
+from .contest import Contest
+from .decisions import DRIFT, LEAD, Decision, DecisionLog
 from .forecasts import Forecast, ForecastMaker
 from .kept import KeptBlock, receive_all
 from .key_table import KeyTable
@@ -46,7 +49,8 @@ class Records(LiveSource):
     pandas or polars), or one frame. The other arguments are those of `recurrio.pipeline.lanes.record_plan.RecordPlan`,
     beginning with ``features`` and ``target`` or ``label``. `on_forecasts` is told of forecasts, `on_reject` of records
     that cannot be used, and `on_warning` of what looks wrong with the others. `decisions` are those that the clock took
-    in another run, in its place.
+    in another run, in its place. `challengers` are models that learn beside that of the trainer, and whose forecasts
+    take the place of its own where they are better: see `recurrio.pipeline.lanes.contest`.
 
     Iterated over again, it goes on. Raises ArgumentError.
     """
@@ -60,11 +64,16 @@ class Records(LiveSource):
         on_warning: Callable[[str], None] | None = None,
         decisions: Iterable[Decision] | None = None,
         options: RecordOptions | None = None,
+        challengers: Sequence[Challenge] = (),
         _source: Callable[[Fields], BlockSource] | None = None,
         _journals: Journals | None = None,
         **arguments: Any,  # noqa: ANN401 (those of RecordPlan)
     ) -> None:
         self.plan = plan = RecordPlan(**arguments)
+        self._challenges = tuple(challengers)
+        if self._challenges and not plan.forecasts:
+            raise ArgumentError("challengers", "none where there are no forecasts", self._challenges[0].name)
+        self._contest: Contest | None = None
         self._latency = Latency()
         self._clock = RecordClock(**plan.waits)
         read = Fields.of(plan.schema, plan.id)
@@ -110,7 +119,12 @@ class Records(LiveSource):
         return SequenceModel(**sizes, hidden_size=hidden_size, **given)
 
     def trained(self, model: SequenceModel) -> RecordModel:
-        """`model` with what was learned of the records that it has been trained on, to be saved."""
+        """`model` with what was learned of the records that it has been trained on, to be saved.
+
+        Where a challenger leads, it is that one, as it is now.
+        """
+        if self._contest is not None and self._contest.leader:
+            return Promoted(self._contest.challengers[self._contest.leader - 1], self.encoder, self.ledger.learned)
         return RecordModel(model, self.encoder, self.ledger.learned)
 
     async def receive_all(self) -> Block:
@@ -121,7 +135,7 @@ class Records(LiveSource):
         """New records, those of `block`, which are read by the same plan; of them the clock decides nothing."""
         given = {each.name: getattr(self.plan, each.name) for each in fields(self.plan) if each.init}
         kept = KeptBlock(block, self._source.name, self._source.seen)
-        return Records((), decisions=(), _source=lambda _: kept, **given)
+        return Records((), decisions=(), challengers=self._challenges, _source=lambda _: kept, **given)
 
     def begin(self, model: SequenceModel, shards: int, number: int = 0) -> None:
         """See `LiveSource`. Raises ArgumentError."""
@@ -151,11 +165,17 @@ class Records(LiveSource):
             if isinstance(self._source, MergedBlocks) and self._lanes.later is not None:
                 self._source.balance(self._lanes.later.waiting)
             if plan.forecasts:
-                listeners, later = (self.on_forecasts, self._warn), plan.waiting is not None
-                how: dict[str, Any] = {"later": later, "alarm": plan.alarm, "naive": plan.naive}
-                how |= {"drift": plan.drift, "on_drift": self._drifted}
-                self._maker = ForecastMaker(model, self.encoder, plan.keys, self._lanes.names, *listeners, **how)
+                how: dict[str, Any] = {"later": plan.waiting is not None, "alarm": plan.alarm, "naive": plan.naive}
+                how |= {"drift": plan.drift}
+                how |= {"encoder": self.encoder, "keys": plan.keys, "names": self._lanes.names}
+                make: Callable[..., ForecastMaker] = partial(ForecastMaker, **how)
+                self._maker = make(model, listener=self.on_forecasts, warn=self._warn, on_drift=self._drifted)
                 self.copies.append(self._maker.forecaster.copies)
+                if self._challenges:
+                    every = Sizes(shards, self.largest, self.keys)
+                    parts = every, plan.actions, make
+                    found = [Challenger(each, self.model(**each.model), *parts) for each in self._challenges]
+                    self._contest = Contest(self._maker, found, self.on_forecasts, self._leads)
             self._pieces = Pieces(self._source, self._lanes, self._clock, self._reception, self.ledger)
         elif shards != self._shards:
             raise ArgumentError("shards", f"{self._shards}, as in the run before", shards)
@@ -179,6 +199,8 @@ class Records(LiveSource):
         if not isinstance(item, Packed):
             return item
         self.ledger.pack(item)
+        if self._contest is not None:
+            self._contest.learn(item.batch)
         actions, self._actions = self._actions, ()
         return item.batch._replace(actions=actions) if actions else item.batch
 
@@ -210,6 +232,9 @@ class Records(LiveSource):
         if maker is not None:
             slots = () if lanes.later is None else lanes.later.waiting.live()
             parts["forecasts"] = maker.dump(len(lanes.names), slots)
+        if self._contest is not None:
+            slots = [] if lanes.later is None else [*lanes.later.waiting.live()]
+            parts["contest"] = self._contest.dump(len(lanes.names), slots)
         parts |= {"reception": self._reception.dump()}
         about = {"pieces": pieces.dump(), "given": pieces.given, "log": self.log.dump(), "actions": [*self._actions]}
         return Part.of(about, **parts)
@@ -224,6 +249,8 @@ class Records(LiveSource):
         self.ledger.load(part.part("ledger"))
         if maker is not None:
             maker.load(part.part("forecasts"), len(lanes.names))
+        if self._contest is not None:
+            self._contest.load(part.part("contest"), len(lanes.names))
         self._reception.load(part.part("reception"))
         turns = self.log.load(part.about["log"])
         pieces.load(part.about["pieces"])
@@ -238,8 +265,9 @@ class Records(LiveSource):
 
     def forecast(self, arrivals: Arrivals, version: int, parameters: Array) -> None:
         """Make the forecasts of `arrivals` with the `parameters` of `version`."""
-        assert self._maker is not None
-        self._maker.forecast(arrivals, version, parameters)
+        maker = self._contest or self._maker
+        assert maker is not None
+        maker.forecast(arrivals, version, parameters)
 
     def _drifted(self, record: int) -> None:
         """There is a drift with this record; what is to be done is done with the next batch."""
@@ -247,6 +275,12 @@ class Records(LiveSource):
         self._actions = self.plan.actions
         done = f": {', '.join(self._actions)}" if self._actions else ""
         self._warn(f"record {record:,}: forecasts have become worse ({self.plan.drift}){done}")
+
+    def _leads(self, record: int, leader: int) -> None:
+        """From this record on forecasts are those of another model."""
+        assert self._contest is not None
+        self.log.note(Decision(record, LEAD, leader))
+        self._warn(f"record {record:,}: {self._contest.names[leader]} forecasts better, and leads from here on")
 
     def _reject(self, reject: Reject) -> None:
         if self.on_reject is not None:
@@ -262,6 +296,8 @@ class Records(LiveSource):
             self._reception.look_at_keys(self._lanes)
         if self._maker is not None:
             self._maker.forget(rows)
+        if self._contest is not None:
+            self._contest.forget(rows)
 
     def applied(self, now: float | None = None) -> None:
         """The next of the batches has been applied, `now` by trio's clock; the trainer says so."""
@@ -309,5 +345,5 @@ class Records(LiveSource):
             dropped = sources[-1]["dropped"] if self._source.brings_labels else 0
             found["labels"] = {**lanes.later.waiting.report(), "dropped": dropped}
         if lanes is not None and maker is not None:
-            found |= maker.report()
+            found |= maker.report() if self._contest is None else self._contest.maker.report() | self._contest.report()
         return found

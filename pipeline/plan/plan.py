@@ -8,19 +8,10 @@ from ...core.base.checks import ArgumentError, check_count, check_number
 from ...core.model.sequence_model import SequenceModel
 from ..flow.worker_process import processors
 
-__all__ = ["Plan", "default_ranks"]
+__all__ = ["Plan"]
 
 LONG = 100e6  # operations of a forward pass, some two milliseconds
 SPLIT = 20e6  # the same, from which on two stages are better than one
-
-
-def default_ranks(model: SequenceModel, shards: int, delay: int) -> int:
-    """Ranks by the sizes alone, never by the machine, because their number can change the last bits.
-
-    Two, where the units of one shard are enough to share and nothing else can be computed at the same time; one
-    where there are several shards, or a delay.
-    """
-    return 2 if shards == 1 and delay == 0 and model.network.stack.most_ranks >= 64 else 1
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ import trio
 
 from ...core.base.blas import blas_threads as blas_limit
 from ...core.base.checks import ArgumentError, check_count, check_number
+from ...core.model.ranks import default_ranks
 from ...core.model.sequence_model import SequenceModel
 from ...core.optim.guard import Guard
 from ...core.optim.optimizer import Optimizer
@@ -21,7 +22,7 @@ from ..executors.chooser import check_executor
 from ..flow.group import open_group
 from ..observe.reports import Report
 from ..observe.timeline import Timeline
-from ..plan.plan import Plan, default_ranks
+from ..plan.plan import Plan
 from ..stages import Batches, Intake, Marks
 from .run import Listener, Run
 from .wiring import LINKS, Stage

@@ -19,6 +19,7 @@ from recurrio.core.base.state import Part
 from recurrio.pipeline import Records, Trainer, open_records, open_source
 from recurrio.pipeline.checkpoint import Checkpoints, CheckpointStore
 from recurrio.pipeline.executors import EXECUTORS
+from recurrio.pipeline.lanes.challenger import Challenge
 
 DATA = make_data(1500, 12, broken=30)
 GIVEN: dict[str, Any] = {"features": "x,y,c:category", "target": "x@+1", "key": "k", "seq_len": 4, "batch_size": 6}
@@ -119,6 +120,10 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "a season of records": {"season": 7, "target": "x@+9,x@+1"},
     "a season in time": {"season": 0.5, "time": "y", "target": "x@+3,x@+1"},
     "a watch for drift": {"drift": "page-hinkley", "on_drift": "raise-lr,reset-optimizer,restart-head"},
+    "challengers": {
+        "challengers": [Challenge("b", {"hidden_size": 4, "seed": 2}), Challenge("a", {"cell": "gru", "seed": 1})],
+        "interval": 0.8,
+    },
     "bounds of each key": {"interval": 0.8, "alarm": 0.9, "per_key": True, "replay": 2},
     "several targets": {"target": "x@+3,x@+1"},
     "a target of the same record": {"target": "y", "features": "x,c:category"},

@@ -23,7 +23,7 @@ SIZES = ["--batch-size", "6", "--seq-len", "4", "--hidden", "5", "--clip", "1"]
 SAVED = ["--out", "run", "--resume", "--checkpoint-every", "3", "--report-every", "2", "--reports", "reports"]
 RECORDS = ["--features", "x", "--target", "x@+1", "--predictions", "predictions", "--rejects", "rejects"]
 KEYED = [*RECORDS, "--key", "k", "--max-keys", "7", "--replay", "2", "--interval", "0.9"]
-KEYED += ["--alarm", "0.99", "--rotate", "3000"]
+KEYED += ["--challenger", "--lr 0.02 --hidden 4", "--alarm", "0.99", "--rotate", "3000"]
 TEXT = ["--embedding", "4", "--steps", "24"]
 
 EACH = ["a text file", "a record file", "a keyed stream", "labels that come later", "numbered lines"]
