@@ -52,7 +52,8 @@ def scores_of(records: Mapping[str, Any], scope: str = "all") -> str:
     if not metrics.get("count"):
         return ""
     if "accuracy" in metrics:
-        return f"accuracy {metrics['accuracy']:.1%} (naive {metrics['naive_accuracy']:.1%})"
+        accuracy = f"accuracy {metrics['accuracy']:.1%} (naive {metrics['naive_accuracy']:.1%})"
+        return f"{accuracy}, log loss {metrics['log_loss']:.3f} (naive {metrics['naive_log_loss']:.3f})"
     skill = "none" if metrics["skill"] is None else f"{metrics['skill']:+.3f}"
     if "mae" not in metrics:
         return f"mean skill {skill}"

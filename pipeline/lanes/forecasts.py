@@ -16,6 +16,7 @@ from ...core.model.forecaster import Forecaster
 from ...core.model.sequence_model import SequenceModel
 from ...core.online.bounds import Bounds
 from ...core.online.encoder import Encoder
+from ...core.online.probabilities import log_probabilities
 from ...core.online.scores import BoundScores, ClassScores, NumberScores, WorstClasses, WorstNumbers
 from ..decoding.values import shown
 from .drift_watch import DriftWatch
@@ -107,6 +108,7 @@ class ForecastMaker:
         self.compares = False  # whether somebody looks at the errors:
         self.errors, self.told_at = np.zeros(0), np.zeros(0, np.int64)  # of the last truths, see `Coming`
         self._answers_itself = later or min(horizons) == 0  # and what is said of a record is not of an earlier one
+        self._columns = columns  # behind these, of a label, ln p of each class that is known, and of others
         self._kept = BySlot(width, columns) if later else ByKey(keys, horizons, columns)
         self._arrived: Arrived | None = None  # the records that are coming,
         self._inputs = np.empty((0, 0))  # their inputs,
@@ -126,7 +128,8 @@ class ForecastMaker:
         arrived, start, stop, self._labels = arrivals
         if self._arrived is not arrived:
             self._arrived, self._scored = arrived, 0
-            self._said = np.empty((len(arrived.rows), *self._said.shape[1:]))
+            known = 0 if arrived.classes is None else 1 + int(arrived.classes.max(initial=0))
+            self._said = np.empty((len(arrived.rows), self._said.shape[1], self._columns + known))
             self._said[:, :, self._ways] = arrived.naive
             self._said[:, :, self._scale] = arrived.scale
             self._inputs = self._encoder.expand(arrived.compact, self._dtype)
@@ -156,6 +159,8 @@ class ForecastMaker:
                 more = self._bound(self._bounds, arrivals, parts)
         else:
             now = self._classes(outputs, arrived.classes[part])
+            logs = self._said[part, 0, self._columns :]
+            logs[:] = log_probabilities(outputs, arrived.classes[part], logs.shape[1])
         self._said[part, :, 0] = now
         if self.listener is not None and len(now):
             rows = rows_of(arrived.rows[part]).tolist()
@@ -192,8 +197,9 @@ class ForecastMaker:
 
     def _classes(self, outputs: Array, known: Array) -> Array:
         """The likeliest of the classes that there were when each record came."""
-        seen = np.arange(outputs.shape[1]) < known[:, None]
-        best: Array = np.where(seen, outputs, -np.inf).argmax(axis=1).astype(np.float64)
+        some = outputs[:, : max(1, int(known.max()))]
+        seen = np.arange(some.shape[1]) < known[:, None]
+        best: Array = np.where(seen, some, -np.inf).argmax(axis=1).astype(np.float64)
         best[(known == 0) | ~np.isfinite(outputs).all(axis=1)] = np.nan
         return best[:, None]
 
@@ -232,8 +238,10 @@ class ForecastMaker:
             rows = np.concatenate([coming.rows for coming, _ in self._outcomes])
             truths = np.concatenate([coming.truths for coming, _ in self._outcomes])
             said = np.concatenate([said for _, said in self._outcomes])
-            ways = self._ways if isinstance(self.scores, NumberScores) else 1
-            self.scores.add(rows, said[:, :, 0], said[:, :, ways], truths)
+            if isinstance(self.scores, ClassScores):
+                self.scores.add(rows, said[:, 0, 0], said[:, 0, 1], truths, said[:, 0, self._columns :])
+            else:
+                self.scores.add(rows, said[:, :, 0], said[:, :, self._ways], truths)
             if self._bounds is not None:
                 self._bound_scores.add(said[:, :, self._bounded[1]], said[:, :, self._bounded[2]], truths)
             self._outcomes.clear()

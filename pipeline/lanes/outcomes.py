@@ -76,7 +76,7 @@ class ByKey:
 
 
 class BySlot:
-    """Keeps what was said of the records that wait in slots, in `columns` C for each of `width` targets."""
+    """Keeps what was said of the records that wait in slots, in `columns` C, or more, for each of `width` targets."""
 
     def __init__(self, width: int, columns: int) -> None:
         self._kept = np.zeros((0, width, columns))
@@ -91,6 +91,8 @@ class BySlot:
         if self._arrived is not arrived:
             self._arrived, self._told = arrived, 0
         slots = truths.slots[start:stop]
+        if (more := said.shape[2] - self._kept.shape[2]) > 0:  # of classes that were not known before
+            self._kept = np.pad(self._kept, [(0, 0), (0, 0), (0, more)], constant_values=-np.inf)
         self._kept = grown(self._kept, int(slots.max(initial=-1)) + 1)
         part, self._told = slice(self._told, labels), labels
         of, written = truths.of[part], 0
@@ -98,7 +100,7 @@ class BySlot:
         def said_of(first: int, last: int, done: int) -> Array:
             nonlocal written
             done = len(slots) if done < 0 else done
-            self._kept[slots[written:done]] = said[start + written : start + done]
+            self._kept[slots[written:done], :, : said.shape[2]] = said[start + written : start + done]
             written = done
             return self._kept[of[first:last]]
 
@@ -114,4 +116,4 @@ class BySlot:
 
     def load(self, part: Part, rows: int) -> None:
         """Take up what `dump` gave, in the slots 0, 1, 2 … Raises ArgumentError."""
-        self._kept = part.array("kept", ("slots", *self._kept.shape[1:]), self._kept.dtype).copy()
+        self._kept = part.array("kept", ("slots", self._kept.shape[1], "columns"), self._kept.dtype).copy()

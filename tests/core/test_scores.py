@@ -1,4 +1,4 @@
-"""The scores: against a plain loop a label, however the labels are divided, and None where a score means nothing."""
+"""The scores of numbers: against a plain loop, however labels are divided, and None where a score means nothing."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from recurrio.core.base.parameters import Array
 from recurrio.core.online.scores import ClassScores, NumberScores
 
 NAN = math.nan
-KEYS, CLASSES = 7, 5
+KEYS = 7
 NAMES = ("mae", "rmse", "mape", "r2")
 NOTHING = dict.fromkeys([*NAMES, *(f"naive_{name}" for name in NAMES), "skill"]) | {"count": 0}
 SCOPES = ("all", "window", "faded")
@@ -31,17 +31,6 @@ def numbers(seed: int, n: int, targets: int = 1) -> tuple[Array, Array, Array, A
     for array in (forecasts, naive, truths):
         array[rng.random(array.shape) < 0.1] = NAN
     return np.minimum(rng.zipf(1.5, n) - 1, KEYS - 1), forecasts, naive, truths
-
-
-def classes(seed: int, n: int) -> tuple[Array, Array, Array, Array]:
-    """Rows, predicted classes, last classes and truths, some missing; the most frequent one changes."""
-    rng = np.random.default_rng(seed)
-    truths = np.where(np.arange(n) < n // 3, rng.integers(0, CLASSES, n), rng.integers(0, 2, n))
-    predicted = np.where(rng.random(n) < 0.6, truths, rng.integers(0, CLASSES, n))
-    last = np.where(rng.random(n) < 0.5, truths, -1)
-    predicted[rng.random(n) < 0.1] = -1
-    truths[rng.random(n) < 0.1] = -1
-    return np.minimum(rng.zipf(1.5, n) - 1, KEYS - 1), predicted, last, truths
 
 
 Pair = tuple[float, float, float]  # forecast, naive forecast, truth
@@ -124,41 +113,14 @@ def test_the_best_of_several_naive_ways_counts() -> None:
     assert scores.metrics()["all"]["count"] == 59
 
 
-def test_classes_against_a_plain_loop() -> None:
-    for seed in range(20):
-        given_ = classes(seed, 900)
-        scores = ClassScores(CLASSES, KEYS, window=100)
-        scores.add(*given_)
-        right, keys = list[tuple[bool, ...]](), [list[tuple[bool, ...]]() for _ in range(KEYS)]
-        seen, majority = [0] * CLASSES, -1
-        for row, predicted, last, truth in zip(*[array.tolist() for array in given_], strict=True):
-            if predicted >= 0 and truth >= 0:
-                right.append((predicted == truth, majority == truth, last == truth))
-                keys[row].append(right[-1])
-                seen[truth] += 1
-                if majority < 0 or seen[truth] > seen[majority]:
-                    majority = truth
-        for scope, part in (("all", right), ("window", right[-100:])):
-            accuracy, most, last = np.mean(part, axis=0).tolist()
-            expected = {"accuracy": accuracy, "majority_accuracy": most, "last_accuracy": last, "count": len(part)}
-            assert scores.metrics()[scope] == expected | {"naive_accuracy": max(most, last)}
-        means = [(*np.mean(of, axis=0).tolist(), len(of)) for of in keys]
-        ranked = sorted((mean[0], row) for row, mean in enumerate(means) if mean[3] >= 20)
-        worst = scores.worst(4)
-        assert [(one.accuracy, one.row) for one in worst] == ranked[:4]
-        assert [one.naive_accuracy for one in worst] == [max(means[one.row][1:3]) for one in worst]
-
-
 @settings(max_examples=40, deadline=None)
 @given(seed=st.integers(0, 99), cuts=divisions(400), window=st.sampled_from([1, 7, 64, 1000]))
-@pytest.mark.parametrize("kind", ["one", "several", "classes"])
-def test_calls_are_divided_anyhow(kind: str, seed: int, cuts: list[slice], window: int) -> None:
-    def new() -> NumberScores | ClassScores:
-        if kind == "classes":
-            return ClassScores(CLASSES, KEYS, window=window)
-        return NumberScores(["x"] if kind == "one" else ["x", "all"], KEYS, window=window)
+@pytest.mark.parametrize("names", [["x"], ["x", "all"]])
+def test_calls_are_divided_anyhow(names: list[str], seed: int, cuts: list[slice], window: int) -> None:
+    def new() -> NumberScores:
+        return NumberScores(names, KEYS, window=window)
 
-    labels = classes(seed, 400) if kind == "classes" else numbers(seed, 400, 1 if kind == "one" else 2)
+    labels = numbers(seed, 400, len(names))
     whole, parts = new(), new()
     whole.add(*labels)
     for cut in cuts:
@@ -213,52 +175,27 @@ def test_nothing_is_infinite(huge: float, naive: float) -> None:
 
 
 def test_a_key_that_is_forgotten_stays_in_the_whole() -> None:
-    numeric, labelled = NumberScores(["x"], 3), ClassScores(2, 3)
+    scores = NumberScores(["x"], 3)
     rows, ones = np.repeat([0, 1, 2], [20, 25, 19]), np.ones((64, 1))  # 19 are too few to be among the worst
-    numeric.add(rows, ones, ones * 3, ones * 2)
-    labelled.add(rows, ones, ones, ones)
-    for scores in (numeric, labelled):
-        assert [one.row for one in scores.worst()] == [0, 1]
-        scores.forget(np.array([0]))
-        assert [one.row for one in scores.worst()] == [1]
-        assert scores.metrics()["all"]["count"] == 64
-
-
-def test_classes_may_be_floats_with_gaps() -> None:
-    whole, floats = ClassScores(CLASSES, KEYS), ClassScores(CLASSES, KEYS)
-    rows, *labels = classes(3, 300)
-    whole.add(rows, *labels)
-    floats.add(rows, *[np.where(array < 0, NAN, array)[:, None] for array in labels])
-    same(floats.dump(), whole.dump())
-    assert ClassScores(2, 1).metrics()["all"]["naive_accuracy"] is None
-
-
-def test_no_majority_before_the_first_label() -> None:
-    scores = ClassScores(3, 1)
-    truths = np.array([0, 1, 1, 1, 0])
-    scores.add(np.zeros(5, np.int64), truths, np.full(5, -1), truths)
-    assert scores.metrics()["all"]["majority_accuracy"] == 1 / 5  # −1, 0, 0, 1, 1: at two each the first one stays
-    assert scores.metrics()["all"]["last_accuracy"] == 0
+    scores.add(rows, ones, ones * 3, ones * 2)
+    assert [one.row for one in scores.worst()] == [0, 1]
+    scores.forget(np.array([0]))
+    assert [one.row for one in scores.worst()] == [1]
+    assert scores.metrics()["all"]["count"] == 64
 
 
 def test_what_does_not_fit_is_refused() -> None:
-    one, other = NumberScores(["x"], KEYS), ClassScores(CLASSES, KEYS)
+    one, classes = NumberScores(["x"], KEYS), ClassScores(5, KEYS)
     one.add(*numbers(0, 50))
-    other.add(*classes(0, 50))
-    for scores, wrong in (
-        (one, [other, NumberScores(["y"], KEYS), NumberScores(["x"], KEYS, window=5), NumberScores(["x", "y"], KEYS)]),
-        (other, [one, ClassScores(CLASSES + 1, KEYS), ClassScores(CLASSES, KEYS, window=5)]),
-    ):
-        before = scores.dump()
-        for kind in wrong:
-            with pytest.raises(ArgumentError):
-                scores.load(kind.dump())
-        same(scores.dump(), before)
-        with pytest.raises(ArgumentError, match="rows: expected rows from 0 to 1, got 0 to"):
-            type(scores)(["x"] if scores is one else CLASSES, 2).load(before)
+    before = one.dump()
+    wrong = [classes, NumberScores(["y"], KEYS), NumberScores(["x"], KEYS, window=5), NumberScores(["x", "y"], KEYS)]
+    for kind in wrong:
+        with pytest.raises(ArgumentError):
+            one.load(kind.dump())
+    same(one.dump(), before)
+    with pytest.raises(ArgumentError, match="rows: expected rows from 0 to 1, got 0 to"):
+        NumberScores(["x"], 2).load(before)
     row, number = np.zeros(1, np.int64), np.zeros(1)
-    with pytest.raises(ArgumentError, match="truths: expected classes below 5, got 5"):
-        other.add(row, number, number, number + CLASSES)
     with pytest.raises(ArgumentError, match="rows: expected rows from 0 to 6, got -1 to -1"):
         one.add(row - 1, number, number, number)
     with pytest.raises(ArgumentError, match="naive: expected a float64 array"):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 
 from ...base.checks import ArgumentError, check_array, check_count
@@ -9,11 +11,22 @@ from ...base.parameters import Array
 from ...base.state import Part
 from ..standardise import FLOAT64, fitting
 
-__all__ = ["FADE", "Sums", "Window"]
+__all__ = ["FADE", "PERIOD", "Sums", "Window", "periods"]
 
 FADE = 0.999  # how much a label counts of what the one after it does
 PERIOD = 1024  # labels, after which the faded sums are brought to scale
 GROWTH = FADE ** -np.arange(PERIOD, dtype=np.float64)
+
+
+def periods(count: int, n: int) -> Iterator[tuple[slice, Array, bool]]:
+    """`n` labels behind `count` others, by periods: which they are, how they grow, and whether a period ends."""
+    start = 0
+    while start < n:
+        place = (count + start) % PERIOD
+        stop = min(n, start + PERIOD - place)
+        growth = GROWTH[place : place + stop - start]
+        yield slice(start, stop), growth, place + len(growth) == PERIOD
+        start = stop
 
 
 class Window:
@@ -70,15 +83,11 @@ class Sums:
     def add(self, terms: Array) -> None:
         """Take in the terms ``(lines, n)``, in order."""
         self.total = np.add.accumulate(np.concatenate([self.total, terms], axis=1), axis=1)[:, -1:]
-        start, n = 0, terms.shape[1]
-        while start < n:
-            place = (self.count + start) % PERIOD
-            stop = min(n, start + PERIOD - place)
-            grown = terms[:, start:stop] * GROWTH[place : place + stop - start]
+        for part, growth, ended in periods(self.count, terms.shape[1]):
+            grown = terms[:, part] * growth
             self._faded = np.add.accumulate(np.concatenate([self._faded, grown], axis=1), axis=1)[:, -1:]
-            if place + stop - start == PERIOD:
+            if ended:
                 self._faded = self._faded * FADE**PERIOD
-            start = stop
         self._window.add(terms)
 
     def scopes(self) -> dict[str, tuple[list[float], float]]:
