@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 from ...core.base.line_file import LineFile
 from ..observe.reports import Report
-from .scores import as_json, counts_of, records_as_json, scores_of, sources_of
+from .scores import as_json, bits_of, counts_of, records_as_json, scores_of, sources_of
 
 __all__ = ["Display", "JsonDisplay", "PlainDisplay", "Recorded", "open_display"]
 
@@ -32,7 +32,7 @@ class Display(Protocol):
         """Say what somebody should know."""
         ...
 
-    def report(self, report: Report, counts: Mapping[str, int]) -> None:
+    def report(self, report: Report, counts: Mapping[str, Any]) -> None:
         """Show a batch, and what the source has counted up to it."""
         ...
 
@@ -62,7 +62,7 @@ class PlainDisplay:
         """See `Display`."""
         print(f"recurrio: warning: {text}", file=sys.stderr, flush=True)
 
-    def report(self, report: Report, counts: Mapping[str, int]) -> None:
+    def report(self, report: Report, counts: Mapping[str, Any]) -> None:
         """See `Display`."""
         if monotonic() < self._due:
             return
@@ -81,7 +81,9 @@ class PlainDisplay:
                 for name, came in sources_of(report.records):
                     self.say(f"  {name}: {came}")
             return
-        self.say(f"step {report.step:>6}  loss {report.loss:.4f}  grad norm {report.grad_norm:.3f}  {speed} tokens/s")
+        parts = [f"step {report.step:>6}", f"loss {report.loss:.4f}", f"grad norm {report.grad_norm:.3f}"]
+        parts += [bits_of(counts.get("metrics", {}).get("all", {})), f"{speed} tokens/s"]
+        self.say("  ".join(filter(None, parts)))
 
     def count(self, counts: Mapping[str, Any]) -> None:
         """See `Display`; the summary says it."""
@@ -102,7 +104,7 @@ class JsonDisplay(PlainDisplay):
         """See `Display`."""
         print(text, file=sys.stderr, flush=True)
 
-    def report(self, report: Report, counts: Mapping[str, int]) -> None:
+    def report(self, report: Report, counts: Mapping[str, Any]) -> None:
         """See `Display`."""
         print(json.dumps(as_json(report, counts)), flush=True)
 
@@ -117,7 +119,7 @@ class QuietDisplay(PlainDisplay):
     def say(self, text: str) -> None:
         """See `Display`."""
 
-    def report(self, report: Report, counts: Mapping[str, int]) -> None:
+    def report(self, report: Report, counts: Mapping[str, Any]) -> None:
         """See `Display`."""
 
 
@@ -140,7 +142,7 @@ class Recorded:
         self._file = None if position is not None else LineFile(path, None, rotate)
         self.say, self.warn = display.say, display.warn
 
-    def report(self, report: Report, counts: Mapping[str, int]) -> None:
+    def report(self, report: Report, counts: Mapping[str, Any]) -> None:
         """See `Display`."""
         self._write(as_json(report, counts))
         self._display.report(report, counts)

@@ -16,7 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ..observe.reports import Report
-from .scores import counts_of, scores_of, sources_of
+from .scores import bits_of, counts_of, scores_of, sources_of
 
 __all__ = ["LEAST_WIDTH", "LiveDisplay", "VisibleCursor"]
 
@@ -41,6 +41,7 @@ class LiveDisplay:
         self._live = Live(console=console, auto_refresh=False, transient=False)
         self._losses: deque[float] = deque(maxlen=1000)
         self._last: Report | None = None
+        self._bits = ""
         self._due = 0.0
 
     def say(self, text: str) -> None:
@@ -51,10 +52,10 @@ class LiveDisplay:
         """See `Display`."""
         self.say(f"warning: {text}")
 
-    def report(self, report: Report, counts: Mapping[str, int]) -> None:
+    def report(self, report: Report, counts: Mapping[str, Any]) -> None:
         """See `Display`."""
         self._losses.append(report.loss)
-        self._last = report
+        self._last, self._bits = report, bits_of(counts.get("metrics", {}).get("all", {}))
         if monotonic() >= self._due:
             self._due = monotonic() + 0.1
             self._live.update(self.draw(report), refresh=True)
@@ -84,6 +85,8 @@ class LiveDisplay:
             f"{report.tokens_per_second:,.0f}", (f" {of}   ", "dim"),
             ("staleness ", "dim"), f"{report.staleness}",
         )  # fmt: skip
+        if self._bits:
+            summary.append(f"\n{self._bits}")
         if report.records is not None:
             scores = [scores_of(report.records), scores_of(report.records, "window")]
             summary.append("\n" + counts_of(report.records))

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 from collections import deque
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from ...core.base.parameters import Array
 from ..training.trainer import Trainer
@@ -37,7 +38,8 @@ class Outcome:
     """How a run ended: by itself, by a signal, or by an ``error``.
 
     ``first`` is the loss of the first batch, and ``losses`` are those of the last 50 reports; ``leftover`` is how much
-    of a text made no whole batch, and ``unknown`` how many symbols of the batches were none of the vocabulary.
+    of a text made no whole batch, and ``unknown`` how many symbols of the batches were none of the vocabulary;
+    ``symbols`` are the scores of a text, see `recurrio.core.text.symbol_scores`.
     The ``model`` is that of a text; ``records`` are those that were trained on, if any.
     """
 
@@ -48,6 +50,7 @@ class Outcome:
     error: Exception | None = None
     leftover: int = 0
     unknown: int = 0
+    symbols: Mapping[str, Any] = field(default_factory=dict)
     records: Records | None = None
 
     @property

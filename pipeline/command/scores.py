@@ -8,7 +8,7 @@ from typing import Any
 
 from ..observe.reports import Report
 
-__all__ = ["as_json", "counts_of", "records_as_json", "scores_of", "sources_of"]
+__all__ = ["as_json", "bits_of", "counts_of", "records_as_json", "scores_of", "sources_of"]
 
 LASTING = ("source", "received", "rejected", "dropped")  # of a source, whatever the timing
 TIMING = ("tokens_per_second", "seconds", "latency", "executor", "stages", "channels")
@@ -64,6 +64,13 @@ def _bounds(records: Mapping[str, Any], scope: str) -> str:
     bounds = records.get("bounds", {})
     held = bounds.get(scope, {}).get("coverage")
     return "" if held is None else f", {held:.1%} within bounds for {bounds['interval']:.4g}"
+
+
+def bits_of(metrics: Mapping[str, Any]) -> str:
+    """How well the symbols of a text were forecast; empty where none was."""
+    if not metrics.get("count"):
+        return ""
+    return f"{metrics['bits_per_symbol']:.3f} bits a symbol (naive {metrics['naive_bits_per_symbol']:.3f})"
 
 
 def sources_of(records: Mapping[str, Any]) -> list[tuple[str, str]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from .outcome import Outcome
-from .scores import counts_of, scores_of
+from .scores import bits_of, counts_of, scores_of
 from .settings import Settings
 
 __all__ = ["summary"]
@@ -25,6 +25,8 @@ def summary(outcome: Outcome, settings: Settings, where: str | None, *, interrup
     if outcome.first is not None and not outcome.last() <= outcome.first:
         stopped += f", but worse than it began (loss {_loss(outcome.first)} at first; a smaller --lr may help)"
     parts = [f"{stopped}: {outcome.steps:,} steps, loss {_loss(mean)} (mean of the last {len(outcome.losses)})"]
+    if bits := bits_of(outcome.symbols):
+        parts.append(f"{bits} in the first pass")
     if not interrupted and settings.steps is not None and outcome.steps < settings.steps:
         parts.append(f"the source ended before --steps {settings.steps:,}")
     if outcome.leftover:

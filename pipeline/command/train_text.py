@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from functools import partial
+from typing import Any
 
 import trio
 
 from ...core.model.batch import SequenceBatch
 from ...core.model.sequence_model import SequenceModel
+from ...core.text.symbol_scores import SymbolScores
 from ...core.text.text_model import TextModel
 from ...core.text.vocabulary import Vocabulary
 from ..lanes import Source, open_source, read_vocabulary
 from ..observe.reports import Report
-from ..sources import Position
 from ..training.fit import default_epochs
 from .folder import model_path
 from .job import Job
@@ -26,44 +27,62 @@ __all__ = ["train_text"]
 WARN_UNKNOWN = 0.01  # of the symbols
 
 
-class _Counted:
-    """The batches of `source`, and how many symbols were unknown up to each that is on its way."""
+class _Scored:
+    """The batches of `source`; ``unknown`` is how many symbols of those that were applied were, ``scores`` are theirs.
+
+    They are `recurrio.pipeline.stages.intake.Listening`.
+    """
 
     def __init__(self, source: Source) -> None:
-        self._source, self.unknown = source, deque[int]()
+        self._source, self.unknown = source, source.unknown
+        self.scores = SymbolScores(len(source.vocabulary))
+        self._coming = deque[int]()  # how many were unknown up to each batch on its way
 
     async def __aiter__(self) -> AsyncGenerator[SequenceBatch, None]:
         async with aclosing(aiter(self._source)) as iterator:
             async for batch in iterator:
-                self.unknown.append(self._source.unknown)
+                self._coming.append(self._source.unknown)
+                self.scores.come(batch.targets, begins=batch.reset is True)
                 yield batch
 
-    def position(self) -> Position:
+    def position(self) -> dict[str, Any]:
         """Where the next batch begins."""
-        return self._source.position
+        return {**self._source.position, "scores": self.scores.position()}
 
-    def rewind(self, position: Position) -> None:
+    def rewind(self, position: Mapping[str, Any]) -> None:
         """It has been opened there."""
+        self.scores.rewind(position["scores"])
+
+    def applied(self, loss: float) -> None:
+        """See `Listening`."""
+        self.unknown = self._coming.popleft()
+        self.scores.learned(loss)
+
+    def told(self) -> dict[str, Any]:
+        """See `Listening`."""
+        return self.scores.told()
+
+    def recall(self, told: Mapping[str, Any]) -> None:
+        """See `Listening`."""
+        self.scores.recall(told)
 
 
 async def train_text(job: Job) -> None:
     """Train as the settings of `job` say."""
     settings, display, run = job.settings, job.display, job.outcome
-    warned, counted = False, 0
+    warned = False
 
     def on_report(report: Report) -> None:
-        nonlocal warned, counted
+        nonlocal warned
         note(report)
-        while counted < report.step:
-            counted += 1
-            run.unknown = batches.unknown.popleft()
+        run.unknown, run.symbols = batches.unknown, batches.scores.metrics()
         if run.unknown >= WARN_UNKNOWN * report.tokens and not warned:
             warned = True
             display.say(
                 f"warning: {run.unknown / report.tokens:.1%} of the symbols so far are none of the vocabulary; "
                 "--vocabulary FILE gives one beforehand, --vocabulary bytes knows all"
             )
-        display.report(report, {"unknown": run.unknown})
+        display.report(report, {"unknown": run.unknown, "metrics": {"all": run.symbols}})
 
     async with open_source(
         settings.sources[0],
@@ -75,7 +94,7 @@ async def train_text(job: Job) -> None:
         position=None if job.saving is None else job.saving.position,
         **job.journals,
     ) as source:
-        batches = _Counted(source)
+        batches = _Scored(source)
         job.opening.cancel()
         # In a thread, where a signal need not wait for it.
         make = partial(
@@ -93,7 +112,6 @@ async def train_text(job: Job) -> None:
         run.model = text = TextModel(model, source.vocabulary)
         run.trainer = trainer
         job.go_on(trainer, batches, lambda: text)
-        counted = trainer.step
         note = job.sayer(trainer)
         job.describe(model, f"{len(source.vocabulary)} symbols", "lanes", trainer)
         every = job.sinks.report_every or 1

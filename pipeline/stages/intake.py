@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Iterable, Iterator
-from typing import Any, NamedTuple
+import math
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Iterable, Iterator, Mapping
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import trio
 
@@ -13,7 +14,7 @@ from ...core.model.batch import SequenceBatch
 from ...core.model.sequence_model import SequenceModel
 from ..lanes.live import Arrivals, LiveSource
 
-__all__ = ["Batches", "Intake", "Item", "Marks"]
+__all__ = ["Batches", "Intake", "Item", "Listening", "Marks"]
 
 Item = SequenceBatch | Arrivals
 Batches = AsyncIterable[Item] | Iterable[Item]
@@ -33,6 +34,23 @@ class Marks(NamedTuple):
         return min([(number // every + 1) * every for every in self if every is not None], default=None)
 
 
+@runtime_checkable
+class Listening(Protocol):
+    """Batches that are told when they have been applied."""
+
+    def applied(self, loss: float) -> None:
+        """The next of them, with this mean `loss`, has been."""
+        ...
+
+    def told(self) -> dict[str, Any]:
+        """What that has come to, as JSON."""
+        ...
+
+    def recall(self, told: Mapping[str, Any]) -> None:
+        """Take up what `told` gave."""
+        ...
+
+
 class Intake:
     """The batches of `batches`, async or not, until they end, until `close`, or `limit` in all.
 
@@ -46,7 +64,7 @@ class Intake:
         self.records = batches if isinstance(batches, LiveSource) else None
         self._source: AsyncIterator[Item] | Iterator[Item]
         self._source = aiter(batches) if isinstance(batches, AsyncIterable) else iter(batches)
-        self._given = batches
+        self._given, self._listening = batches, batches if isinstance(batches, Listening) else None
         self._first: Item | None = None  # that `peek` has taken
         self.left, self._closed = limit, False
         self._waiting: trio.CancelScope | None = None
@@ -172,10 +190,21 @@ class Intake:
         if self._waiting is not None:
             self._waiting.cancel()
 
-    def applied(self, now: float | None) -> None:
-        """The next of the batches that were taken has been applied `now`, by trio's clock."""
+    def applied(self, now: float | None, loss: float = math.nan) -> None:
+        """The next of the batches that were taken, with this mean `loss`, has been applied `now`, by trio's clock."""
         if self.records is not None:
             self.records.applied(now)
+        elif self._listening is not None:
+            self._listening.applied(loss)
+
+    def told(self) -> dict[str, Any] | None:
+        """What the source says of the batches that were applied, as JSON; `recall` takes it up again."""
+        return None if self._listening is None else self._listening.told()
+
+    def recall(self, told: Mapping[str, Any] | None) -> None:
+        """Take up what `told` gave, where that is anything, behind `load`."""
+        if told is not None and self._listening is not None:
+            self._listening.recall(told)
 
     def report(self, number: int) -> dict[str, Any] | None:
         """What has become of the records, see `LiveSource.report`; None where there are none.

@@ -90,7 +90,7 @@ class Run:
             assert self._executor is not None
             training = Part.of(training=state.snapshot(self._executor.memory))
             about = {"step": number, "tokens": self._progress.tokens, "settings": dict(checkpoints.settings)}
-            about |= {"reports": self._reports or checkpoints.of_reports()}
+            about |= {"reports": self._reports or checkpoints.of_reports(), "told": intake.told()}
             about |= {"fingerprint": fingerprint(self._plan.blas_threads), "model": state.model.config}
             parts = {**source.arrays, **training.arrays}
             checkpoints.put(number, Part(parts, {**about, **source.about, **training.about}))
@@ -223,7 +223,7 @@ class Run:
 
         async def applied(batch: Applied) -> None:
             state.applied = versions.latest
-            self._intake.applied(trio.current_time())
+            self._intake.applied(trio.current_time(), batch.loss)
             if limit is not None:
                 times.append(trio.current_time())
             if self._progress.count(batch):

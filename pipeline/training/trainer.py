@@ -273,7 +273,9 @@ class Trainer:
         if found is not None:
             try:
                 tokens = check_count("tokens", found.part.about.get("tokens"), 0)
-                Intake(batches, None).load(self.model, self._plan.shards, found.part.part("source"))
+                intake = Intake(batches, None)
+                intake.load(self.model, self._plan.shards, found.part.part("source"))
+                intake.recall(found.part.about.get("told"))
                 self.state.load(found.part.part("training"))
             except (ArgumentError, KeyError, TypeError) as error:
                 raise CheckpointError(f"{found.path}: of another run, or damaged: {error}") from None
