@@ -6,10 +6,14 @@ from collections.abc import Iterable
 
 from ..base.checks import ArgumentError, check_count
 
-__all__ = ["ACTIONS", "RAISED", "RAISE_LR", "RESET_OPTIMIZER", "RESTART_HEAD", "Actions", "check_actions"]
+__all__ = [
+    *("ACTIONS", "LENGTH", "RAISED", "RAISE_LR", "REPLAY_RECENT", "RESET_OPTIMIZER", "RESTART_HEAD"),
+    *("Actions", "check_actions"),
+]
 
 RAISE_LR, RESET_OPTIMIZER, RESTART_HEAD = "raise-lr", "reset-optimizer", "restart-head"
-ACTIONS = (RAISE_LR, RESET_OPTIMIZER, RESTART_HEAD)
+REPLAY_RECENT = "replay-recent"  # is done where batches are made
+ACTIONS = (RAISE_LR, RESET_OPTIMIZER, RESTART_HEAD, REPLAY_RECENT)
 RAISED, LENGTH = 3.0, 200  # so many times the learning rate, for so many batches
 
 

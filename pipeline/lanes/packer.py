@@ -286,15 +286,19 @@ class Packer:
         """These batches of the chunks that wait, of which they are the first."""
         if not batches:
             return
-        arrays, packed = self._maker.arrays(self._waiting, live=self._live), []
-        for at, (start, end, number) in enumerate(batches, self.batches):
-            classes = 0 if self._classes is None else int(self._classes[number - self._first])
-            packed.append(self._maker.make(arrays, start, end, at, number, classes, self.course))
+        arrays, first, course = self._maker.arrays(self._waiting, live=self._live), self.batches, self.course
+        known = [0 if self._classes is None else int(self._classes[number - self._first]) for _, _, number in batches]
         end = batches[-1][1]
         self._made += end
         self._waiting = self._waiting.behind(end)
         self.batches += len(batches)
-        yield from packed
+        for at, ((start, end, number), classes) in enumerate(zip(batches, known, strict=True), first):
+            yield self._maker.make(arrays, start, end, at, number, classes, course)  # when the one before was taken
+
+    def replay_recent(self, until: int) -> None:
+        """Up to before the batch of this number learn again from what was newest alone."""
+        if self._buffer is not None:
+            self._buffer.recent(until)
 
     def dump(self, rows: int) -> Part:
         """What it keeps of the first `rows` of the table. When labels came is not written."""

@@ -11,7 +11,7 @@ from ...core.losses import CrossEntropyLoss, HuberLoss, IntervalLoss, Loss
 from ...core.online.bounds import Bounds
 from ...core.online.drift import DETECTORS
 from ...core.online.schema import MOST_AHEAD, Schema
-from ...core.optim.actions import check_actions
+from ...core.optim.actions import REPLAY_RECENT, check_actions
 from ..decoding.fields import Fields
 from .labels import IGNORED, NAIVE
 
@@ -109,6 +109,8 @@ class RecordPlan:
             raise ArgumentError("drift", "none where there are no forecasts", repr(self.drift))
         if self.actions and self.drift is None:
             raise ArgumentError("on_drift", "a detector of drift beside it", "none")
+        if REPLAY_RECENT in self.actions and not self.replay:
+            raise ArgumentError("on_drift", f"no {REPLAY_RECENT} without replay", "none")
         if self.season is not None:
             object.__setattr__(self, "season", self._checked_season(self.season))
         if self.id is not None:

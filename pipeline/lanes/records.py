@@ -14,7 +14,7 @@ from ...core.model.batch import SequenceBatch
 from ...core.model.sequence_model import SequenceModel
 from ...core.online.encoder import Encoder
 from ...core.online.record_model import RecordModel, outputs_of
-from ...core.optim.actions import check_actions
+from ...core.optim.actions import LENGTH, REPLAY_RECENT, check_actions
 from ..decoding.block import Block, Reject
 from ..decoding.fields import Fields
 from ..decoding.options import RecordOptions
@@ -148,39 +148,32 @@ class Records(LiveSource):
             stride = plan.stride if model.network.stack.directions == 1 else plan.steps
             packer = Packer(self.encoder, dtype=model.dtype, **sizes, stride=stride)
             self._shards, self.copies = shards, [packer.steps.copies]
-            self._lanes = RecordLanes(
-                self.encoder,
-                KeyTable(plan.keys, shards),
-                packer,
-                patience=plan.patience,
-                max_gap=plan.max_gap,
-                season=plan.season,
-                forecasts=plan.forecasts,
-                log=self.log,
-                on_leave=self._leave,
-                waiting=plan.waiting,
-            )
+            names = ("patience", "max_gap", "season", "forecasts", "waiting")
+            how = {name: getattr(plan, name) for name in names} | {"log": self.log, "on_leave": self._leave}
+            self._lanes = RecordLanes(self.encoder, KeyTable(plan.keys, shards), packer, **how)
             if isinstance(self._source, ApartBlocks) and not self._clock.lets_go and not self.log.replays:
                 self._source.share(self._lanes.table)
             if isinstance(self._source, MergedBlocks) and self._lanes.later is not None:
                 self._source.balance(self._lanes.later.waiting)
             if plan.forecasts:
-                how: dict[str, Any] = {"later": plan.waiting is not None, "alarm": plan.alarm, "naive": plan.naive}
-                how |= {"drift": plan.drift}
-                how |= {"encoder": self.encoder, "keys": plan.keys, "names": self._lanes.names}
-                make: Callable[..., ForecastMaker] = partial(ForecastMaker, **how)
-                self._maker = make(model, listener=self.on_forecasts, warn=self._warn, on_drift=self._drifted)
-                self.copies.append(self._maker.forecaster.copies)
-                if self._challenges:
-                    every = Sizes(shards, self.largest, self.keys)
-                    parts = every, plan.actions, make
-                    found = [Challenger(each, self.model(**each.model), *parts) for each in self._challenges]
-                    self._contest = Contest(self._maker, found, self.on_forecasts, self._leads)
+                self._begin_forecasts(model, shards, self._lanes.names)
             self._pieces = Pieces(self._source, self._lanes, self._clock, self._reception, self.ledger)
         elif shards != self._shards:
             raise ArgumentError("shards", f"{self._shards}, as in the run before", shards)
         assert self._pieces is not None
         self._offset = number - self._pieces.given
+
+    def _begin_forecasts(self, model: SequenceModel, shards: int, names: list[str]) -> None:
+        plan = self.plan
+        how: dict[str, Any] = {"encoder": self.encoder, "keys": plan.keys, "names": names, "naive": plan.naive}
+        how |= {"later": plan.waiting is not None, "alarm": plan.alarm, "drift": plan.drift}
+        make: Callable[..., ForecastMaker] = partial(ForecastMaker, **how)
+        self._maker = make(model, listener=self.on_forecasts, warn=self._warn, on_drift=self._drifted)
+        self.copies.append(self._maker.forecaster.copies)
+        if self._challenges:
+            parts = Sizes(shards, self.largest, self.keys), plan.actions, make
+            found = [Challenger(each, self.model(**each.model), *parts) for each in self._challenges]
+            self._contest = Contest(self._maker, found, self.on_forecasts, self._leads)
 
     def __aiter__(self) -> Records:
         return self
@@ -202,6 +195,8 @@ class Records(LiveSource):
         if self._contest is not None:
             self._contest.learn(item.batch)
         actions, self._actions = self._actions, ()
+        if REPLAY_RECENT in actions and self._lanes is not None and self._pieces is not None:
+            self._lanes.packer.replay_recent(self._pieces.given + LENGTH)
         return item.batch._replace(actions=actions) if actions else item.batch
 
     def key_of(self, row: int) -> str | None:

@@ -16,7 +16,7 @@ from support.streams import as_jsonl, open_bytes, train, train_serially
 from recurrio.core.base.checks import ArgumentError
 from recurrio.core.base.parameters import Array
 from recurrio.core.online.drift import DETECTORS
-from recurrio.core.optim.actions import ACTIONS
+from recurrio.core.optim.actions import ACTIONS, REPLAY_RECENT
 from recurrio.pipeline import Records
 from recurrio.pipeline.lanes.decisions import DRIFT
 from recurrio.pipeline.lanes.drift_watch import DriftWatch
@@ -101,6 +101,7 @@ async def test_without_a_shift_nothing_is_said() -> None:
 @pytest.mark.parametrize("actions", ["", *ACTIONS, ",".join(ACTIONS)])
 async def test_what_is_done_is_the_same_in_every_run(actions: str, given: dict[str, Any]) -> None:
     """With the drift planted so that it must be found; and it does something."""
+    given = {"replay": 2, **given} if REPLAY_RECENT in actions else given
     options = {"features": "x", "max_keys": 8, "batch_size": 3, "drift": "page-hinkley", "seq_len": 4, **given}
     data = as_jsonl(shifted(900, 500))
     pieces = [data[at : at + 777] for at in range(0, len(data), 777)]
@@ -120,6 +121,7 @@ async def test_what_is_done_is_the_same_in_every_run(actions: str, given: dict[s
         ({"drift": "eyes"}, "drift"),
         ({"on_drift": "raise-lr"}, "on_drift"),
         ({"drift": "adwin", "on_drift": "dance"}, "on_drift"),
+        ({"drift": "adwin", "on_drift": "replay-recent"}, "on_drift"),
         ({"drift": "adwin", "forecasts": False}, "drift"),
     ],
     ids=str,
