@@ -1,4 +1,4 @@
-"""Losses that are a sum over elements: squared, Huber, pinball, binary cross-entropy; on feature-major columns."""
+"""Losses that are a sum over elements: squared error, Huber, and binary cross-entropy, on feature-major columns."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ..base import compiled
 from ..base.arena import Arena
 from ..base.parameters import Array
 
-__all__ = ["ElementKernel", "binary", "huber", "pinball", "squared"]
+__all__ = ["ElementKernel", "binary", "huber", "squared"]
 
 
 class ElementKernel:
@@ -77,20 +77,6 @@ def huber(delta: float, outputs: Array, targets: Array, losses: Array) -> None:
     np.subtract(losses, outputs, losses)
     np.multiply(losses, outputs, losses)
     np.multiply(losses, 0.5, losses)
-
-
-def pinball(quantile: float, shift: float, weight: float, outputs: Array, targets: Array, losses: Array) -> None:
-    """With ``d = y − z − shift`` and the quantile p it is ``|d|/2 + (p − ½)·d``; the derivative ``½ − p − sign(d)/2``.
-
-    Both are times `weight`.
-    """
-    np.subtract(targets, outputs, losses)
-    np.subtract(losses, shift, losses)
-    np.sign(losses, outputs)
-    np.multiply(outputs, -0.5 * weight, outputs)
-    np.subtract(outputs, (quantile - 0.5) * weight, outputs)
-    np.multiply(outputs, losses, losses)
-    np.negative(losses, losses)
 
 
 def binary(positive: Array | float, outputs: Array, targets: Array, losses: Array, *scratch: Array) -> None:

@@ -11,31 +11,59 @@ import numpy as np
 from ..base.arena import Arena
 from ..base.checks import ArgumentError, check_array, check_number
 from ..base.parameters import Array
-from .elementwise import ElementKernel, huber, pinball
+from .elementwise import ElementKernel, huber
 from .loss import ElementLoss
 
-__all__ = ["PARTS", "IntervalLoss"]
+__all__ = ["PARTS", "IntervalLoss", "targets_of"]
 
 PARTS = 3  # outputs of a target
 WEIGHT = 0.1  # of the bounds
 
 
 class IntervalKernel:
-    """The kernel of `IntervalLoss`: one for the rows of the forecasts, and one for those of each bound."""
+    """The kernel of `IntervalLoss`: one for the rows of the forecasts; those of both bounds are done here, at once."""
 
-    def __init__(self, kernels: list[ElementKernel], outputs: Array) -> None:
-        self._kernels, self.outputs = kernels, outputs
+    def __init__(self, loss: IntervalLoss, features: int, columns: int, dtype: np.dtype, arena: Arena) -> None:
+        own, low = targets_of(features), (1 - loss.interval) / 2
+        self.outputs = arena.empty((features, columns), dtype)
+        rule, kernel = partial(huber, loss.delta), ("huber", loss.delta)
+        self._forecasts = ElementKernel(
+            rule, 1, own, columns, dtype, arena, ignore_nan=loss.ignore_nan, kernel=kernel, outputs=self.outputs[:own]
+        )
+        self._bounds = self.outputs[own:].reshape(2, own, columns)
+        self._losses, self._ignore_nan = arena.empty((2, own, columns), dtype), loss.ignore_nan
+        self._shift = np.array([-loss.shift, loss.shift], dtype)[:, None, None]
+        self._lean = np.array([WEIGHT * (low - 0.5), WEIGHT * (0.5 - low)], dtype)[:, None, None]
 
     def forward(self, targets: Array, mask: Array | None = None) -> float:
         """See `recurrio.core.losses.loss.LossKernel`."""
-        total = 0.0
-        for kernel in self._kernels:
-            total += kernel.forward(targets, mask)
-        return total
+        total = self._forecasts.forward(targets, mask)
+        pinball(self._shift, self._lean, self._bounds, targets, self._losses)
+        hidden = [] if mask is None else [~mask]
+        if self._ignore_nan:
+            hidden.append(np.isnan(targets))
+        for where in hidden:
+            np.copyto(self._losses, 0, where=where)
+            np.copyto(self._bounds, 0, where=where)
+        return total + float(np.add.reduce(self._losses, None, np.float64))
 
     def backward(self, scale: float) -> Array:
         """See `recurrio.core.losses.loss.LossKernel`."""
         return np.multiply(self.outputs, scale, out=self.outputs)
+
+
+def pinball(shift: Array, lean: Array, outputs: Array, targets: Array, losses: Array) -> None:
+    """With ``d = y − z − shift`` and the quantile p it is ``w·(|d|/2 + (p − ½)·d)``, where w is `WEIGHT`.
+
+    `lean` is ``w·(p − ½)``. The derivative, ``−w·sign(d)/2 − lean``, takes the place of the outputs ``(2, F, N)``.
+    """
+    np.subtract(targets, outputs, losses)
+    np.subtract(losses, shift, losses)
+    np.sign(losses, outputs)
+    np.multiply(outputs, -0.5 * WEIGHT, outputs)
+    np.subtract(outputs, lean, outputs)
+    np.multiply(outputs, losses, losses)
+    np.negative(losses, losses)
 
 
 @dataclass(frozen=True)
@@ -69,38 +97,21 @@ class IntervalLoss(ElementLoss):
 
     def target_array(self, shape: tuple[int, ...], dtype: np.dtype) -> tuple[tuple[int, ...], np.dtype]:
         """A third of the features."""
-        return (*shape[:-1], _targets(shape[-1])), dtype
+        return (*shape[:-1], targets_of(shape[-1])), dtype
 
     def kernel(self, features: int, columns: int, dtype: np.dtype, arena: Arena | None = None) -> IntervalKernel:
         """See `Loss`."""
-        own, arena, low = _targets(features), arena or Arena(), (1 - self.interval) / 2
-        outputs = arena.empty((features, columns), dtype)
-        c = self.shift
-        rules = [partial(huber, self.delta), partial(pinball, low, -c, WEIGHT), partial(pinball, 1 - low, c, WEIGHT)]
-        kernels = [
-            ElementKernel(
-                rule,
-                1,
-                own,
-                columns,
-                dtype,
-                arena,
-                ignore_nan=self.ignore_nan,
-                kernel=None if part else ("huber", self.delta),
-                outputs=outputs[part * own : (part + 1) * own],
-            )
-            for part, rule in enumerate(rules)
-        ]
-        return IntervalKernel(kernels, outputs)
+        return IntervalKernel(self, features, columns, dtype, arena or Arena())
 
     def _check_targets(self, shape: tuple[int, ...], dtype: np.dtype, targets: Array, mask: Array | None) -> None:
         check_array("targets", targets, self.target_array(shape, dtype)[0], dtype)
 
     def _count(self, targets: Array, mask: Array | None, features: int | None) -> float:
-        return super()._count(targets, mask, None if features is None else _targets(features))
+        return super()._count(targets, mask, None if features is None else targets_of(features))
 
 
-def _targets(features: int) -> int:
+def targets_of(features: int) -> int:
+    """How many targets there are for so many outputs. Raises ArgumentError."""
     if features % PARTS:
         raise ArgumentError("outputs", "three for each target: a forecast and its bounds", features)
     return features // PARTS

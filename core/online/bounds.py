@@ -27,7 +27,7 @@ RATE = 0.1  # what misses add to the logarithm of a factor, for each truth that 
 FADE = 0.99  # of the mean error, from one update to the next
 FLOOR = 0.1  # mean errors, and no less, are the distance of a bound before its factor
 THRESHOLD = 2.0  # for alarms, at first
-MOST = 256  # truths between two updates
+MOST = 1024  # truths between two updates
 FAR, LARGE = 1e6, 10.0  # the largest anomaly, and the largest error that counts, in scales
 WIDEST = 1e20  # the largest factor
 
@@ -42,7 +42,7 @@ class Stretch(NamedTuple):
 
 
 class Judged(NamedTuple):
-    """Of m truths, all ``(m, F)``: how far off each was, see `Bounds.judge`; and whether that is an alarm."""
+    """Of m truths, all ``(m, F)``: how far outside each was, 0 where it was not; and whether that is an alarm."""
 
     anomaly: Array
     alarm: Array
@@ -53,13 +53,13 @@ class Bounds:
 
     A bound is as far from its forecast as the model says, and at least a tenth of the mean error, times a factor. The
     logarithm of that is moved, at each update, by ``(misses / truths − (1 − interval) / 2) / 10``. There is an update
-    with each truth; where there are many keys there is one for several truths at once, a quarter as many as there are
-    keys, and 256 at most. The mean error, in units of the scale of its forecast, fades by 1 % an update. Before 32
+    with each truth; where there are many keys there is one for several truths at once, half as many as there are keys,
+    and 1,024 at most. The mean error, in units of the scale of its forecast, fades by 1 % an update. Before 32
     truths there are no bounds.
 
-    The *anomaly* of a truth is its distance from the forecast over that of the bound on its side: above 1 it was
-    outside. With `alarm`, a share of that many is to be below a threshold, which is tracked in the same way; what is
-    above it is an alarm, after so many truths that one would be.
+    The *anomaly* of a truth outside is its distance from the forecast over that of the bound: it is above 1. With
+    `alarm`, a share of that many truths is to be below a threshold, which is tracked in the same way; what is above it
+    is an alarm, after so many truths that one would be.
 
     Source: Angelopoulos, Candès, Tibshirani (2023), Conformal PID control, for the tracking of quantiles; Gibbs, Candès
     (2021), Adaptive conformal inference, whose bounds can be infinite. Raises ArgumentError.
@@ -68,12 +68,15 @@ class Bounds:
     def __init__(self, interval: float, targets: int, keys: int = 0, *, alarm: float | None = None) -> None:
         self.interval = _share("interval", interval)
         self.alarm = None if alarm is None else _share("alarm", alarm)
+        if self.alarm is not None and self.alarm <= self.interval:
+            raise ArgumentError("alarm", f"a share above the interval, {self.interval}", self.alarm)
         miss = (1 - self.interval) / 2
-        self._asked = np.array([miss, miss, 1 - (self.alarm or 0.5)])[:, None]  # of misses below, above; of alarms
+        self._asked = np.array([miss, miss, 1 - (self.alarm or 0.999)])[:, None]  # of misses below, above; of alarms
         self.keys, self._targets = check_count("keys", keys, 0), check_count("targets", targets)
         rows = self.keys + 1  # the last one is of all keys together
         self._factor, self._size = np.ones((rows, 3, targets)), np.ones((rows, targets))  # and mean errors
         self._factor[:, 2] = THRESHOLD
+        self._least = np.array([1 / WIDEST, 1 / WIDEST, 1.0])[:, None]
         self._count, self._misses = np.zeros((rows, targets)), np.zeros((rows, 3, targets))  # since the last update,
         self._sizes, self._touched = np.zeros((rows, targets)), list[Array]()  # as these, and the rows with any
         self._known = self._pending = np.zeros(targets, np.int64)  # truths of each target, up to there and since
@@ -96,7 +99,7 @@ class Bounds:
             self._seen += int(np.count_nonzero(fresh[start:stop]))
             if last == end:
                 self._update()
-                self._due = self._events + min(MOST, max(1, self._seen // 4))
+                self._due = self._events + min(MOST, max(1, self._seen // 2))
             start, first = stop, last
 
     def set(self, rows: Array, forecasts: Array, said: Array, scale: Array) -> Array:
@@ -123,46 +126,58 @@ class Bounds:
         `said` ``(m, F, 4)`` are forecasts, bounds and scales; `rows` ``(m,)`` those of the keys.
         """
         forecasts, low, high, scale = (said[:, :, part] for part in range(4))
-        own = rows if self.keys else np.full(len(rows), self.keys)
         with np.errstate(invalid="ignore", over="ignore", divide="ignore"):
-            error = np.clip(truths - forecasts, -LARGEST, LARGEST)
-            room = np.where(error < 0, forecasts - low, high - forecasts)
-            anomaly = np.where(error == 0, 0.0, np.minimum(np.abs(error) / room, FAR))
-            size = np.minimum(np.abs(error) / scale, LARGE)
-        far = anomaly > self._factor[own, 2]
-        missed = np.stack((truths < low, truths > high, far), axis=1)
-        known = ~np.isnan(error) & (scale > 0)
-        some = known & ~np.isnan(low)
-        for table_rows in (own, np.full(len(rows), self.keys)) if self.keys else (own,):
-            self._take(table_rows, some, np.where(some, size, 0.0), missed & some[:, None])
-        self._pending = self._pending + np.count_nonzero(known, axis=0)
+            size = np.minimum(np.abs(truths - forecasts) / scale, LARGE)
+        known = size >= 0  # where nothing is missing, and there is a scale
+        known &= scale > 0
+        some = known & (low == low)
+        below, above = (truths < low) & some, (truths > high) & some
+        anomaly, alarms = np.zeros(truths.shape), np.zeros(truths.shape, bool)
+        outside = below | above
+        if outside.any():
+            error, miss = truths[outside] - forecasts[outside], np.where(below, low, high)[outside]
+            with np.errstate(invalid="ignore", over="ignore", divide="ignore"):
+                anomaly[outside] = np.minimum(np.abs(error / (miss - forecasts[outside])), FAR)
+            alarms = anomaly > (self._factor[rows, 2] if self.keys else self._factor[-1, 2])
+        told = np.array((some, below, above, alarms, known))
+        counts = np.add.reduce(told, axis=1, dtype=np.int64)
+        size = np.where(some, size, 0.0)
+        if self.keys:
+            self._take_each(rows, told, size)
+        self._count[-1] += counts[0]
+        self._misses[-1] += counts[1:4]
+        self._sizes[-1] = np.add.accumulate(np.concatenate((self._sizes[-1:], size)), axis=0)[-1]
+        self._pending = self._pending + counts[4]
         sure = self._known * (1 - (self.alarm or 0.0)) >= 1
-        anomaly[~some] = np.nan
-        return Judged(anomaly, far & some & sure & (self.alarm is not None))
+        return Judged(anomaly, alarms & sure & (self.alarm is not None))
 
-    def _take(self, rows: Array, known: Array, size: Array, missed: Array) -> None:
-        """Add these up, in order."""
-        for table, values in ((self._count, known), (self._sizes, size), (self._misses, missed)):
-            width = table[0].size
-            places = (rows[:, None] * width + np.arange(width)).ravel()
-            np.add.at(table.reshape(-1), places, values.reshape(-1).astype(np.float64))
+    def _take_each(self, rows: Array, told: Array, size: Array) -> None:
+        """Add up, in order, for each key what was `told` ``(5, m, F)``, and the sizes of the errors."""
+        width = self._targets
+        places = (rows[:, None] * width + np.arange(width)).ravel()
+        for table, values in ((self._count, told[0]), (self._sizes, size)):
+            np.add.at(table.reshape(-1), places, values.ravel().astype(np.float64))
+        places = (rows[:, None] * 3 * width + np.arange(3 * width)).ravel()
+        np.add.at(self._misses.reshape(-1), places, told[1:4].transpose(1, 0, 2).ravel().astype(np.float64))
         self._touched.append(rows)
 
     def _update(self) -> None:
         """Move the factors by what has been added up."""
-        at = np.unique(np.concatenate(self._touched))
+        at: Array | slice = slice(self.keys, None)
+        if self.keys:
+            at = np.append(np.unique(np.concatenate(self._touched)), self.keys)
         count, sizes, misses = self._count[at], self._sizes[at], self._misses[at]
         some, many = count > 0, np.maximum(count, 1.0)
         size = self._size[at]
         self._size[at] = size + some * (1 - FADE) * (sizes / many - size)
         factor = self._factor[at] * np.exp(RATE * some[:, None] * (misses / many[:, None] - self._asked))
-        self._factor[at] = np.clip(factor, 1 / WIDEST, WIDEST)
+        self._factor[at] = np.minimum(np.maximum(factor, self._least), WIDEST)
         self._known = self._known + self._pending
         self._pending = np.zeros_like(self._known)
         self._clear(at)
         self._touched = []
 
-    def _clear(self, rows: Array) -> None:
+    def _clear(self, rows: Array | slice) -> None:
         self._count[rows], self._sizes[rows], self._misses[rows] = 0.0, 0.0, 0.0
 
     def forget(self, rows: Array) -> None:

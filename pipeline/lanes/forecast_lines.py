@@ -73,7 +73,8 @@ def lines_of(forecast: Forecast, encoder: Encoder, *, every: bool = False) -> li
 def _numbers(values: Array, schema: Schema) -> list[Any]:
     """The values ``(n, F)``: of a single target the number, of several by their names; None where there is none."""
     if len(schema.targets) == 1:
-        return [None if value != value else value for value in values[:, 0].tolist()]
+        column: list[Any] = values[:, 0].tolist()
+        return [None if value != value else value for value in column] if np.isnan(values[:, 0]).any() else column
     names = [str(target) for target in schema.targets]
     return [
         {name: None if value != value else value for name, value in zip(names, row, strict=True)}
@@ -86,4 +87,7 @@ def _bounds(forecast: Forecast) -> tuple[Array | None, Array | None]:
 
 
 def _above(anomaly: Array) -> list[float | None]:
-    return [value if value > 1 else None for value in anomaly.tolist()]
+    found: list[float | None] = [None] * len(anomaly)
+    for place in np.flatnonzero(anomaly > 1).tolist():
+        found[place] = float(anomaly[place])
+    return found

@@ -190,10 +190,11 @@ class ForecastMaker:
                 far[first:last], alarm[first:last] = judged
         coming.said(0, 0, -1)
         self._outcomes.append((coming, np.concatenate(told)))
-        self.alarms += int(np.count_nonzero(alarm.any(axis=1)))
+        alarms = alarm.any(axis=1)
+        self.alarms += int(np.count_nonzero(alarms))
         if self._answers_itself:
             return {"bounds": found}
-        return {"bounds": found, "anomaly": np.fmax.reduce(far, axis=1), "alarm": alarm.any(axis=1)}
+        return {"bounds": found, "anomaly": np.fmax.reduce(far, axis=1), "alarm": alarms}
 
     def _classes(self, outputs: Array, known: Array) -> Array:
         """The likeliest of the classes that there were when each record came."""

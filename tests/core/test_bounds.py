@@ -46,12 +46,13 @@ class Plain:
 
     def judge(self, row: int, said: list[float], truth: float) -> tuple[float, bool]:
         forecast, low, high, scale = said
-        error, anomaly, alarm = truth - forecast, NAN, False
+        error, anomaly, alarm = truth - forecast, 0.0, False
         if not math.isnan(error) and scale > 0:
             self.told += 1
             if not math.isnan(low):
                 room = forecast - low if error < 0 else high - forecast
-                anomaly = min(abs(error) / room, 1e6) if error else 0.0
+                if not low <= truth <= high:
+                    anomaly = min(abs(error) / room if room else math.inf, 1e6)
                 for own in {row if self.keys else self.keys, self.keys}:
                     far = anomaly > self.table[own][2]
                     if own == (row if self.keys else self.keys):
@@ -65,12 +66,13 @@ class Plain:
                 for part in range(3):
                     share = sum(missed[part] for missed, _ in some) / len(some)
                     entry[part] *= float(np.exp(RATE * (share - self.asked[part])))
+                entry[2] = max(entry[2], 1.0)
                 total = 0.0
                 for _, size in some:
                     total += size
                 entry[3] += (1 - 0.99) * (total / len(some) - entry[3])
             self.since.clear()
-            self.known, self.due = self.told, self.events + min(MOST, max(1, self.seen // 4))
+            self.known, self.due = self.told, self.events + min(MOST, max(1, self.seen // 2))
         return anomaly, alarm
 
 
@@ -185,7 +187,7 @@ def test_as_many_are_within_as_was_asked_for(interval: float) -> None:
 
 
 def test_what_cannot_be_is_refused() -> None:
-    for interval, alarm in ((0.0, None), (1.0, None), (0.9, 1.0), (NAN, None)):
+    for interval, alarm in ((0.0, None), (1.0, None), (0.9, 1.0), (NAN, None), (0.9, 0.9)):
         with pytest.raises(ArgumentError):
             Bounds(interval, 1, alarm=alarm)
     with pytest.raises(ArgumentError):
