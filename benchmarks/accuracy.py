@@ -11,6 +11,9 @@ of each from its 100th label on, over that of its last value, and the mean of th
 The naive forecasts are the last known value, the mean so far (of classes the most frequent one so far), and the value
 one season ago, where there is one: in brackets, in records. The skill is 1 − error ÷ that of the best of them. The
 means over all labels are compared with those that the run itself reports.
+
+Then the same with `interval=0.9`: the share of truths within the bounds, of those below and above, the largest share of
+misses among 500 labels in a row, and the error of the forecasts over that without bounds.
 """
 
 from __future__ import annotations
@@ -73,12 +76,16 @@ class Series(NamedTuple):
 
 
 class Score(NamedTuple):
-    """Mean ``errors`` ``(4,)`` of the forecasts and the naive ones, NaN for none; ``good`` of ``keys`` have skill."""
+    """Mean ``errors`` ``(4,)`` of the forecasts and the naive ones, NaN for none; ``good`` of ``keys`` have skill.
+
+    ``mae`` is that over all labels, NaN of classes.
+    """
 
     records: int
     errors: np.ndarray
     good: int
     keys: int
+    mae: float
 
 
 def number(text: str | None) -> float | None:
@@ -214,14 +221,22 @@ def run(series: Series, path: Path, **running: Any) -> Score:  # noqa: ANN401 (t
         for place, row in enumerate(rows):
             places[row[options["key"]] if "key" in options else ""].append(place)
         parts = [errors_of_numbers(values[some], said[some], int(ahead), series.season) for some in places.values()]
-    check(np.concatenate(parts, axis=1), records.report()["metrics"]["all"])
+    metrics = records.report()["metrics"]["all"]
+    check(np.concatenate(parts, axis=1), metrics)
     errors = np.array([part[:, series.since :].mean(axis=1) for part in parts if part.shape[1] > series.since])
     if not len(errors):
         raise SystemExit(f"{path} has no more than {series.since} labels")
     errors /= np.nanmean(values[series.since :]) if series.share else 1
     errors /= errors[:, 1:2] if "key" in options else 1
     good = int(np.sum(errors[:, 0] < np.nanmin(errors[:, 1:], axis=1)))
-    return Score(len(rows), errors.mean(axis=0), good, len(errors))
+    return Score(len(rows), errors.mean(axis=0), good, len(errors), metrics.get("mae", math.nan))
+
+
+def run_with_bounds(series: Series, path: Path) -> dict[str, Any]:
+    """The report of a run over it with bounds."""
+    records = Records(list(read(series, path)), **series.options, interval=0.9)
+    fit(records)
+    return records.report()
 
 
 def main() -> int:
@@ -235,14 +250,23 @@ def main() -> int:
             print(f"not there: {file} with {columns}; from {origin}")
     if not found:
         return 1
+    whole: dict[str, float] = {}  # the errors over all labels
     print(f"{'series':29} records   error    last    mean  season          skill  better than these")
     for series, path in found:
         score = run(series, path)
+        whole[series.name] = score.mae
         cells = ["–" if math.isnan(error) else f"{error:#.4g}".rstrip(".") for error in score.errors]
         numbers, ago = " ".join(f"{cell:>7}" for cell in cells), f"({series.season})" if series.season else ""
         skill = 1 - score.errors[0] / np.nanmin(score.errors[1:])
         better = ("yes" if skill > 0 else "no") + (f", {score.good} of {score.keys} keys" if score.keys > 1 else "")
         print(f"{series.name:29} {score.records:>7,} {numbers} {ago:6} {skill:+.3f}  {better}", flush=True)
+    print(f"\n{'bounds for 0.9':29}  within   below   above  500 in a row  error")
+    for series, path in found:
+        if "label" not in series.options:
+            report = run_with_bounds(series, path)
+            bounds, mae = report["bounds"]["all"], report["metrics"]["all"]["mae"]
+            shares = "  ".join(f"{bounds[name]:.4f}" for name in ("coverage", "below", "above", "most_missed"))
+            print(f"{series.name:29}  {shares}        {mae / whole[series.name]:.3f}", flush=True)
     return 0
 
 

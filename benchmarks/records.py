@@ -10,7 +10,8 @@ batches of the same shape, in one process, with one thread. "windows" is the usu
 each key, whose window is trained on with every record, so that there is a step every 64 records. "chunks" does what
 recurrio does: each record is in one chunk, and the state of its key is carried on. They get fewer records, because they
 are slow; all are timed from the first record to the last step, not the start of Python. The sides take turns. "scored"
-is recurrio as the command runs it: a forecast of every record as it comes, and its score.
+is recurrio as the command runs it: a forecast of every record as it comes, and its score; then with a line of each that
+is written, and with bounds for these too.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from collections import defaultdict, deque
 from pathlib import Path
 from statistics import median
 from time import perf_counter
+from typing import Any
 
 import numpy as np
 
@@ -42,22 +44,27 @@ def write_lines(path: Path, keys: int, zipf: float) -> float:
     return float(np.bincount(who).max() / UNIT)
 
 
-def ours(*, forecasts: bool) -> None:
+def ours(*, forecasts: bool = True, predictions: bool = False, interval: float | None = None) -> None:
     """Train on the records of standard input; print records, seconds and batches."""
     import trio
 
     from recurrio.core import Adam
     from recurrio.pipeline import Trainer, open_records
+    from recurrio.pipeline.command.predictions import PredictionWriter
 
     async def train() -> None:
-        options = {"key": "k", "features": "a,b,c,d", "target": "a@+1", "seq_len": T, "batch_size": B}
-        async with open_records("-", forecasts=forecasts, **options) as records:
+        options: dict[str, Any] = {"key": "k", "features": "a,b,c,d", "target": "a@+1", "seq_len": T, "batch_size": B}
+        options |= {"forecasts": forecasts, "interval": interval}
+        async with open_records("-", **options) as records:
+            if predictions:
+                records.on_forecasts = PredictionWriter(str(Path(folder) / "predictions"), records.encoder)
             trainer = Trainer(records.model(hidden_size=H, seed=0), Adam(0.003), clip=1.0)
             start = perf_counter()
             steps = await trainer.run(records)
             print(records.report()["records"], perf_counter() - start, steps)
 
-    trio.run(train)
+    with tempfile.TemporaryDirectory(prefix="recurrio-") as folder:
+        trio.run(train)
 
 
 def theirs(*, windows: bool) -> None:
@@ -162,11 +169,13 @@ def main() -> None:
 
 SIDES = {
     "ours": ("recurrio", lambda: ours(forecasts=False)),
-    "scored": ("recurrio, scored", lambda: ours(forecasts=True)),
+    "scored": ("recurrio, scored", ours),
+    "written": ("and --predictions", lambda: ours(predictions=True)),
+    "bounded": ("and --interval 0.9", lambda: ours(predictions=True, interval=0.9)),
     "windows": ("json and torch, windows", lambda: theirs(windows=True)),
     "chunks": ("json and torch, chunks", lambda: theirs(windows=False)),
 }
-OURS = ("ours", "scored")
+OURS = ("ours", "scored", "written", "bounded")
 
 
 if __name__ == "__main__":

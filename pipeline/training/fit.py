@@ -90,7 +90,7 @@ def fit(
             return TextModel(model, batches.vocabulary)
 
     async def train_records() -> RecordModel:
-        async with _open(source, {"batch_size": batch_size, "seq_len": seq_len}, fields) as records:
+        async with _open(source, {"batch_size": batch_size, "seq_len": seq_len}, fields, seed) as records:
             model = records.model(hidden_size=hidden_size or 32, **options)
             await Trainer(model, optimizer or Adam(0.002), **running).run(records, **reporting)
             return records.trained(model)
@@ -103,7 +103,9 @@ def fit(
 
 
 @asynccontextmanager
-async def _open(source: object, sizes: dict[str, int | None], fields: dict[str, Any]) -> AsyncIterator[Records]:
+async def _open(
+    source: object, sizes: dict[str, int | None], fields: dict[str, Any], seed: int
+) -> AsyncIterator[Records]:
     from ..lanes.open_records import open_records  # with it come all formats, which a text has no use for
     from ..lanes.records import Records
 
@@ -112,7 +114,9 @@ async def _open(source: object, sizes: dict[str, int | None], fields: dict[str, 
         if given:
             raise TypeError(f"fit() got {', '.join(given)}, which the records have already")
         yield source
-    elif isinstance(source, str | os.PathLike):
+        return
+    given = {"seed": seed, **given}  # of what is drawn again
+    if isinstance(source, str | os.PathLike):
         async with open_records(source, **given) as records:
             yield records
     else:

@@ -8,7 +8,7 @@ import pytest
 from recurrio.core.base.checks import ArgumentError
 from recurrio.core.base.parameters import Array
 from recurrio.core.base.state import Part
-from recurrio.pipeline import Records
+from recurrio.pipeline import Records, fit
 from recurrio.pipeline.lanes import replay_buffer
 from recurrio.pipeline.lanes.replay_buffer import ReplayBuffer
 
@@ -72,3 +72,12 @@ def test_windows_are_longer_where_they_are_learned_from_again() -> None:
     assert Records([], features="x", target="x@+1").largest == (8, 64)
     assert Records([], features="x", target="x@+1", replay=5).largest == (32, 69)
     assert Records([], features="x", target="x@+1", replay=5, seq_len=4).largest == (4, 69)
+
+
+def test_fit_draws_by_its_seed() -> None:
+    rows, given = [{"x": float(n % 7)} for n in range(120)], {"features": "x", "target": "x@+1", "replay": 2}
+    models = [fit(rows, seed=3, executor="inline", **given)]
+    models += [fit(Records(rows, seed=seed, **given), seed=3, executor="inline") for seed in (3, 4)]
+    first, same, other = [found.model.parameters for found in models]
+    assert np.array_equal(first, same)
+    assert not np.array_equal(first, other)
