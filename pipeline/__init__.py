@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from .checkpoint import CheckpointError, Checkpoints
     from .flow.channels import Receiver, Sender
     from .lanes import open_source
+    from .lanes.challenger import Challenge
     from .lanes.forecasts import Forecast
     from .lanes.open_records import open_records
     from .lanes.records import Records
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Backwarded",
+    "Challenge",
     "CheckpointError",
     "Checkpoints",
     "Forecast",
@@ -47,6 +49,7 @@ __all__ = [
 
 _HOMES = {
     "Backwarded": "plan.messages",
+    "Challenge": "lanes.challenger",
     "CheckpointError": "checkpoint",
     "Checkpoints": "checkpoint",
     "Forecast": "lanes.forecasts",

@@ -15,8 +15,7 @@ from support.streams import as_jsonl, bits, cut, make_data, note_forecasts, open
 from recurrio.core import SGD, Adam
 from recurrio.core.base.checks import ArgumentError
 from recurrio.core.online.record_model import RecordModel
-from recurrio.pipeline import Records, Trainer
-from recurrio.pipeline.lanes.challenger import Challenge
+from recurrio.pipeline import Challenge, Records, Trainer
 from recurrio.pipeline.lanes.contest import Contest
 from recurrio.pipeline.lanes.decisions import LEAD
 

@@ -16,10 +16,9 @@ from support.streams import as_jsonl, make_data, note_forecasts
 
 from recurrio.core import SGD, Adagrad, Adam, AdamW, Optimizer, RMSprop, SequenceBatch, SequenceModel
 from recurrio.core.base.state import Part
-from recurrio.pipeline import Records, Trainer, open_records, open_source
+from recurrio.pipeline import Challenge, Records, Trainer, open_records, open_source
 from recurrio.pipeline.checkpoint import Checkpoints, CheckpointStore
 from recurrio.pipeline.executors import EXECUTORS
-from recurrio.pipeline.lanes.challenger import Challenge
 
 DATA = make_data(1500, 12, broken=30)
 GIVEN: dict[str, Any] = {"features": "x,y,c:category", "target": "x@+1", "key": "k", "seq_len": 4, "batch_size": 6}
