@@ -38,11 +38,15 @@ def test_a_series_has_a_line(tmp_path: Path) -> None:
     text = "\n".join(["Date,Temp", *map(",".join, zip(days, cells, strict=True)), ""])
     (tmp_path / "below").mkdir()
     (tmp_path / "below" / "daily-min-temperatures.csv").write_text(text)
-    *missing, header, line = lines_of(tmp_path, 0)
+    *missing, header, line, _, _, bounds = lines_of(tmp_path, 0)
     assert len(missing) == FILES - 1
     assert header.split()[:3] == ["series", "records", "error"]
     name, records, error, last, mean, *_ = line.split()
     assert (name, records, line.split()[-1]) == ("daily-min-temperatures", "600", "yes")
     assert 0 < float(error) < float(last) < float(mean)
+    name, within, below, above, *_ = bounds.split()
+    assert name == "daily-min-temperatures"
+    assert 0.8 < float(within) < 0.95
+    assert math.isclose(float(within) + float(below) + float(above), 1, abs_tol=2e-4)
     steps = [abs(after - before) for before, after in pairwise(values[100:])]
     assert math.isclose(float(last), sum(steps) / len(steps), rel_tol=0.05)

@@ -98,7 +98,7 @@ async def test_without_a_shift_nothing_is_said() -> None:
 
 
 @pytest.mark.parametrize("given", [{}, {"interval": 0.8}, {"label": "y", "target": ()}, {"per_key": True}], ids=str)
-@pytest.mark.parametrize("actions", ["", *ACTIONS, ",".join(ACTIONS)])
+@pytest.mark.parametrize("actions", ["", "raise-lr", ",".join(ACTIONS)])
 async def test_what_is_done_is_the_same_in_every_run(actions: str, given: dict[str, Any]) -> None:
     """With the drift planted so that it must be found; and it does something."""
     given = {"replay": 2, **given} if REPLAY_RECENT in actions else given
