@@ -178,6 +178,7 @@ def _add_training(train: argparse.ArgumentParser) -> None:
     count(text, "--embedding", "size of a symbol's vector")
     text.add_argument("--epochs", type=whole(1), metavar="N", help="times over a file (1 where --steps is not given)")
     _add_records(train.add_argument_group("records"))
+    _add_forecasts(train.add_argument_group("forecasts of records"))
     _add_late_labels(train.add_argument_group("labels that come later"))
     _add_formats(train.add_argument_group("how records are written"))
     _add_sources(train.add_argument_group("live sources"))
@@ -231,6 +232,13 @@ def _add_records(records: argparse._ArgumentGroup) -> None:
     add("--stride", type=whole(1), metavar="N", help=help_)
     help_ = "with each batch learn again from N windows of the past, of 32 steps (0)"
     add("--replay", type=whole(0), metavar="N", help=help_)
+    add("--max-classes", type=whole(2), metavar="N", help=f"outputs for a label ({default.max_classes})")
+    add("--max-categories", type=whole(1), metavar="N", help=f"values of a category ({default.max_categories})")
+
+
+def _add_forecasts(forecasts: argparse._ArgumentGroup) -> None:
+    """What is said with forecasts of numbers, and of them."""
+    add = forecasts.add_argument
     help_ = "compare also with what was N records, or as long, ago, as 48, or 1d, 1w (none)"
     add("--season", type=every, metavar="N|TIME", help=help_)
     help_ = f"watch for errors that become larger, by one of {', '.join(DETECTORS)} (none)"
@@ -243,8 +251,6 @@ def _add_records(records: argparse._ArgumentGroup) -> None:
     add("--interval", type=number, metavar="SHARE", help=help_)
     help_ = "with these, say of a truth that it is further outside than so many, as 0.999 (none)"
     add("--alarm", type=number, metavar="SHARE", help=help_)
-    add("--max-classes", type=whole(2), metavar="N", help=f"outputs for a label ({default.max_classes})")
-    add("--max-categories", type=whole(1), metavar="N", help=f"values of a category ({default.max_categories})")
 
 
 def _add_late_labels(labels: argparse._ArgumentGroup) -> None:

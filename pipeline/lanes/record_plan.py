@@ -110,7 +110,7 @@ class RecordPlan:
         if self.actions and self.drift is None:
             raise ArgumentError("on_drift", "a detector of drift beside it", "none")
         if REPLAY_RECENT in self.actions and not self.replay:
-            raise ArgumentError("on_drift", f"no {REPLAY_RECENT} without replay", "none")
+            raise ArgumentError("on_drift", f"replay beside {REPLAY_RECENT}", "none")
         if self.season is not None:
             object.__setattr__(self, "season", self._checked_season(self.season))
         if self.id is not None:
@@ -119,16 +119,13 @@ class RecordPlan:
             raise ArgumentError("label_wait", "the id of records beside it", "none")
 
     def _checked_season(self, season: float) -> float:
-        if self.is_class or self.id is not None:
-            raise ArgumentError(
-                "season", "none where " + ("a class is told" if self.is_class else "labels come by an id"), season
-            )
+        for case, wrong in {"a class is told": self.is_class, "labels come by an id": self.id is not None}.items():
+            if wrong:
+                raise ArgumentError("season", f"none where {case}", season)
         if not isinstance(season, float):
             return check_count("season", season, 1, MOST_AHEAD)
         if self.time is None:
-            raise ArgumentError(
-                "season", "the time of records beside one in seconds (of records: a whole number)", season
-            )
+            raise ArgumentError("season", "a number of records, or one in time and the time beside it", season)
         return check_number("season", season, 0, open_low=True)
 
     def _check_interval(self) -> None:
