@@ -149,8 +149,8 @@ def test_help_is_in_groups_and_shows_each_default(
     with pytest.raises(SystemExit):
         parse(["train", "--help"])
     shown = capsys.readouterr().out
-    groups = "data, text, records, forecasts of records, labels that come later, how records are written, live sources, model, training"
-    groups += ", machine, checkpoints, output"
+    groups = "data, text, records, forecasts of records, labels that come later, how records are written"
+    groups += ", live sources, model, training, machine, checkpoints, output"
     assert re.findall(r"^(\w[\w ]+):$", shown, re.MULTILINE) == ["options", *groups.split(", ")]
     found = re.findall(r"^  (--\S+)((?:.*\n)(?:    .*\n)*)", shown, re.MULTILINE)
     assert len(found) > 20
