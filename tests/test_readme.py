@@ -61,7 +61,7 @@ def test_the_commands_for_a_text_run_and_can_be_repeated(folder: Path) -> None:
     assert len(list(folder.glob("run*/model.safetensors"))) == 8
 
 
-def test_the_commands_for_records_run_and_what_they_train_learns(folder: Path) -> None:
+def test_the_commands_for_records_run_and_learn_and_can_be_repeated(folder: Path) -> None:
     said = run(RECORDS, folder)
     skills = [float(skill) for skill in re.findall(r"^done: .* skill (\S+)\)", said, re.MULTILINE)]
     assert len(skills) == 3
@@ -73,6 +73,8 @@ def test_the_commands_for_records_run_and_what_they_train_learns(folder: Path) -
     made = [json.loads(line)["prediction"] for line in said.splitlines() if line.startswith("{")]
     assert len(made) == len(states) == 1000
     assert sum(map(str.__eq__, made, states)) > 850
+    again = [command + " --overwrite" if "--out" in command else command for command in RECORDS]
+    assert (said.count("done: "), run(again, folder).count("done: ")) == (4, 4)
 
 
 def test_the_forecasts_that_a_command_writes_have_the_skill_that_it_says(folder: Path) -> None:
@@ -83,9 +85,3 @@ def test_the_forecasts_that_a_command_writes_have_the_skill_that_it_says(folder:
     error = sum(abs(line["prediction"] - load) for line, load in zip(lines[:-1], loads[1:], strict=True))
     naive = sum(abs(before - load) for before, load in pairwise(loads))
     assert f"skill {1 - error / naive:+.3f})" in said.splitlines()[-1]
-
-
-def test_they_can_be_repeated(folder: Path) -> None:
-    again = [command + " --overwrite" if "--out" in command else command for command in RECORDS]
-    assert run(RECORDS, folder).count("done: ") == 4
-    assert run(again, folder).count("done: ") == 4

@@ -18,7 +18,7 @@ ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text("utf-8").replace("\\\n", "")
 COMMANDS = [line for line in README.splitlines() if re.match(r"recurrio train .*(listen|ws)://", line)]
 MAIN = "import sys; from recurrio.pipeline.command.cli import main; sys.exit(main())"
-LEARNED = 150  # records
+LEARNED = 60  # records
 
 
 @contextmanager
