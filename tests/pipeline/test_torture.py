@@ -23,7 +23,8 @@ SIZES = ["--batch-size", "6", "--seq-len", "4", "--hidden", "5", "--clip", "1"]
 SAVED = ["--out", "run", "--resume", "--checkpoint-every", "3", "--report-every", "2", "--reports", "reports"]
 RECORDS = ["--features", "x", "--target", "x@+1", "--predictions", "predictions", "--rejects", "rejects"]
 KEYED = [*RECORDS, "--key", "k", "--max-keys", "7", "--replay", "2", "--interval", "0.9"]
-KEYED += ["--challenger", "--lr 0.02 --hidden 4", "--alarm", "0.99", "--rotate", "3000"]
+KEYED += ["--alarm", "0.99", "--rotate", "3000"]
+RIVAL = ["--challenger", "--lr 0.02 --hidden 4"]  # which makes runs longer
 TEXT = ["--embedding", "4", "--steps", "24"]
 
 EACH = ["a text file", "a record file", "a keyed stream", "labels that come later", "numbered lines"]
@@ -31,8 +32,10 @@ RUNS: dict[str, list[str]] = {
     "a text file": ["text", *TEXT, "--delay", "2", "--executor", "inline"],
     "a text file in processes": ["text", *TEXT, "--executor", "process", "--shards", "2", "--optimizer", "rmsprop"],
     "a record file": ["records.jsonl", *RECORDS, "--executor", "inline", "--optimizer", "sgd", "--lr", "0.1"],
-    "a keyed stream": ["records.jsonl", *KEYED, "--executor", "inline"],
-    "a keyed stream in threads": ["records.jsonl", *KEYED, "--executor", "thread", "--delay", "2", "--shards", "2"],
+    "a keyed stream": ["records.jsonl", *KEYED, *RIVAL, "--executor", "inline"],
+    "a keyed stream in threads": [
+        *("records.jsonl", *KEYED, *RIVAL, "--executor", "thread", "--delay", "2", "--shards", "2")
+    ],
     "a keyed stream in processes": ["records.jsonl", *KEYED, "--executor", "process", "--delay", "2", "--shards", "2"],
     "scales of each key": ["records.jsonl", *KEYED, "--per-key", "--executor", "auto", "--optimizer", "adagrad"],
     "numbered lines": ["unix:s", *KEYED, "--steps", "12", "--executor", "inline", "--delay", "1"],
