@@ -56,7 +56,11 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     season = 12 + 8 * np.sin(np.arange(DAYS) / 58)
     day = np.datetime64("1981-01-01")
     rows = [
-        {"day": day + n, "temperature": round(season[n] + rng.normal(), 1), "other": round(walk[n], 2)}
+        {
+            "day": day + np.timedelta64(n, "D"),
+            "temperature": round(season[n] + rng.normal(), 1),
+            "other": round(walk[n], 2),
+        }
         for n in range(DAYS)
     ]
     rows[200]["temperature"] = "NA"
