@@ -84,16 +84,12 @@ class Updater:
         actions = self.actions.take(batch_number)
         if RESET_OPTIMIZER in actions and isinstance(self._optimizer, Optimizer):
             self._optimizer.reset()
-        if self.ahead is None:
-            norm = self._apply_guarded(batch_number, parameters, parts, loss, out)
-            if RESTART_HEAD in actions and self.restart_head is not None:
-                self.restart_head(out, batch_number)
-            return norm
-        before, (own, following) = self._bad, self.ahead.begin(parameters)
+        bad, (own, following) = self._bad, (parameters, out) if self.ahead is None else self.ahead.begin(parameters)
         norm = self._apply_guarded(batch_number, own, parts, loss, following)
         if RESTART_HEAD in actions and self.restart_head is not None:
             self.restart_head(following, batch_number)
-        self.ahead.end(out, jumped=self._bad != before or RESTART_HEAD in actions)
+        if self.ahead is not None:
+            self.ahead.end(out, jumped=self._bad != bad or RESTART_HEAD in actions)
         return norm
 
     @property
