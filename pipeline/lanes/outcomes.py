@@ -20,17 +20,14 @@ class Coming(NamedTuple):
     """The `m` truths that come among n records: each before what is said of the record ``at`` ``(m,)`` is said.
 
     ``rows`` ``(m,)`` are those of their keys, ``truths`` are ``(m, F)``. ``said(first, last, done)`` is what was said
-    of those from `first` to before `last`, ``(…, F, C)``, where it has been said of the first `done` of the records.
+    of those from `first` to before `last`, ``(…, F, C)``, where it has been said of the first `done` of the records; −1
+    is all of them.
     """
 
     at: Array
     rows: Array
     truths: Array
     said: Callable[[int, int, int], Array]
-
-    def all(self) -> tuple[Array, Array, Array]:
-        """The rows, what was said, and the truths, when it has been said of all records."""
-        return self.rows, self.said(0, len(self.rows), -1), self.truths
 
 
 class ByKey:
