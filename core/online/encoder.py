@@ -12,6 +12,7 @@ from ..base.parameters import Array
 from ..base.state import Part
 from .calendar import COLUMNS, Calendar, calendar
 from .categories import MISSING, OTHER, Categories
+from .centre import CHOSEN, Centre
 from .learned import Learned
 from .schema import Schema
 from .standardise import KeyedStandardiser, Standardiser, scaled
@@ -20,11 +21,15 @@ __all__ = ["Encoder", "Scales"]
 
 
 class Scales(NamedTuple):
-    """What each of n records is scaled by: ``mean`` and ``deviation`` ``(n, columns)``, ``weight`` of the calendar."""
+    """What n records are scaled by: ``mean`` and ``deviation`` ``(n, columns)``, ``weight`` ``(n,)`` of the calendar.
+
+    ``chosen`` ``(n, …, 3)`` is what their centres are, see `recurrio.core.online.centre`.
+    """
 
     mean: Array
     deviation: Array
     weight: Array
+    chosen: Array
 
     def take(self, places: Array) -> Scales:
         """Those of the records at these `places`."""
@@ -42,8 +47,8 @@ class Encoder:
     one input a value, which is 1 for its own.
 
     The *columns* that are scaled ``(n, columns)`` float64 are ``schema.numbers``, the logarithm of the step if there is
-    a time, and for each target ahead how far it was from the last value that was known before. ``said`` is which column
-    each target is.
+    a time, and for each target ahead how far it was from the centre of its forecast. ``said`` is which column each
+    target is.
     """
 
     def __init__(self, schema: Schema, keys: int = 0, *, clip: float = 5.0) -> None:
@@ -59,6 +64,7 @@ class Encoder:
         self.scaler: Standardiser | KeyedStandardiser = (
             KeyedStandardiser(self.columns, keys, clip=clip) if keys else Standardiser(self.columns, clip=clip)
         )
+        self.centre = Centre([schema.targets[index].horizon for index in self.ahead], keys)
         self.categories = [Categories(schema.max_categories) for _ in schema.categories]
         self.classes = Categories(schema.max_classes - 1)
         ahead = self.columns - len(self.ahead)
@@ -74,12 +80,13 @@ class Encoder:
         """How many deviations a scaled number has at most."""
         return self.scaler.clip
 
-    def scale(self, values: Array, rows: Array, days: Array | None = None) -> Scales:
+    def scale(self, values: Array, rows: Array, days: Array | None = None, chosen: Array | None = None) -> Scales:
         """What the `values` ``(n, columns)`` of the records, in the `rows` of their keys, are to be scaled by.
 
-        The weight of the calendar is 1 where `days`, see `days`, are not given.
+        The weight of the calendar is 1 where `days`, see `days`, are not given. `chosen` is what `centre` gave.
         """
         n, fixed = len(values), self._fixed
+        chosen = np.zeros((n, 0, CHOSEN)) if chosen is None else chosen
         if isinstance(self.scaler, KeyedStandardiser):
             mean, deviation = self.scaler.scale(values, rows)
         elif fixed is None:
@@ -87,12 +94,12 @@ class Encoder:
         else:
             mean, deviation = (np.broadcast_to(array, values.shape) for array in fixed[:2])
         if fixed is not None:
-            return Scales(mean, deviation, np.broadcast_to(fixed.weight, n))
+            return Scales(mean, deviation, np.broadcast_to(fixed.weight, n), chosen)
         if days is None or self._weight is None:
-            return Scales(mean, deviation, np.broadcast_to(1.0, n))
+            return Scales(mean, deviation, np.broadcast_to(1.0, n), chosen)
         said = self.said
         z = scaled(values[:, said], mean[:, said], deviation[:, said], self.clip)
-        return Scales(mean, deviation, self._weight.weigh(days, z))
+        return Scales(mean, deviation, self._weight.weigh(days, z), chosen)
 
     def days(self, times: Array | None) -> Array | None:
         """See `recurrio.core.online.calendar`; None where records have no `times`."""
@@ -155,17 +162,20 @@ class Encoder:
             "classes": {"texts": self.classes.texts[:classes], "others": learned.classes > classes},
         }
 
-    def fix(self, mean: Array | None, deviation: Array | None, weight: float, tables: Mapping[str, Any]) -> None:
-        """Learn no more: scale by these, unless each key has scales of its own; `tables` are what `texts` gave.
+    def fix(self, learned: Learned, tables: Mapping[str, Any]) -> None:
+        """Learn no more: scale by what was `learned`, unless each key has scales of its own.
 
-        Raises ArgumentError where they do not fit.
+        `tables` are what `texts` gave. Raises ArgumentError where they do not fit.
         """
         self.learns, nothing = False, np.zeros(0)
+        mean, deviation = (nothing if part is None else part for part in (learned.mean, learned.deviation))
         if not self.keys:
             for name, array in (("mean", mean), ("deviation", deviation)):
                 check_array(name, array, (self.columns,), np.dtype(np.float64))
-        scales = nothing if mean is None else mean, nothing if deviation is None else deviation
-        self._fixed = Scales(*scales, np.array(check_number("calendar", weight, 0, 1)))
+            assert learned.chosen is not None
+            self.centre.fix(learned.chosen)
+        weight = np.array(check_number("calendar", learned.weight, 0, 1))
+        self._fixed = Scales(mean, deviation, weight, np.zeros((0, CHOSEN)))
         if len(tables["categories"]) != len(self.categories):
             raise ArgumentError("categories", f"{len(self.categories)} tables", len(tables["categories"]))
         for table, state in zip(
@@ -177,7 +187,7 @@ class Encoder:
         """All that has been learned, with what is still to be taken in."""
         tables = {"categories": [table.dump() for table in self.categories], "classes": self.classes.dump()}
         weight = {} if self._weight is None else {"weight": self._weight.dump()}
-        return Part.of(tables, scaler=self.scaler.dump(), **weight)
+        return Part.of(tables, scaler=self.scaler.dump(), centre=self.centre.dump(), **weight)
 
     def load(self, part: Part) -> None:
         """Take up what `dump` gave. Raises ArgumentError where it does not fit."""
@@ -185,6 +195,7 @@ class Encoder:
         if len(about["categories"]) != len(self.categories):
             raise ArgumentError("categories", f"{len(self.categories)} tables", len(about["categories"]))
         self.scaler.load(part.part("scaler"))
+        self.centre.load(part.part("centre"))
         if self._weight is not None:
             self._weight.load(part.part("weight"))
         for table, state in zip(

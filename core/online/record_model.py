@@ -13,7 +13,7 @@ from ..losses.interval import PARTS, IntervalLoss
 from ..losses.loss import Loss
 from ..model.sequence_model import SequenceModel
 from .encoder import Encoder
-from .learned import Learned
+from .learned import OF_ALL, Learned
 from .schema import Schema
 
 __all__ = ["RecordModel", "outputs_of"]
@@ -56,14 +56,14 @@ class RecordModel:
         """
         if self.learned is None:
             raise ArgumentError("learned", "what the encoder has learned", None)
-        mean, deviation = self.learned.mean, self.learned.deviation
-        scales = {} if mean is None or deviation is None else {"scales.mean": mean, "scales.deviation": deviation}
+        learned = ((name, getattr(self.learned, name)) for name in OF_ALL)
+        scales = {f"scales.{name}": array for name, array in learned if array is not None}
         about: dict[str, Any] = {
             "model": {**self.model.config, "seed": self.model.seed},
             "schema": self.encoder.schema.config,
             "encoder": {
                 **self.encoder.texts(self.learned),
-                "per_key": mean is None,
+                "per_key": not scales,
                 "clip": self.encoder.clip,
                 "calendar": self.learned.weight,
             },
@@ -86,12 +86,13 @@ class RecordModel:
             about = json.loads(metadata["encoder"])
             keys = keys if about["per_key"] else 0
             encoder = Encoder(Schema.of(**json.loads(metadata["schema"])), keys, clip=about["clip"])
-            scales = arrays.pop("scales.mean", None), arrays.pop("scales.deviation", None)
-            encoder.fix(*scales, about["calendar"], about)
-            model = SequenceModel.from_config(json.loads(metadata["model"]))
-            model.load_state_dict(arrays)
+            scales = [None if keys else arrays.pop(f"scales.{name}") for name in OF_ALL]
             tables = about["categories"]
             known = tuple(len(table["texts"]) for table in tables), tuple(bool(table["others"]) for table in tables)
-            return cls(model, encoder, Learned(*scales, about["calendar"], *known, encoder.known_classes))
+            learned = Learned(scales[0], scales[1], scales[2], about["calendar"], *known, 0)
+            encoder.fix(learned, about)
+            model = SequenceModel.from_config(json.loads(metadata["model"]))
+            model.load_state_dict(arrays)
+            return cls(model, encoder, learned._replace(classes=encoder.known_classes))
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise WeightsError(f"{name}: a damaged model for records: {error}") from error

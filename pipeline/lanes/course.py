@@ -43,8 +43,8 @@ class Course:
     @classmethod
     def of(cls, encoder: Encoder, number: int, learned: Learned) -> Course:
         """That of the record of this number alone, with which this had been `learned`."""
-        mean, deviation = (np.zeros(0) if part is None else part for part in (learned.mean, learned.deviation))
-        scales = Scales(mean[None], deviation[None], np.array([learned.weight]))
+        mean, deviation, chosen = (np.zeros(0) if part is None else part for part in learned[:3])
+        scales = Scales(mean[None], deviation[None], np.array([learned.weight]), chosen[None])
         nothing, classes = np.zeros((1, len(learned.known))), np.array([learned.classes] * 2)
         course = cls(encoder, number, scales, nothing, classes, None)
         course._known, course._others = np.array([learned.known], np.int64), np.array([learned.others], bool)
@@ -53,10 +53,11 @@ class Course:
     def at(self, number: int) -> Learned:
         """What had been learned with the record of this number."""
         at = number - self._first
-        mean, deviation = (None, None) if self._of_each else [array[at].copy() for array in self._scales[:2]]
+        mean, deviation, weight, chosen = self._scales
         row = at if self._known.shape[1] else 0
         known, others = tuple(self._known[row].tolist()), tuple(self._others[row].tolist())
-        weight = float(self._scales.weight[at])
-        return Learned(
-            mean, deviation, weight, known, others, 0 if self._classes is None else int(self._classes[at + 1])
-        )
+        classes = 0 if self._classes is None else int(self._classes[at + 1])
+        rest = float(weight[at]), known, others, classes
+        if self._of_each:
+            return Learned(None, None, None, *rest)
+        return Learned(mean[at].copy(), deviation[at].copy(), chosen[at].copy(), *rest)

@@ -45,9 +45,10 @@ class Labelled(NamedTuple):
 class Labeller:
     """What is to be remembered of each of `keys` keys until the labels of its last records come.
 
-    A target ahead is learned as its distance from the last value that is known when the record comes, over the running
-    deviation of such distances. Where no value is known, and for a target of the same record, it is the number itself,
-    scaled. Where two records of a key are more than `max_gap` seconds apart, none before them has a label behind them.
+    A target ahead is learned as its distance from a centre, the last value that is known when the record comes or near
+    it, see `recurrio.core.online.centre`, over the running deviation of such distances. Where no value is known, and
+    for a target of the same record, it is the number itself, scaled. Where two records of a key are more than `max_gap`
+    seconds apart, none before them has a label behind them.
     For `season` see `recurrio.pipeline.lanes.season`.
     """
 
@@ -56,7 +57,7 @@ class Labeller:
         self._encoder, self._gap = encoder, max_gap
         self._horizons = [target.horizon for target in schema.targets] or [0]
         self._width, depth = len(self._horizons), max(1, schema.horizon)
-        self._past = Ring(keys, depth, (3 * self._width,), "float64")  # the last known values, centre and scale
+        self._past = Ring(keys, depth, (4 * self._width,), "float64")  # last values, centres, and `_forecasts`
         self._times = None if schema.time is None else TimeSteps(keys)
         self._season = None if season is None else Season(self._horizons, season)
         self._gaps = Ring(keys if max_gap is not None else 0, depth, (), "int64")
@@ -85,21 +86,25 @@ class Labeller:
                 earlier, inside = self._gaps.before(order, h)
                 valid &= filled(earlier, inside, gaps, h) == gaps
             truth[:, j] = _where(valid, now[:, j])
-            values[order.index, encoder.said[j]] = truth[:, j] - before
+        centre, chosen = self._centre(rows, order, known, truth, lags)
+        for j in encoder.ahead:
+            past, inside = lags[self._horizons[j]]
+            filled(past[:, width + j], inside, centre[:, j], self._horizons[j])
+            values[order.index, encoder.said[j]] = truth[:, j] - past[:, width + j]
         ways = naive[:, :, None]
         if self._season is not None:
             times = None if block.times is None else block.times[order.index]
             ways = np.concatenate((ways, self._season.naive(order, times, known, naive)), axis=2)
         days = encoder.days(block.times)
-        scales = encoder.scale(values, rows, days)
+        scales = encoder.scale(values, rows, days, chosen)
         compact = encoder.compact(values, scales, days, block.categories)
-        forecasts = self._forecasts(order, known, naive, scales.mean, scales.deviation)
+        forecasts = self._forecasts(order, centre, naive, scales.mean, scales.deviation)
         for h, (past, inside) in lags.items():
-            filled(past[:, width:], inside, forecasts, max(1, h))
+            filled(past[:, 2 * width :], inside, forecasts, max(1, h))
         found = np.empty((len(order), compact.shape[1] + width), np.float32)
         found[:, :-width] = compact.take(order.index, 0)
         found[:, -width:] = self._targets(order, truth, forecasts, lags, steps)
-        self._past.push(order, np.concatenate((known, forecasts), axis=1))
+        self._past.push(order, np.concatenate((known, centre, forecasts), axis=1))
         if gaps is not None:
             self._gaps.push(order, gaps)
         return Labelled(found, forecasts[:, :width], forecasts[:, width:], ways, truth, scales, late)
@@ -139,13 +144,27 @@ class Labeller:
         earlier = self._past.before(order, 1)[0][order.start][:, : self._width]
         return carried(order, now, _where((order.pos[order.start] >= 1)[:, None], earlier))
 
-    def _forecasts(self, order: KeyOrder, known: Array, naive: Array, mean: Array, deviation: Array) -> Array:
-        """Centre and scale ``(n, 2F)`` of the forecast at each record, from scales by arrival.
+    def _centre(
+        self, rows: Array, order: KeyOrder, known: Array, truth: Array, lags: dict[int, tuple[Array, Array]]
+    ) -> tuple[Array, Array | None]:
+        """What the forecasts with the records are a change from ``(n, F)``; and what was chosen, by arrival."""
+        ahead = self._encoder.ahead
+        if not ahead:
+            return known, None
+        before = [lags[self._horizons[j]][0][:, j] for j in ahead]
+        told = order.by_arrival(np.stack((*known[:, ahead].T, *before, *truth[:, ahead].T)).T)
+        found, chosen = self._encoder.centre.follow(rows, *np.split(told, 3, axis=1))
+        centre = known.copy()
+        centre[:, ahead] = found.take(order.index, 0)
+        return centre, chosen
+
+    def _forecasts(self, order: KeyOrder, middle: Array, naive: Array, mean: Array, deviation: Array) -> Array:
+        """What output 0 of the model says at each record, and the scale of others ``(n, 2F)``, from scales by arrival.
 
         The mean of a number that has no deviation yet may be that of the record itself: of that it is not known.
         """
         encoder, width, index = self._encoder, self._width, order.index
-        found = np.empty((len(known), 2 * width))
+        found = np.empty((len(middle), 2 * width))
         if encoder.schema.label is not None:
             found[...] = 0.0, 1.0
             return found
@@ -155,8 +174,8 @@ class Labeller:
             found[:, width + j] = scale
         for j in encoder.ahead:
             at = encoder.said[j]
-            some = ~np.isnan(known[:, j])
-            np.copyto(found[:, j], known[:, j] + mean[index, at], where=some)
+            some = ~np.isnan(middle[:, j])
+            np.copyto(found[:, j], middle[:, j] + mean[index, at], where=some)
             np.copyto(found[:, width + j], deviation[index, at], where=some)
         return found
 
@@ -169,7 +188,7 @@ class Labeller:
         width, found = self._width, np.full(truth.shape, np.nan)
         for j, h in enumerate(self._horizons):
             past, inside = lags[h]
-            of = past[:, width:] if h else forecasts
+            of = past[:, 2 * width :] if h else forecasts
             label = scaled(truth[:, j], of[:, j], of[:, width + j], self._encoder.clip)
             if h == 0:
                 found[:, j] = label

@@ -1,0 +1,187 @@
+"""What forecasts are a change from: the last value, or where a number comes back to, somewhere nearer to its mean.
+
+Of a number that wanders nothing says more than its last value. Where it comes back to its mean, a model would first
+have to learn to take the last value away again. A running score decides.
+Letters: n records, F targets ahead, R rows: one, or of each key one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from ..base.checks import ArgumentError, check_array, check_count
+from ..base.parameters import Array
+from ..base.state import Part
+from ..base.table import rows_of
+from .standardise import FLOAT64, LARGEST, fitting
+from .updates import BLOCK, pieces
+
+__all__ = ["CHOSEN", "Centre"]
+
+CHOSEN = 3  # numbers that say what the centre of a target is: pull, origin and level
+WARM = 32  # truths, before which it is the last value
+WEAK = 0.05  # a pull below is none
+BETTER = 0.7  # of the last value's squared error, below which the regression takes its place
+HALF_LIVES = 4096, 1024  # truths: of the regression, and of the errors
+OUTLIER = 10.0  # deviations: a value farther from the mean counts as that far
+LARGE = 25.0  # mean squared errors: a larger one counts as that large
+
+
+class Centre:
+    """What the centres of forecasts are, of targets so many `horizons` ahead.
+
+    That is the last value x, or the regression of the truth on it, ``level + (1 − pull) · (x − origin)``. Level and
+    origin are the means of truths and of the values before them; the pull is what regression finds, less three of its
+    standard errors and 5 over the number of truths, which are as many as have nothing in common. The regression is
+    taken where the pull is 0.05 or more, and its mean squared error below 0.7 of that of the last value. In the
+    regression the past fades with a half-life of 4,096 truths, in the errors with one of 1,024. A single value counts
+    as 10 deviations at most, and an error as 5 mean ones.
+
+    `keys` is the number of keys each of which has centres of its own; where it is 0 there is one for all. They are
+    updated when scales are, see `recurrio.core.online.updates`. Raises ArgumentError.
+    """
+
+    def __init__(self, horizons: Sequence[int], keys: int = 0) -> None:
+        self.keys = check_count("keys", keys, 0)
+        self._horizons = np.array(horizons, np.int64)
+        self.records, self._learns = 0, True
+        shape = keys or 1, len(horizons)  # untouched rows of zeros take no memory
+        self._first = np.zeros(shape)  # what values are counted from, in the
+        self._sums = np.zeros((*shape, 6))  # of 1, x, y, x², x·y and y², y being the truth;
+        self._errors = np.zeros((*shape, 3))  # how many, and the squared errors of the last value and the regression
+        self._fitted = np.zeros((*shape, CHOSEN))  # the regression,
+        self._chosen = np.zeros((*shape, CHOSEN))  # and the same where it is taken, else zeros, which are no change
+        self._pending = np.zeros((BLOCK, len(horizons), 2))  # the last records' x and y,
+        self._rows = np.zeros(BLOCK, np.int64)  # of the keys in these rows; −1 of one that is gone
+
+    def follow(self, rows: Array, now: Array, before: Array, truths: Array) -> tuple[Array, Array]:
+        """The centre ``(n, F)`` of each of these records, and what was chosen; then they are taken in.
+
+        `rows` ``(n,)`` are those of their keys, ``~row`` of one that begins. `now` ``(n, F)`` are the last values with
+        each record, `before` those with the records of which it says the `truths`; NaN is missing. What was chosen is
+        ``(n, F, 3)``, see `fix`, and with keys ``(n, 0, 3)``.
+        """
+        places = rows_of(rows) if self.keys else np.zeros(len(rows), np.int64)
+        if self.keys and (rows < 0).any():
+            self._forget(places[rows < 0])
+        centre, targets = np.empty(truths.shape), 0 if self.keys else len(self._horizons)
+        chosen = np.empty((len(rows), targets, CHOSEN))
+        for start, stop, due in pieces(self.records, len(rows)):
+            part = slice(start, stop)
+            chosen[part] = self._chosen[0, :targets]
+            centre[part] = _moved(now[part], self._chosen[places[part]])
+            if self._learns:
+                at = slice(self.records % BLOCK, self.records % BLOCK + stop - start)
+                self._pending[at, :, 0], self._pending[at, :, 1] = before[part], truths[part]
+                self._rows[at] = places[part]
+                self.records += stop - start
+                if due:
+                    self._update(due)
+        return centre, chosen
+
+    def fix(self, chosen: Array) -> None:
+        """Learn no more; `chosen` ``(F, 3)`` are the pull, the origin and the level, all 0 for the last value.
+
+        Raises ArgumentError where it does not fit.
+        """
+        check_array("centre", chosen, self._chosen.shape[1:], FLOAT64)
+        if self.keys or not np.isfinite(chosen).all():
+            raise ArgumentError("centre", "finite numbers, for all keys together", chosen.tolist())
+        self._learns, self._chosen = False, chosen[None].copy()
+
+    @np.errstate(invalid="ignore", divide="ignore", over="ignore")
+    def _update(self, due: int) -> None:
+        """Take in the records since the last update."""
+        new = slice(due // 2 if due <= BLOCK else 0, min(due, BLOCK))
+        order = np.argsort(self._rows[new], kind="stable")
+        order = order[self._rows[new][order] >= 0]
+        if not len(order):
+            return
+        rows = self._rows[new][order]
+        x, y = np.clip(self._pending[new][order], -LARGEST, LARGEST).transpose(2, 0, 1)
+        starts = np.flatnonzero(np.concatenate(([True], rows[1:] != rows[:-1])))
+        at, own = rows[starts], np.repeat(np.arange(len(starts)), np.diff(starts, append=len(rows)))
+        known = ~np.isnan(x + y)
+
+        errors = self._errors[at]
+        most = np.where(errors[:, :, 0] < WARM, np.inf, LARGE * errors[:, :, 1] / errors[:, :, 0])[own]
+        squares = [np.minimum(np.square(y - said), most) for said in (x, _moved(x, self._fitted[at][own]))]
+        self._errors[at] = _faded(errors, [known, *squares], known, starts, HALF_LIVES[1])
+
+        sums = self._sums[at]
+        count, mean, _, square = sums[:, :, :4].transpose(2, 0, 1)
+        first = np.minimum.reduceat(np.where(known, np.arange(len(x))[:, None], len(x) - 1), starts)
+        self._first[at] = np.where(count == 0, np.nan_to_num(np.take_along_axis(x, first, 0)), self._first[at])
+        mean = mean / np.maximum(count, 1)
+        spread = OUTLIER * np.sqrt(square / count - mean * mean)
+        reach = np.where((count >= WARM) & (spread > 0), spread, np.inf)
+        low, high = (self._first[at] + mean - reach)[own], (self._first[at] + mean + reach)[own]
+        x, y = (np.minimum(np.maximum(value, low), high) - self._first[at][own] for value in (x, y))
+        self._sums[at] = _faded(sums, [known, x, y, x * x, x * y, y * y], known, starts, HALF_LIVES[0])
+        self._choose(at)
+
+    @np.errstate(invalid="ignore", divide="ignore", over="ignore")
+    def _choose(self, at: Array) -> None:
+        """Find the regressions of these rows, and where they are taken."""
+        count, x, y, xx, xy, yy = self._sums[at].transpose(2, 0, 1)
+        x, y = x / count, y / count
+        xx, xy, yy = xx / count - x * x, xy / count - x * y, yy / count - y * y
+        slope, alone = xy / xx, count / self._horizons  # truths that have nothing in common
+        unsure = np.sqrt(np.maximum(yy - slope * xy, 0.0) / xx / np.maximum(alone - 2, 1))
+        pull = np.maximum(1 - slope - 3 * unsure - 5 / alone, 0.0)
+        found = np.stack((pull, self._first[at] + x, self._first[at] + y), axis=2)
+        found = np.where((np.isfinite(found).all(axis=2) & (xx > 0))[:, :, None], found, 0.0)
+        told, last, own = self._errors[at].transpose(2, 0, 1)
+        use = (told >= WARM) & (found[:, :, 0] >= WEAK) & (own < BETTER * last)
+        self._fitted[at], self._chosen[at] = found, np.where(use[:, :, None], found, 0.0)
+
+    def _forget(self, rows: Array) -> None:
+        """The keys in these `rows` begin."""
+        for table in (*self._tables().values(), self._fitted, self._chosen):
+            table[rows] = 0.0
+        self._rows[np.isin(self._rows, rows)] = -1
+
+    def _tables(self) -> dict[str, Array]:
+        return {"first": self._first, "sums": self._sums, "errors": self._errors}
+
+    def dump(self) -> Part:
+        """What is known of the rows of which anything is, and the records since the last update."""
+        at, new = np.flatnonzero(self._sums.any(axis=(1, 2))), self.records % BLOCK
+        arrays = {name: table[at] for name, table in self._tables().items()}
+        arrays |= {"at": at, "pending": self._pending[:new].copy(), "rows": self._rows[:new].copy()}
+        return Part(arrays, {"records": self.records})
+
+    def load(self, part: Part) -> None:
+        """Take up what `dump` gave. Raises ArgumentError, and changes nothing, where it does not fit."""
+        arrays = fitting(part, {}, {*self._tables(), "at", "pending", "rows"}, ("records",))
+        records = check_count("records", part.about["records"], 0)
+        at, rows, new = arrays["at"], arrays["rows"], records % BLOCK
+        check_array("at", at, ("n",), np.dtype(np.int64))
+        check_array("rows", rows, (new,), np.dtype(np.int64))
+        check_array("pending", arrays["pending"], (new, *self._pending.shape[1:]), FLOAT64)
+        for name, table in self._tables().items():
+            check_array(name, arrays[name], (len(at), *table.shape[1:]), FLOAT64)
+        used = np.concatenate((at, rows[rows >= 0]))
+        if len(used) and not 0 <= used.min() <= used.max() < len(self._first):
+            raise ArgumentError("rows", f"rows below {len(self._first)}", used.max())
+        self._forget(np.arange(len(self._first)))
+        self.records, self._pending[:new], self._rows[:new] = records, arrays["pending"], rows
+        for name, table in self._tables().items():
+            table[at] = arrays[name]
+        self._choose(at)
+
+
+def _moved(values: Array, chosen: Array) -> Array:
+    """The centres ``(n, F)`` for the last `values` ``(n, F)``, by what was `chosen` ``(n, F, 3)``."""
+    pull, origin, level = chosen[:, :, 0], chosen[:, :, 1], chosen[:, :, 2]
+    found: Array = values + (level - origin) - pull * (values - origin)
+    return found
+
+
+def _faded(sums: Array, told: Sequence[Array], known: Array, starts: Array, half_life: int) -> Array:
+    """`sums` ``(m, F, S)``, of which each has faded, with what was `told`, S arrays ``(n, F)``, where `known`."""
+    total = np.add.reduceat(np.where(known[:, :, None], np.stack(told, axis=2), 0.0), starts, axis=0)
+    found: Array = sums * 2.0 ** (-total[:, :, :1] / half_life) + total
+    return found
