@@ -1,7 +1,8 @@
-"""What forecasts are a change from: the last value, or where a number comes back to, somewhere nearer to its mean.
+"""What forecasts are a change from, and in which unit: a running score decides.
 
 Of a number that wanders nothing says more than its last value. Where it comes back to its mean, a model would first
-have to learn to take the last value away again. A running score decides.
+have to learn to take the last value away again. Where its changes are the larger the larger it is, they are measured by
+it, or by its square root, which comes to the same as the logarithm or the root of the number.
 Letters: n records, F targets ahead, R rows: one, or of each key one.
 """
 
@@ -20,24 +21,32 @@ from .updates import BLOCK, pieces
 
 __all__ = ["CHOSEN", "Centre"]
 
-CHOSEN = 3  # numbers that say what the centre of a target is: pull, origin and level
+CHOSEN = 4  # numbers that say what the centre of a target is, and its unit: pull, origin, level and power
 WARM = 32  # truths, before which it is the last value
 WEAK = 0.05  # a pull below is none
 BETTER = 0.7  # of the last value's squared error, below which the regression takes its place
 HALF_LIVES = 4096, 1024  # truths: of the regression, and of the errors
 OUTLIER = 10.0  # deviations: a value farther from the mean counts as that far
+POWERS = np.array([0.0, 0.5, 1.0])  # of the value, in units
+GAIN = 0.15  # in likelihood, by which another power than 0 is to be better
+WIDE = 16.0  # means: a larger value is in units as that, and one below the inverse as that
 LARGE = 25.0  # mean squared errors: a larger one counts as that large
 
 
 class Centre:
-    """What the centres of forecasts are, of targets so many `horizons` ahead.
+    """What the centres and units of forecasts are, of targets so many `horizons` ahead.
 
-    That is the last value x, or the regression of the truth on it, ``level + (1 − pull) · (x − origin)``. Level and
-    origin are the means of truths and of the values before them; the pull is what regression finds, less three of its
-    standard errors and 5 over the number of truths, which are as many as have nothing in common. The regression is
-    taken where the pull is 0.05 or more, and its mean squared error below 0.7 of that of the last value. In the
-    regression the past fades with a half-life of 4,096 truths, in the errors with one of 1,024. A single value counts
-    as 10 deviations at most, and an error as 5 mean ones.
+    The centre is the last value x, or the regression of the truth on it, ``level + (1 − pull) · (x − origin)``. Level
+    and origin are the means of truths and of the values before them; the pull is what regression finds, less three of
+    its standard errors and 5 over the number of truths, which are as many as have nothing in common. The regression is
+    taken where the pull is 0.05 or more, and its mean squared error below 0.7 of that of the last value.
+
+    The unit is 1; or, where the centre is the last value, that over the origin, without sign and from 1/16 to 16; or
+    the root of this. Another than 1 is taken where the changes from value to truth, as of Laplace's distribution, are
+    likelier by it, by 0.15 a truth in the logarithm.
+
+    In the regression the past fades with a half-life of 4,096 truths, in the errors with one of 1,024. A single value
+    counts as 10 deviations at most, and an error as 5 mean ones.
 
     `keys` is the number of keys each of which has centres of its own; where it is 0 there is one for all. They are
     updated when scales are, see `recurrio.core.online.updates`. Raises ArgumentError.
@@ -50,28 +59,33 @@ class Centre:
         shape = keys or 1, len(horizons)  # untouched rows of zeros take no memory
         self._first = np.zeros(shape)  # what values are counted from, in the
         self._sums = np.zeros((*shape, 6))  # of 1, x, y, x², x·y and y², y being the truth;
-        self._errors = np.zeros((*shape, 3))  # how many, and the squared errors of the last value and the regression
+        # Of 1, the squared errors of the last value and of the regression, the logarithms of sizes, and of errors of
+        # the last value over the powers of these.
+        self._errors = np.zeros((*shape, 4 + len(POWERS)))
         self._fitted = np.zeros((*shape, CHOSEN))  # the regression,
         self._chosen = np.zeros((*shape, CHOSEN))  # and the same where it is taken, else zeros, which are no change
         self._pending = np.zeros((BLOCK, len(horizons), 2))  # the last records' x and y,
         self._rows = np.zeros(BLOCK, np.int64)  # of the keys in these rows; −1 of one that is gone
 
-    def follow(self, rows: Array, now: Array, before: Array, truths: Array) -> tuple[Array, Array]:
-        """The centre ``(n, F)`` of each of these records, and what was chosen; then they are taken in.
+    def follow(self, rows: Array, now: Array, before: Array, truths: Array) -> tuple[Array, Array, Array]:
+        """The centre and the unit ``(n, F)`` of each record, and what was chosen; then they are taken in.
 
         `rows` ``(n,)`` are those of their keys, ``~row`` of one that begins. `now` ``(n, F)`` are the last values with
         each record, `before` those with the records of which it says the `truths`; NaN is missing. What was chosen is
-        ``(n, F, 3)``, see `fix`, and with keys ``(n, 0, 3)``.
+        ``(n, F, 4)``, see `fix`, and with keys ``(n, 0, 4)``.
         """
         places = rows_of(rows) if self.keys else np.zeros(len(rows), np.int64)
         if self.keys and (rows < 0).any():
             self._forget(places[rows < 0])
-        centre, targets = np.empty(truths.shape), 0 if self.keys else len(self._horizons)
+        (centre, unit), targets = np.empty((2, *truths.shape)), 0 if self.keys else len(self._horizons)
         chosen = np.empty((len(rows), targets, CHOSEN))
         for start, stop, due in pieces(self.records, len(rows)):
             part = slice(start, stop)
             chosen[part] = self._chosen[0, :targets]
-            centre[part] = _moved(now[part], self._chosen[places[part]])
+            own = self._chosen[places[part]] if self.keys else self._chosen
+            centre[part], unit[part] = now[part], 1.0
+            if own.any():
+                centre[part], unit[part] = _moved(now[part], own), _unit(now[part], own)
             if self._learns:
                 at = slice(self.records % BLOCK, self.records % BLOCK + stop - start)
                 self._pending[at, :, 0], self._pending[at, :, 1] = before[part], truths[part]
@@ -79,10 +93,10 @@ class Centre:
                 self.records += stop - start
                 if due:
                     self._update(due)
-        return centre, chosen
+        return centre, unit, chosen
 
     def fix(self, chosen: Array) -> None:
-        """Learn no more; `chosen` ``(F, 3)`` are the pull, the origin and the level, all 0 for the last value.
+        """Learn no more; `chosen` ``(F, 4)`` are pull, origin, level, and the power of units; all 0: the last value, 1.
 
         Raises ArgumentError where it does not fit.
         """
@@ -107,8 +121,11 @@ class Centre:
 
         errors = self._errors[at]
         most = np.where(errors[:, :, 0] < WARM, np.inf, LARGE * errors[:, :, 1] / errors[:, :, 0])[own]
-        squares = [np.minimum(np.square(y - said), most) for said in (x, _moved(x, self._fitted[at][own]))]
-        self._errors[at] = _faded(errors, [known, *squares], known, starts, HALF_LIVES[1])
+        fitted = self._fitted[at][own]
+        squares = [np.minimum(np.square(y - said), most) for said in (x, _moved(x, fitted))]
+        size, error = _size(x, fitted[:, :, 1]), np.sqrt(squares[0])
+        told = [known, *squares, np.log(size), *(error * size**-power for power in POWERS)]
+        self._errors[at] = _faded(errors, told, known, starts, HALF_LIVES[1])
 
         sums = self._sums[at]
         count, mean, _, square = sums[:, :, :4].transpose(2, 0, 1)
@@ -131,11 +148,16 @@ class Centre:
         slope, alone = xy / xx, count / self._horizons  # truths that have nothing in common
         unsure = np.sqrt(np.maximum(yy - slope * xy, 0.0) / xx / np.maximum(alone - 2, 1))
         pull = np.maximum(1 - slope - 3 * unsure - 5 / alone, 0.0)
-        found = np.stack((pull, self._first[at] + x, self._first[at] + y), axis=2)
+        found = np.stack((pull, self._first[at] + x, self._first[at] + y, np.zeros_like(x)), axis=2)
         found = np.where((np.isfinite(found).all(axis=2) & (xx > 0))[:, :, None], found, 0.0)
-        told, last, own = self._errors[at].transpose(2, 0, 1)
+        told, last, own, size, *changes = self._errors[at].transpose(2, 0, 1)
         use = (told >= WARM) & (found[:, :, 0] >= WEAK) & (own < BETTER * last)
-        self._fitted[at], self._chosen[at] = found, np.where(use[:, :, None], found, 0.0)
+        self._fitted[at] = found
+        worse = POWERS * (size / told)[:, :, None] + np.log(np.stack(changes, axis=2))  # a sum, less the likelihood
+        power = POWERS[np.argmin(worse, axis=2)] * (worse.min(axis=2) < worse[:, :, 0] - GAIN) * (told >= WARM)
+        origin = found[:, :, 1] * (power > 0)
+        last = np.stack((np.zeros_like(x), origin, origin, power), axis=2)
+        self._chosen[at] = np.where(use[:, :, None], found, last)
 
     def _forget(self, rows: Array) -> None:
         """The keys in these `rows` begin."""
@@ -174,10 +196,23 @@ class Centre:
 
 
 def _moved(values: Array, chosen: Array) -> Array:
-    """The centres ``(n, F)`` for the last `values` ``(n, F)``, by what was `chosen` ``(n, F, 3)``."""
+    """The centres ``(n, F)`` for the last `values` ``(n, F)``, by what was `chosen` ``(n, F, 4)``."""
     pull, origin, level = chosen[:, :, 0], chosen[:, :, 1], chosen[:, :, 2]
     found: Array = values + (level - origin) - pull * (values - origin)
     return found
+
+
+def _unit(values: Array, chosen: Array) -> Array:
+    """The units likewise."""
+    found: Array = _size(values, chosen[:, :, 1]) ** chosen[:, :, 3]
+    return found
+
+
+def _size(values: Array, origin: Array) -> Array:
+    """How large the `values` are beside the `origin`, within limits; 1 where that is 0, or a value is missing."""
+    with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
+        found = np.minimum(np.maximum(np.abs(values / origin), 1 / WIDE), WIDE)
+    return np.where((origin == 0) | np.isnan(found), 1.0, found)
 
 
 def _faded(sums: Array, told: Sequence[Array], known: Array, starts: Array, half_life: int) -> Array:

@@ -23,7 +23,7 @@ __all__ = ["Encoder", "Scales"]
 class Scales(NamedTuple):
     """What n records are scaled by: ``mean`` and ``deviation`` ``(n, columns)``, ``weight`` ``(n,)`` of the calendar.
 
-    ``chosen`` ``(n, …, 3)`` is what their centres are, see `recurrio.core.online.centre`.
+    ``chosen`` ``(n, …, 4)`` is what their centres are, see `recurrio.core.online.centre`.
     """
 
     mean: Array
@@ -47,8 +47,8 @@ class Encoder:
     one input a value, which is 1 for its own.
 
     The *columns* that are scaled ``(n, columns)`` float64 are ``schema.numbers``, the logarithm of the step if there is
-    a time, and for each target ahead how far it was from the centre of its forecast. ``said`` is which column each
-    target is.
+    a time, and for each target ahead how far it was from the centre of its forecast, in its unit. ``said`` is which
+    column each target is.
     """
 
     def __init__(self, schema: Schema, keys: int = 0, *, clip: float = 5.0) -> None:

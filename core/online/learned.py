@@ -19,7 +19,7 @@ OF_ALL: dict[str, tuple[str | int, ...]] = {"mean": ("columns",), "deviation": (
 class Learned(NamedTuple):
     """The ``mean`` and the ``deviation`` ``(columns,)`` that the record was scaled by, None where each key has its own.
 
-    ``weight`` is that of its calendar, and ``chosen`` ``(F, 3)`` likewise what the centres of its forecasts were, see
+    ``weight`` is that of its calendar, and ``chosen`` ``(F, 4)`` likewise what the centres of its forecasts were, see
     `recurrio.core.online.centre`.
 
     Of each table of categories, ``known`` values were there with it, the first ones, and ``others`` says whether there

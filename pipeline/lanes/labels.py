@@ -45,10 +45,10 @@ class Labelled(NamedTuple):
 class Labeller:
     """What is to be remembered of each of `keys` keys until the labels of its last records come.
 
-    A target ahead is learned as its distance from a centre, the last value that is known when the record comes or near
-    it, see `recurrio.core.online.centre`, over the running deviation of such distances. Where no value is known, and
-    for a target of the same record, it is the number itself, scaled. Where two records of a key are more than `max_gap`
-    seconds apart, none before them has a label behind them.
+    A target ahead is learned as its distance from a centre, mostly the last value that is known when the record comes,
+    in a unit, see `recurrio.core.online.centre`, over the running deviation of such distances. Where no value is known,
+    and for a target of the same record, it is the number itself, scaled. Where two records of a key are more than
+    `max_gap` seconds apart, none before them has a label behind them.
     For `season` see `recurrio.pipeline.lanes.season`.
     """
 
@@ -57,7 +57,8 @@ class Labeller:
         self._encoder, self._gap = encoder, max_gap
         self._horizons = [target.horizon for target in schema.targets] or [0]
         self._width, depth = len(self._horizons), max(1, schema.horizon)
-        self._past = Ring(keys, depth, (4 * self._width,), "float64")  # last values, centres, and `_forecasts`
+        # The last known value of each target, the centre and the unit of its forecast, and what these are then.
+        self._past = Ring(keys, depth, (5 * self._width,), "float64")
         self._times = None if schema.time is None else TimeSteps(keys)
         self._season = None if season is None else Season(self._horizons, season)
         self._gaps = Ring(keys if max_gap is not None else 0, depth, (), "int64")
@@ -87,10 +88,11 @@ class Labeller:
                 valid &= filled(earlier, inside, gaps, h) == gaps
             truth[:, j] = _where(valid, now[:, j])
         centre, chosen = self._centre(rows, order, known, truth, lags)
+        for h, (past, inside) in lags.items():
+            filled(past[:, width : 3 * width], inside, centre, max(1, h))
         for j in encoder.ahead:
-            past, inside = lags[self._horizons[j]]
-            filled(past[:, width + j], inside, centre[:, j], self._horizons[j])
-            values[order.index, encoder.said[j]] = truth[:, j] - past[:, width + j]
+            middle, unit = lags[self._horizons[j]][0][:, [width + j, 2 * width + j]].T
+            values[order.index, encoder.said[j]] = (truth[:, j] - middle) / unit
         ways = naive[:, :, None]
         if self._season is not None:
             times = None if block.times is None else block.times[order.index]
@@ -100,7 +102,7 @@ class Labeller:
         compact = encoder.compact(values, scales, days, block.categories)
         forecasts = self._forecasts(order, centre, naive, scales.mean, scales.deviation)
         for h, (past, inside) in lags.items():
-            filled(past[:, 2 * width :], inside, forecasts, max(1, h))
+            filled(past[:, 3 * width :], inside, forecasts, max(1, h))
         found = np.empty((len(order), compact.shape[1] + width), np.float32)
         found[:, :-width] = compact.take(order.index, 0)
         found[:, -width:] = self._targets(order, truth, forecasts, lags, steps)
@@ -147,24 +149,26 @@ class Labeller:
     def _centre(
         self, rows: Array, order: KeyOrder, known: Array, truth: Array, lags: dict[int, tuple[Array, Array]]
     ) -> tuple[Array, Array | None]:
-        """What the forecasts with the records are a change from ``(n, F)``; and what was chosen, by arrival."""
-        ahead = self._encoder.ahead
+        """The centres and units ``(n, 2F)`` of the forecasts with the records; and what was chosen, by arrival."""
+        ahead, found = self._encoder.ahead, np.concatenate((known, np.ones_like(known)), axis=1)
         if not ahead:
-            return known, None
+            return found, None
         before = [lags[self._horizons[j]][0][:, j] for j in ahead]
         told = order.by_arrival(np.stack((*known[:, ahead].T, *before, *truth[:, ahead].T)).T)
-        found, chosen = self._encoder.centre.follow(rows, *np.split(told, 3, axis=1))
-        centre = known.copy()
-        centre[:, ahead] = found.take(order.index, 0)
-        return centre, chosen
+        centre, unit, chosen = self._encoder.centre.follow(rows, *np.split(told, 3, axis=1))
+        found[:, ahead] = centre.take(order.index, 0)
+        found[:, [self._width + j for j in ahead]] = unit.take(order.index, 0)
+        return found, chosen
 
-    def _forecasts(self, order: KeyOrder, middle: Array, naive: Array, mean: Array, deviation: Array) -> Array:
-        """What output 0 of the model says at each record, and the scale of others ``(n, 2F)``, from scales by arrival.
+    def _forecasts(self, order: KeyOrder, given: Array, naive: Array, mean: Array, deviation: Array) -> Array:
+        """What output 0 of the model says at each record, and the scale of others ``(n, 2F)``; scales are by arrival.
+
+        `given` are the centres and units.
 
         The mean of a number that has no deviation yet may be that of the record itself: of that it is not known.
         """
         encoder, width, index = self._encoder, self._width, order.index
-        found = np.empty((len(middle), 2 * width))
+        found = np.empty((len(given), 2 * width))
         if encoder.schema.label is not None:
             found[...] = 0.0, 1.0
             return found
@@ -174,9 +178,10 @@ class Labeller:
             found[:, width + j] = scale
         for j in encoder.ahead:
             at = encoder.said[j]
-            some = ~np.isnan(middle[:, j])
-            np.copyto(found[:, j], middle[:, j] + mean[index, at], where=some)
-            np.copyto(found[:, width + j], deviation[index, at], where=some)
+            middle, unit = given[:, j], given[:, width + j]
+            some = ~np.isnan(middle)
+            np.copyto(found[:, j], middle + unit * mean[index, at], where=some)
+            np.copyto(found[:, width + j], unit * deviation[index, at], where=some)
         return found
 
     def _targets(
@@ -188,7 +193,7 @@ class Labeller:
         width, found = self._width, np.full(truth.shape, np.nan)
         for j, h in enumerate(self._horizons):
             past, inside = lags[h]
-            of = past[:, 2 * width :] if h else forecasts
+            of = past[:, 3 * width :] if h else forecasts
             label = scaled(truth[:, j], of[:, j], of[:, width + j], self._encoder.clip)
             if h == 0:
                 found[:, j] = label

@@ -26,30 +26,38 @@ def ar(slope: float, count: int, seed: int = 0) -> Array:
     return found + 100
 
 
+def prices(count: int, power: float = 1.0) -> Array:
+    """A series whose changes are as the power of its size, which swings a hundredfold."""
+    size = 100 ** (np.sin(np.arange(count) * 2 * np.pi / 2000) / 2)
+    return 100 * size + 5 * (ar(0.8, count, 2) - 100) * size**power
+
+
 def pairs(x: Array, h: int = 1) -> tuple[Array, Array, Array]:
     """Values, those so many records before, and those values as truths."""
     before = np.concatenate((np.full(h, np.nan), x[:-h]))
     return x[:, None], before[:, None], np.where(np.isnan(before), np.nan, x)[:, None]
 
 
-def follow(centre: Centre, x: Array, h: int = 1, rows: Array = NONE, cuts: tuple[int, ...] = ()) -> tuple[Array, Array]:
+def follow(centre: Centre, x: Array, h: int = 1, rows: Array = NONE, cuts: tuple[int, ...] = ()) -> list[Array]:
     rows = rows if len(rows) else np.zeros(len(x), np.int64)
     told, parts = pairs(x, h), []
     for start, stop in pairwise([0, *cuts, len(x)]):
         parts.append(centre.follow(rows[start:stop], *(each[start:stop] for each in told)))
-    return np.concatenate([part[0] for part in parts])[:, 0], np.concatenate([part[1] for part in parts])
+    found = [np.concatenate(part) for part in zip(*parts, strict=True)]
+    return [found[0][:, 0], found[1][:, 0], found[2]]
 
 
-def by_the_equations(x: Array, h: int) -> Array:
-    """The centres of a series without outliers, each from weighted sums over all truths up to the last update."""
-    found, said = x.copy(), x.copy()  # centres, and regressions
+def by_the_equations(x: Array, h: int) -> tuple[Array, Array]:
+    """Centres and units of a series without outliers, from weighted sums over all truths up to the last update."""
+    found, said, unit = x.copy(), x.copy(), np.ones(len(x))  # centres, and regressions
+    size = np.ones(len(x))  # with which each truth came
     fit = (0.0, 0.0, 0.0)
     errors = np.full((2, len(x)), np.nan)  # of the record in which each truth came
     for start, stop in pairwise(DUE):
         if start >= len(x):
-            return found
+            return found, unit
         stop = min(stop, len(x))
-        use = False
+        use, power = False, 0.0
         if start > h:
             at = np.arange(h, start)
             w = 2.0 ** (-_behind(start, h) / 4096)
@@ -65,9 +73,16 @@ def by_the_equations(x: Array, h: int) -> Array:
             w = 2.0 ** (-_behind(start, h) / 1024)
             last, own = ((w * e[h:start]).sum() / w.sum() for e in errors)
             use = w.sum() >= 32 and fit[0] >= 0.05 and own < 0.7 * last
+            u = size[h:start]
+            p = [(w * g * np.log(u)).sum() / w.sum() + np.log((w * np.abs(b - a) / u**g).sum()) for g in (0, 0.5, 1)]
+            if w.sum() >= 32 and not use and min(p) < p[0] - 0.15:
+                power = float(np.argmin(p)) / 2
         said = x + (fit[2] - fit[1]) - fit[0] * (x - fit[1])
         found[start:stop] = said[start:stop] if use else x[start:stop]
+        if fit[1]:
+            unit[start:stop] = np.clip(np.abs(x[start:stop] / fit[1]), 1 / 16, 16) ** power
         now = np.arange(max(start, h), stop)
+        size[now] = np.clip(np.abs(x[now - h] / fit[1]), 1 / 16, 16) if fit[1] else 1.0
         errors[0, now], errors[1, now] = (x[now] - x[now - h]) ** 2, (x[now] - said[now - h]) ** 2
     return found
 
@@ -82,13 +97,16 @@ def _behind(start: int, h: int) -> Array:
 @pytest.mark.parametrize(("slope", "h"), [(0.0, 1), (0.3, 1), (0.8, 3), (1.0, 1), (-0.5, 1)])
 def test_the_equations(slope: float, h: int) -> None:
     x = ar(slope, 3000)
-    found, _ = follow(Centre([h]), x, h)
-    np.testing.assert_allclose(found, by_the_equations(x, h), rtol=1e-9)
+    found, unit, _ = follow(Centre([h]), x, h)
+    expected = by_the_equations(x, h)
+    np.testing.assert_allclose(found, expected[0], rtol=1e-9)
+    np.testing.assert_allclose(unit, expected[1], rtol=1e-9)
 
 
 def test_a_number_that_comes_back_to_its_mean() -> None:
     x = ar(0.0, 4000)
-    found, chosen = follow(Centre([1]), x)
+    found, unit, chosen = follow(Centre([1]), x)
+    assert (unit == 1).all()
     assert (found[:32] == x[:32]).all()
     assert np.abs(found[1000:] - 100).max() < 0.5  # the mean, nearly
     assert (chosen[1000:, 0, 0] > 0.8).all()
@@ -98,9 +116,19 @@ def test_a_number_that_comes_back_to_its_mean() -> None:
 def test_a_number_that_wanders(slope: float) -> None:
     for seed in range(5):
         x = ar(slope, 20_000, seed)
-        found, chosen = follow(Centre([1]), x)
+        found, unit, chosen = follow(Centre([1]), x)
         assert found.tobytes() == x.tobytes()
+        assert (unit == 1).all()
         assert not chosen.any()
+
+
+@pytest.mark.parametrize("power", [0.0, 0.5, 1.0])
+def test_a_number_whose_changes_grow_with_it(power: float) -> None:
+    x = prices(5000, power)
+    found, unit, chosen = follow(Centre([1]), x)
+    assert (found == x).all()
+    assert (chosen[2000:, 0, 3] == power).all()
+    np.testing.assert_allclose(unit, by_the_equations(x, 1)[1], rtol=1e-9)
 
 
 @pytest.mark.parametrize(("wanders", "share"), [(True, 1.0), (False, 0.1)])
@@ -109,7 +137,8 @@ def test_single_outliers_decide_nothing(wanders: bool, share: float) -> None:
     rng = np.random.default_rng(1)
     x = np.cumsum(rng.standard_normal(20_000)) if wanders else rng.standard_normal(20_000)
     x = np.where(rng.random(20_000) < 0.002, -9999.0, x)
-    found, _ = follow(Centre([1]), x)
+    found, unit, _ = follow(Centre([1]), x)
+    assert (unit == 1).all()
     usual = (x > -9999)[2000:]
     assert np.abs(found[2000:] - (x[2000:] if wanders else 0))[usual].mean() < share * np.abs(x[2000:])[usual].mean()
     if not wanders:
@@ -130,18 +159,18 @@ def test_the_same_bits_however_divided_and_taken_up(data: st.DataObject, seed: i
     cuts += tuple(np.flatnonzero(rows < 0).tolist())  # keys begin at the beginning of a block
     cuts = tuple(sorted(cuts))
     whole, parts = Centre([h], keys), Centre([h], keys)
-    expected, chosen = follow(whole, x, h, rows, tuple(np.flatnonzero(rows < 0).tolist()))
+    expected = follow(whole, x, h, rows, tuple(np.flatnonzero(rows < 0).tolist()))
     told, found = pairs(x, h), []
     for start, stop in pairwise([0, *cuts, n]):
         found.append(parts.follow(rows[start:stop], *(each[start:stop] for each in told)))
         other = Centre([h], keys)
         other.load(parts.dump())
         parts = other
-    assert np.concatenate([part[0] for part in found]).tobytes() == expected.tobytes()
-    assert np.concatenate([part[1] for part in found]).tobytes() == chosen.tobytes()
-    mine, theirs = parts.dump(), whole.dump()
-    assert mine.about == theirs.about
-    assert all(mine.arrays[name].tobytes() == theirs.arrays[name].tobytes() for name in theirs.arrays)
+    for mine, one in zip(zip(*found, strict=True), expected, strict=True):
+        assert np.concatenate(mine).tobytes() == one.tobytes()
+    ours, theirs = parts.dump(), whole.dump()
+    assert ours.about == theirs.about
+    assert all(ours.arrays[name].tobytes() == theirs.arrays[name].tobytes() for name in theirs.arrays)
 
 
 def test_each_key_has_its_own() -> None:
@@ -150,36 +179,40 @@ def test_each_key_has_its_own() -> None:
     x, rows = np.stack((noise, walk), axis=1).ravel(), np.tile([0, 1], 3000)
     centre = Centre([1], 2)
     before = np.concatenate(([np.nan, np.nan], x[:-2]))[:, None]
-    found, chosen = centre.follow(rows, x[:, None], before, np.where(np.isnan(before), np.nan, x[:, None]))
+    found, _, chosen = centre.follow(rows, x[:, None], before, np.where(np.isnan(before), np.nan, x[:, None]))
     assert np.abs(found[2000::2] - 100).max() < 0.5
     assert (found[1::2, 0] == walk).all()
-    assert chosen.shape == (6000, 0, 3)
+    assert chosen.shape == (6000, 0, 4)
     anew, nothing = np.array([[7.0], [9.0]]), np.full((2, 1), np.nan)
     assert (centre.follow(np.array([~0, 0]), anew, nothing, nothing)[0] == anew).all()
 
 
-def test_what_was_chosen_can_be_fixed() -> None:
-    x = ar(0.0, 3000)
-    found, chosen = follow(centre := Centre([1]), x)
+@pytest.mark.parametrize("grows", [False, True])
+def test_what_was_chosen_can_be_fixed(*, grows: bool) -> None:
+    x = prices(3000) if grows else ar(0.0, 3000)
+    found, unit, chosen = follow(centre := Centre([1]), x)
     fixed = Centre([1])
     fixed.fix(chosen[-1])
-    again, _ = follow(fixed, x)
-    assert again[-1] == found[-1]
+    again, units, _ = follow(fixed, x)
+    assert (again[-1], units[-1]) == (found[-1], unit[-1])
     assert fixed.records == 0
-    pull, origin, level = chosen[-1, 0]
+    pull, origin, level, power = chosen[-1, 0]
     np.testing.assert_allclose(again, level + (1 - pull) * (x - origin))
-    for wrong in (np.zeros((2, 3)), np.full((1, 3), np.nan)):
+    np.testing.assert_allclose(units, np.clip(np.abs(x / origin), 1 / 16, 16) ** power)
+    assert (pull > 0) == (not grows) == (power == 0)
+    for wrong in (np.zeros((2, 4)), np.full((1, 4), np.nan)):
         with pytest.raises(ArgumentError):
             centre.fix(wrong)
     with pytest.raises(ArgumentError):
-        Centre([1], 4).fix(np.zeros((1, 3)))
+        Centre([1], 4).fix(np.zeros((1, 4)))
 
 
 @pytest.mark.parametrize("scale", [0.0, 1e-200, 1e-160, 1e150, 1e308])
 def test_numbers_of_any_size(scale: float) -> None:
     x = (ar(0.0, 2000) - 100) / 10 * scale
-    found, _ = follow(Centre([1]), x)
+    found, unit, _ = follow(Centre([1]), x)
     assert np.isfinite(found).all()
+    assert ((unit >= 1 / 16) & (unit <= 16)).all()
     assert np.abs(found).max() <= np.abs(x).max() * 1.01
 
 

@@ -24,10 +24,11 @@ DATA = make_data(500, 6, broken=11)
 
 
 def swinging(count: int) -> list[dict[str, Any]]:
-    rng, level, rows = np.random.default_rng(3), 0.0, []
+    """Each value is away from 0 on the other side than the one two before; the one before says nothing of it."""
+    rng, last, before, rows = np.random.default_rng(3), 0.0, 0.0, []
     for _ in range(count):
-        level = -0.9 * level + float(rng.standard_normal())
-        rows.append({"x": round(level, 4)})
+        last, before = -0.9 * before + float(rng.standard_normal()), last
+        rows.append({"x": round(last, 4)})
     return rows
 
 

@@ -44,7 +44,7 @@ def sizes(keys: int, most: int, total: int) -> list[int]:
 
 def bytes_of_a_key(*, S: int, C: int, F: int, T: int, h: int) -> int:
     """The formula: states for training and for forecasts, the open chunk, the past, forecasts, counters, scores."""
-    return 2 * 4 * S + 4 * (C + F) * (T + h) + 24 * F * max(1, h) + 24 * F * h + 57 + 24 * F + TEXT
+    return 2 * 4 * S + 4 * (C + F) * (T + h) + 40 * F * max(1, h) + 24 * F * h + 57 + 24 * F + TEXT
 
 
 def test_a_key_takes_what_the_formula_says() -> None:

@@ -111,7 +111,9 @@ class PlainLater(PlainLanes):
         scales = encoder.scale(array, np.array([~key.row if key.count == 0 and not key.records else key.row]))
         compact = encoder.compact(array, scales, None if time is None else encoder.days(np.array([time])), [])[0]
         mean = scales.mean[0]  # which never is of its own answer, that comes later
-        centre, scale = self._forecast([NAN], [mean[place] for place in encoder.places], mean, scales.deviation[0])
+        centre, scale = self._forecast(
+            [NAN], [1.0], [mean[place] for place in encoder.places], mean, scales.deviation[0]
+        )
         target = [IGNORED if self.schema.label is not None else NAN] * self._width
         naive = list(self.last[key.row])
         return {"compact": compact, "centre": centre, "scale": scale, "naive": naive, "target": target}

@@ -122,21 +122,21 @@ class PlainLanes:
             truth.append(now[j] if h == 0 or origin is not None else NAN)
             naive.append(known[j] if h else previous[j])
             if h:
-                values.append(NAN if origin is None else truth[j] - origin["base"][j])
+                values.append(NAN if origin is None else (truth[j] - origin["base"][j]) / origin["unit"][j])
         ahead = encoder.ahead
         then = [NAN if origins[j] is None else origins[j]["known"][j] for j in ahead]
         told = [[known[j] for j in ahead], then, [truth[j] for j in ahead]]
-        own, chosen = encoder.centre.follow(np.array([key.row]), *(np.array([part]) for part in told))
-        base = [*known]
+        *own, chosen = encoder.centre.follow(np.array([key.row]), *(np.array([part]) for part in told))
+        base, unit = [*known], [1.0] * len(known)
         for place, j in enumerate(ahead):
-            base[j] = float(own[0, place])
+            base[j], unit[j] = (float(part[0, place]) for part in own)
         array = np.array([values])
         days = None if time is None else encoder.days(np.array([time]))
         scales = encoder.scale(array, np.array([key.row]), days, chosen)
         compact = encoder.compact(array, scales, days, [])[0]
-        centre, scale = self._forecast(base, naive, scales.mean[0], scales.deviation[0])
+        centre, scale = self._forecast(base, unit, naive, scales.mean[0], scales.deviation[0])
         record = {"time": time, "gaps": gaps, "known": known, "base": base, "centre": centre, "scale": scale}
-        record |= {"naive": naive, "truth": truth, "compact": compact, "number": self.number}
+        record |= {"unit": unit, "naive": naive, "truth": truth, "compact": compact, "number": self.number}
         record["target"] = [NAN] * len(now)
         H = schema.horizon
         record["completed"] = self.number if not H else -1  # the number of the record with which its label came
@@ -152,7 +152,7 @@ class PlainLanes:
         return record
 
     def _forecast(
-        self, base: list[float], naive: list[float], mean: Array, deviation: Array
+        self, base: list[float], unit: list[float], naive: list[float], mean: Array, deviation: Array
     ) -> tuple[list[float], list[float]]:
         encoder, centre, scale = self.encoder, [], []
         if self.schema.label is not None:
@@ -160,8 +160,8 @@ class PlainLanes:
         for j, (place, target) in enumerate(zip(encoder.places, self.schema.targets, strict=True)):
             if target.horizon and base[j] == base[j]:
                 at = encoder.columns - len(encoder.ahead) + encoder.ahead.index(j)
-                centre.append(base[j] + mean[at])
-                scale.append(deviation[at])
+                centre.append(base[j] + unit[j] * mean[at])
+                scale.append(unit[j] * deviation[at])
             else:
                 own = not target.horizon and deviation[place] == 0  # then the mean may be that of the record itself
                 centre.append(naive[j] if own else mean[place])
