@@ -8,7 +8,7 @@ Letters: n records, F targets ahead, R rows: one, or of each key one.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
@@ -17,10 +17,11 @@ from ..base.parameters import Array
 from ..base.state import Part
 from ..base.table import rows_of
 from .standardise import FLOAT64, LARGEST, fitting
-from .updates import BLOCK, pieces
+from .updates import pieces
 
 __all__ = ["CHOSEN", "Centre"]
 
+BLOCK, BLOCK_OF_KEYS = 4096, 1024  # records between two updates, and where each key has its own centres
 CHOSEN = 4  # numbers that say what the centre of a target is, and its unit: pull, origin, level and power
 WARM = 32  # truths, before which it is the last value
 WEAK = 0.05  # a pull below is none
@@ -49,13 +50,15 @@ class Centre:
     counts as 10 deviations at most, and an error as 5 mean ones.
 
     `keys` is the number of keys each of which has centres of its own; where it is 0 there is one for all. They are
-    updated when scales are, see `recurrio.core.online.updates`. Raises ArgumentError.
+    updated at records 1, 2, 4, … 4,096, and then at every 4,096th, with `keys` up to and at each 1,024th of all.
+    Raises ArgumentError.
     """
 
     def __init__(self, horizons: Sequence[int], keys: int = 0) -> None:
         self.keys = check_count("keys", keys, 0)
         self._horizons = np.array(horizons, np.int64)
         self.records, self._learns = 0, True
+        self._block = BLOCK_OF_KEYS if keys else BLOCK
         shape = keys or 1, len(horizons)  # untouched rows of zeros take no memory
         self._first = np.zeros(shape)  # what values are counted from, in the
         self._sums = np.zeros((*shape, 6))  # of 1, x, y, x², x·y and y², y being the truth;
@@ -64,8 +67,8 @@ class Centre:
         self._errors = np.zeros((*shape, 4 + len(POWERS)))
         self._fitted = np.zeros((*shape, CHOSEN))  # the regression,
         self._chosen = np.zeros((*shape, CHOSEN))  # and the same where it is taken, else zeros, which are no change
-        self._pending = np.zeros((BLOCK, len(horizons), 2))  # the last records' x and y,
-        self._rows = np.zeros(BLOCK, np.int64)  # of the keys in these rows; −1 of one that is gone
+        self._pending = np.zeros((2, len(horizons), self._block))  # x and y of the last records, across,
+        self._rows = np.zeros(self._block, np.int64)  # of the keys in these rows; −1 of one that is gone
 
     def follow(self, rows: Array, now: Array, before: Array, truths: Array) -> tuple[Array, Array, Array]:
         """The centre and the unit ``(n, F)`` of each record, and what was chosen; then they are taken in.
@@ -74,22 +77,23 @@ class Centre:
         each record, `before` those with the records of which it says the `truths`; NaN is missing. What was chosen is
         ``(n, F, 4)``, see `fix`, and with keys ``(n, 0, 4)``.
         """
-        places = rows_of(rows) if self.keys else np.zeros(len(rows), np.int64)
+        places = rows_of(rows) if self.keys else rows[:0]
         if self.keys and (rows < 0).any():
             self._forget(places[rows < 0])
         (centre, unit), targets = np.empty((2, *truths.shape)), 0 if self.keys else len(self._horizons)
         chosen = np.empty((len(rows), targets, CHOSEN))
-        for start, stop, due in pieces(self.records, len(rows)):
+        for start, stop, due in pieces(self.records, len(rows), self._block):
             part = slice(start, stop)
             chosen[part] = self._chosen[0, :targets]
-            own = self._chosen[places[part]] if self.keys else self._chosen
+            own = (self._chosen[places[part]] if self.keys else self._chosen).transpose(2, 0, 1)
             centre[part], unit[part] = now[part], 1.0
             if own.any():
                 centre[part], unit[part] = _moved(now[part], own), _unit(now[part], own)
             if self._learns:
-                at = slice(self.records % BLOCK, self.records % BLOCK + stop - start)
-                self._pending[at, :, 0], self._pending[at, :, 1] = before[part], truths[part]
-                self._rows[at] = places[part]
+                at = slice(self.records % self._block, self.records % self._block + stop - start)
+                self._pending[0, :, at], self._pending[1, :, at] = before[part].T, truths[part].T
+                if self.keys:
+                    self._rows[at] = places[part]
                 self.records += stop - start
                 if due:
                     self._update(due)
@@ -108,34 +112,41 @@ class Centre:
     @np.errstate(invalid="ignore", divide="ignore", over="ignore")
     def _update(self, due: int) -> None:
         """Take in the records since the last update."""
-        new = slice(due // 2 if due <= BLOCK else 0, min(due, BLOCK))
-        order = np.argsort(self._rows[new], kind="stable")
-        order = order[self._rows[new][order] >= 0]
-        if not len(order):
-            return
-        rows = self._rows[new][order]
-        x, y = np.clip(self._pending[new][order], -LARGEST, LARGEST).transpose(2, 0, 1)
-        starts = np.flatnonzero(np.concatenate(([True], rows[1:] != rows[:-1])))
-        at, own = rows[starts], np.repeat(np.arange(len(starts)), np.diff(starts, append=len(rows)))
+        new = slice(due // 2 if due <= self._block else 0, min(due, self._block))
+        block, rows, starts = self._pending[:, :, new], self._rows[new], np.zeros(1, np.int64)
+        if self.keys:
+            order = np.argsort(rows, kind="stable")
+            order = order[rows[order] >= 0]
+            if not len(order):
+                return
+            block, rows = block[:, :, order], rows[order]
+            starts = np.flatnonzero(np.concatenate(([True], rows[1:] != rows[:-1])))
+        at, sizes = rows[starts], np.diff(starts, append=len(rows))
+        x, y = np.minimum(np.maximum(block, -LARGEST), LARGEST)
         known = ~np.isnan(x + y)
 
-        errors = self._errors[at]
-        most = np.where(errors[:, :, 0] < WARM, np.inf, LARGE * errors[:, :, 1] / errors[:, :, 0])[own]
-        fitted = self._fitted[at][own]
-        squares = [np.minimum(np.square(y - said), most) for said in (x, _moved(x, fitted))]
-        size, error = _size(x, fitted[:, :, 1]), np.sqrt(squares[0])
-        told = [known, *squares, np.log(size), *(error * size**-power for power in POWERS)]
+        def each(values: Array) -> Array:  # those of the rows (m, F), for each record, or (F, 1) where there is one row
+            return np.repeat(values.T, sizes, axis=1) if len(at) > 1 else values.T
+
+        errors, fitted = self._errors[at], [each(part) for part in self._fitted[at].transpose(2, 0, 1)]
+        most = each(np.where(errors[:, :, 0] < WARM, np.inf, LARGE * errors[:, :, 1] / errors[:, :, 0]))
+        last, own = (np.minimum(np.square(y - said), most) for said in (x, _moved(x, fitted)))
+        size, error = _size(x, fitted[1]), np.sqrt(last)
+        root = np.sqrt(size)
+        told = [known, last, own, np.log(size), error, error / root, error / size]
         self._errors[at] = _faded(errors, told, known, starts, HALF_LIVES[1])
 
         sums = self._sums[at]
         count, mean, _, square = sums[:, :, :4].transpose(2, 0, 1)
-        first = np.minimum.reduceat(np.where(known, np.arange(len(x))[:, None], len(x) - 1), starts)
-        self._first[at] = np.where(count == 0, np.nan_to_num(np.take_along_axis(x, first, 0)), self._first[at])
+        if not count.all():
+            place = np.minimum.reduceat(np.where(known, np.arange(len(rows)), len(rows) - 1), starts, axis=1)
+            begins = np.nan_to_num(np.take_along_axis(x, place, 1)).T
+            self._first[at] = np.where(count == 0, begins, self._first[at])
         mean = mean / np.maximum(count, 1)
         spread = OUTLIER * np.sqrt(square / count - mean * mean)
         reach = np.where((count >= WARM) & (spread > 0), spread, np.inf)
-        low, high = (self._first[at] + mean - reach)[own], (self._first[at] + mean + reach)[own]
-        x, y = (np.minimum(np.maximum(value, low), high) - self._first[at][own] for value in (x, y))
+        low, high, first = each(mean - reach), each(mean + reach), each(self._first[at])
+        x, y = (np.minimum(np.maximum(value - first, low), high) for value in (x, y))
         self._sums[at] = _faded(sums, [known, x, y, x * x, x * y, y * y], known, starts, HALF_LIVES[0])
         self._choose(at)
 
@@ -161,50 +172,54 @@ class Centre:
 
     def _forget(self, rows: Array) -> None:
         """The keys in these `rows` begin."""
+        self._clear(rows)
+        self._rows[np.isin(self._rows, rows)] = -1
+
+    def _clear(self, rows: Array | slice) -> None:
         for table in (*self._tables().values(), self._fitted, self._chosen):
             table[rows] = 0.0
-        self._rows[np.isin(self._rows, rows)] = -1
 
     def _tables(self) -> dict[str, Array]:
         return {"first": self._first, "sums": self._sums, "errors": self._errors}
 
     def dump(self) -> Part:
         """What is known of the rows of which anything is, and the records since the last update."""
-        at, new = np.flatnonzero(self._sums.any(axis=(1, 2))), self.records % BLOCK
+        at, new = np.flatnonzero(self._sums.any(axis=(1, 2))), self.records % self._block
         arrays = {name: table[at] for name, table in self._tables().items()}
-        arrays |= {"at": at, "pending": self._pending[:new].copy(), "rows": self._rows[:new].copy()}
+        arrays |= {"at": at, "pending": self._pending[:, :, :new].copy(), "rows": self._rows[:new].copy()}
         return Part(arrays, {"records": self.records})
 
     def load(self, part: Part) -> None:
         """Take up what `dump` gave. Raises ArgumentError, and changes nothing, where it does not fit."""
         arrays = fitting(part, {}, {*self._tables(), "at", "pending", "rows"}, ("records",))
         records = check_count("records", part.about["records"], 0)
-        at, rows, new = arrays["at"], arrays["rows"], records % BLOCK
+        at, rows, new = arrays["at"], arrays["rows"], records % self._block
         check_array("at", at, ("n",), np.dtype(np.int64))
         check_array("rows", rows, (new,), np.dtype(np.int64))
-        check_array("pending", arrays["pending"], (new, *self._pending.shape[1:]), FLOAT64)
+        check_array("pending", arrays["pending"], (*self._pending.shape[:2], new), FLOAT64)
         for name, table in self._tables().items():
             check_array(name, arrays[name], (len(at), *table.shape[1:]), FLOAT64)
         used = np.concatenate((at, rows[rows >= 0]))
         if len(used) and not 0 <= used.min() <= used.max() < len(self._first):
             raise ArgumentError("rows", f"rows below {len(self._first)}", used.max())
-        self._forget(np.arange(len(self._first)))
-        self.records, self._pending[:new], self._rows[:new] = records, arrays["pending"], rows
+        self._clear(slice(None))
+        self.records, self._pending[:, :, :new], self._rows[:new] = records, arrays["pending"], rows
         for name, table in self._tables().items():
             table[at] = arrays[name]
         self._choose(at)
 
 
-def _moved(values: Array, chosen: Array) -> Array:
-    """The centres ``(n, F)`` for the last `values` ``(n, F)``, by what was `chosen` ``(n, F, 4)``."""
-    pull, origin, level = chosen[:, :, 0], chosen[:, :, 1], chosen[:, :, 2]
+def _moved(values: Array, chosen: Iterable[Array]) -> Array:
+    """The centres for the last `values`, by what was `chosen`: of each its pull, origin, level and power."""
+    pull, origin, level, _ = chosen
     found: Array = values + (level - origin) - pull * (values - origin)
     return found
 
 
-def _unit(values: Array, chosen: Array) -> Array:
+def _unit(values: Array, chosen: Iterable[Array]) -> Array:
     """The units likewise."""
-    found: Array = _size(values, chosen[:, :, 1]) ** chosen[:, :, 3]
+    _, origin, _, power = chosen
+    found: Array = _size(values, origin) ** power
     return found
 
 
@@ -216,7 +231,10 @@ def _size(values: Array, origin: Array) -> Array:
 
 
 def _faded(sums: Array, told: Sequence[Array], known: Array, starts: Array, half_life: int) -> Array:
-    """`sums` ``(m, F, S)``, of which each has faded, with what was `told`, S arrays ``(n, F)``, where `known`."""
-    total = np.add.reduceat(np.where(known[:, :, None], np.stack(told, axis=2), 0.0), starts, axis=0)
+    """`sums` ``(m, F, S)``, of which each has faded, with what was `told`, S arrays ``(F, n)``, where `known`."""
+    every = np.array(told)
+    if not known.all():
+        every[:, ~known] = 0.0
+    total = np.add.reduceat(every, starts, axis=2).transpose(2, 1, 0)
     found: Array = sums * 2.0 ** (-total[:, :, :1] / half_life) + total
     return found

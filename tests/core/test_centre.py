@@ -13,7 +13,7 @@ from recurrio.core.base.checks import ArgumentError
 from recurrio.core.base.parameters import Array
 from recurrio.core.online.centre import Centre
 
-DUE = [0, 1, 2, 4, 8, 16, 32, 64, 128, *range(256, 1 << 16, 256)]
+DUE = [0, *(1 << k for k in range(12)), *range(4096, 1 << 16, 4096)]
 NONE = np.zeros(0, np.int64)
 
 
@@ -28,7 +28,7 @@ def ar(slope: float, count: int, seed: int = 0) -> Array:
 
 def prices(count: int, power: float = 1.0) -> Array:
     """A series whose changes are as the power of its size, which swings a hundredfold."""
-    size = 100 ** (np.sin(np.arange(count) * 2 * np.pi / 2000) / 2)
+    size = 100 ** (np.sin(np.arange(count) * 2 * np.pi / 1000) / 2)
     return 100 * size + 5 * (ar(0.8, count, 2) - 100) * size**power
 
 
@@ -96,7 +96,7 @@ def _behind(start: int, h: int) -> Array:
 
 @pytest.mark.parametrize(("slope", "h"), [(0.0, 1), (0.3, 1), (0.8, 3), (1.0, 1), (-0.5, 1)])
 def test_the_equations(slope: float, h: int) -> None:
-    x = ar(slope, 3000)
+    x = ar(slope, 10_000)
     found, unit, _ = follow(Centre([h]), x, h)
     expected = by_the_equations(x, h)
     np.testing.assert_allclose(found, expected[0], rtol=1e-9)
@@ -124,11 +124,11 @@ def test_a_number_that_wanders(slope: float) -> None:
 
 @pytest.mark.parametrize("power", [0.0, 0.5, 1.0])
 def test_a_number_whose_changes_grow_with_it(power: float) -> None:
-    x = prices(5000, power)
+    x = prices(10_000, power)
     found, unit, chosen = follow(Centre([1]), x)
     assert (found == x).all()
-    assert (chosen[2000:, 0, 3] == power).all()
-    np.testing.assert_allclose(unit, by_the_equations(x, 1)[1], rtol=1e-9)
+    assert (chosen[4096:, 0, 3] == power).all()
+    np.testing.assert_allclose(unit[1024:], by_the_equations(x, 1)[1][1024:], rtol=1e-9)
 
 
 @pytest.mark.parametrize(("wanders", "share"), [(True, 1.0), (False, 0.1)])
@@ -151,7 +151,7 @@ def test_single_outliers_decide_nothing(wanders: bool, share: float) -> None:
 @settings(max_examples=40, deadline=None)
 def test_the_same_bits_however_divided_and_taken_up(data: st.DataObject, seed: int, keys: int, h: int) -> None:
     rng = np.random.default_rng(seed)
-    n = data.draw(st.sampled_from([1, 5, 100, 700]))
+    n = data.draw(st.sampled_from([1, 5, 100, 700, 2500]))
     x = np.where(rng.random(n) < 0.1, np.nan, rng.standard_normal(n) * 10.0 ** rng.integers(-3, 3))
     rows = rng.integers(0, max(keys, 1), n)
     rows = np.where(rng.random(n) < 0.02, ~rows, rows)
