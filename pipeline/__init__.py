@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from .flow.channels import Receiver, Sender
     from .lanes import open_source
     from .lanes.challenger import Challenge
-    from .lanes.forecasts import Forecast
+    from .lanes.forecast import Forecast
     from .lanes.open_records import open_records
     from .lanes.records import Records
     from .observe.reports import Report
@@ -52,7 +52,7 @@ _HOMES = {
     "Challenge": "lanes.challenger",
     "CheckpointError": "checkpoint",
     "Checkpoints": "checkpoint",
-    "Forecast": "lanes.forecasts",
+    "Forecast": "lanes.forecast",
     "Forwarded": "plan.messages",
     "Loaded": "plan.messages",
     "Receiver": "flow.channels",

@@ -75,6 +75,10 @@ class Forecaster:
         (self._step_compiled if self._compiled else self._step_by_rounds)(inputs, rows, outputs)
         return outputs
 
+    def set(self, other: Forecaster, rows: Array) -> None:
+        """Let the first rows have the states that `other`, of the same model, has in these `rows`; −1: any."""
+        self._table[: len(rows)] = other._table[rows]
+
     def clean(self, rows: Array) -> None:
         """Let the next records of these `rows` not begin from what is not finite: that becomes 0."""
         own = np.where(rows < 0, ~rows, rows)

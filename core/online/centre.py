@@ -99,6 +99,16 @@ class Centre:
                     self._update(due)
         return centre, unit, chosen
 
+    def take(self, rows: Array) -> Centre:
+        """One that learns no more, with the centres of these `rows`, in their order; −1 is a key that has none."""
+        found = Centre(self._horizons.tolist(), 0 if not self.keys else max(1, len(rows)))
+        found._learns = False
+        if self.keys:
+            found._chosen[: len(rows)][rows >= 0] = self._chosen[rows[rows >= 0]]
+        else:
+            found._chosen[:] = self._chosen
+        return found
+
     def fix(self, chosen: Array) -> None:
         """Learn no more; `chosen` ``(F, 4)`` are pull, origin, level, and the power of units; all 0: the last value, 1.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from copy import copy, deepcopy
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -79,6 +80,19 @@ class Encoder:
     def clip(self) -> float:
         """How many deviations a scaled number has at most."""
         return self.scaler.clip
+
+    def take(self, rows: Array) -> Encoder:
+        """One that reads records as the next ones are read here; what it learns of them stays with it.
+
+        With scales of each key it is for the keys in these `rows`, in their order, of which −1 is a new one.
+        """
+        found = copy(self)
+        found.learns, found.centre, found._weight = False, self.centre.take(rows), deepcopy(self._weight)
+        if isinstance(self.scaler, KeyedStandardiser):
+            found.keys, found.scaler = max(1, len(rows)), self.scaler.take(rows)
+        else:
+            found.scaler = deepcopy(self.scaler)
+        return found
 
     def scale(self, values: Array, rows: Array, days: Array | None = None, chosen: Array | None = None) -> Scales:
         """What the `values` ``(n, columns)`` of the records, in the `rows` of their keys, are to be scaled by.

@@ -237,6 +237,13 @@ class KeyedStandardiser:
             self._take(record, places[record], anew[record], values[record], mean, deviation)
         return mean, deviation
 
+    def take(self, rows: Array) -> KeyedStandardiser:
+        """One with what is known of these `rows`, in their order; −1 is a key of which nothing is."""
+        found = KeyedStandardiser(self.columns, max(1, len(rows)), half_life=self.half_life, clip=self.clip)
+        for mine, other in zip(found._tables().values(), self._tables().values(), strict=True):
+            mine[: len(rows)][rows >= 0] = other[rows[rows >= 0]]
+        return found
+
     def z(self, values: Array, rows: Array) -> Array:
         """The scaled values ``(n, C)`` within ±`clip`, NaN where missing; then the records are taken in, as `scale`."""
         return scaled(values, *self.scale(values, rows), self.clip)

@@ -8,8 +8,8 @@ from typing import Any
 
 from ...core.base.line_file import LineFile
 from ...core.online.encoder import Encoder
+from ..lanes.forecast import Forecast
 from ..lanes.forecast_lines import ENCODER, Line, lines_of
-from ..lanes.forecasts import Forecast
 
 __all__ = ["PredictionWriter"]
 

@@ -83,6 +83,11 @@ class Challenger:
     def _drifted(self, record: int) -> None:
         self.actions = self._on_drift
 
+    @property
+    def latest(self) -> tuple[int, Array]:
+        """The newest version, and its parameters."""
+        return self.state.applied, self.state.version(self.state.applied)
+
     def forecast(self, arrivals: Arrivals) -> None:
         """Forecast these records, with the version that a run of its own would use."""
         version = planned_version(self.state.applied, self.state.delay)

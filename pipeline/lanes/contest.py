@@ -11,7 +11,8 @@ from ...core.base.state import Part
 from ...core.model.batch import SequenceBatch
 from ...core.online.bet import Bet
 from .challenger import Challenger
-from .forecasts import Forecast, ForecastMaker
+from .forecast import Forecast
+from .forecasts import ForecastMaker
 from .live import Arrivals
 
 __all__ = ["Contest"]

@@ -11,7 +11,7 @@ import numpy as np
 from ...core.base.parameters import Array
 from ...core.online.encoder import Encoder
 from ...core.online.schema import Schema
-from .forecasts import Forecast
+from .forecast import Forecast
 
 __all__ = ["ENCODER", "Line", "lines_of", "reject_line"]
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
-from ...core.base.checks import check_count, check_flag
+from ...core.base.checks import ArgumentError, check_count, check_flag
 from ...core.base.parameters import Array
 from ...core.base.state import Part
 from ...core.base.table import rows_of
@@ -20,44 +20,18 @@ from ...core.online.probabilities import log_probabilities
 from ...core.online.scores import BoundScores, ClassScores, NumberScores, WorstClasses, WorstNumbers
 from ..decoding.values import shown
 from .drift_watch import DriftWatch
+from .forecast import Forecast
 from .labels import NAIVE
 from .live import Arrivals, Arrived
 from .outcomes import ByKey, BySlot, Coming
+from .supposed import Supposed
 
-__all__ = ["Forecast", "ForecastMaker"]
+__all__ = ["ForecastMaker"]
 
 FAR = 1e6  # scales; an error is no larger
 HOPELESS = 5  # times as far off as the last value
+MOST_SUPPOSED = 256  # keys of records that are supposed to come
 LOOKED_AT = 10_000  # records, after which the forecasts of keys are looked at
-
-
-class Forecast(NamedTuple):
-    """`n` records in the order of arrival, from the record `number` on, and what was forecast of each by `version`.
-
-    `values` ``(n, F)`` are in the units of the targets, NaN where nothing could be forecast; of a label its class. The
-    `ids` are there where labels come later. With bounds, these are `bounds` ``(n, 2, F)``, lower and upper ones; and of
-    the record itself, where it says how an earlier forecast has come out, the ``anomaly`` ``(n,)`` is how far off that
-    was, see `recurrio.core.online.bounds`, and ``alarm`` ``(n,)`` whether that is one.
-    """
-
-    number: int
-    version: int
-    keys: Sequence[str] | None
-    times: Array | None
-    values: Array
-    ids: Sequence[str] | None = None
-    bounds: Array | None = None
-    anomaly: Array | None = None
-    alarm: Array | None = None
-
-    def part(self, start: int, stop: int) -> Forecast:
-        """Those from `start` to before `stop`."""
-        cut = slice(start, stop)
-        arrays: dict[str, Any] = {
-            name: None if getattr(self, name) is None else getattr(self, name)[cut]
-            for name in ("keys", "times", "values", "ids", "bounds", "anomaly", "alarm")
-        }
-        return self._replace(number=self.number + start, **arrays)
 
 
 class ForecastMaker:
@@ -89,6 +63,8 @@ class ForecastMaker:
         self._names, self._warn, self._warned = names, warn, False
         self._encoder, self._dtype, self.listener = encoder, model.dtype, listener
         self.forecaster = Forecaster(model, keys)
+        self._model = model
+        self._trial: Forecaster | None = None  # for records that are supposed to come
         horizons = [target.horizon for target in schema.targets] or [0]
         width, loss = len(horizons), model.network.loss
         columns = 1 + len(naive)  # of each target the forecast, and the naive ones
@@ -150,10 +126,7 @@ class ForecastMaker:
         if not np.isfinite(np.add.reduce(outputs, None)):
             self.forecaster.clean(arrived.rows[part])
         if arrived.classes is None:
-            centre, scale = arrived.centre[part, None], arrived.scale[part, None]
-            shape = len(outputs), len(self._shift), centre.shape[2]
-            parts = centre + scale * (outputs.reshape(shape) + self._shift)
-            parts[~np.isfinite(parts)] = np.nan
+            parts = self._parts(outputs, arrived.centre[part], arrived.scale[part])
             now = parts[:, 0]
             if self._bounds is not None:
                 more = self._bound(self._bounds, arrivals, parts)
@@ -168,6 +141,35 @@ class ForecastMaker:
             times = None if arrived.times is None else arrived.times[part]
             ids = None if arrived.ids is None else arrived.ids[part]
             self.listener(Forecast(arrived.number + part.start, version, keys, times, now, ids, **more))
+
+    def _parts(self, outputs: Array, centre: Array, scale: Array) -> Array:
+        """The forecasts, and what the model says of bounds, ``(n, 1, F)`` or ``(n, 3, F)``; NaN where not finite."""
+        shape = len(outputs), len(self._shift), centre.shape[1]
+        parts: Array = centre[:, None] + scale[:, None] * (outputs.reshape(shape) + self._shift)
+        parts[~np.isfinite(parts)] = np.nan
+        return parts
+
+    def suppose(self, supposed: Supposed, rows: Array, parameters: Array) -> tuple[Array, Array | None]:
+        """What would be said of these records: the values ``(n, F)``, and bounds ``(n, 2, F)`` where there are some.
+
+        Their keys have the states of `rows` ``(m,)``, −1 of one that is new; these stay as they are. Raises
+        ArgumentError where there are more than 256 keys.
+        """
+        if len(rows) > MOST_SUPPOSED:
+            raise ArgumentError("records", f"of at most {MOST_SUPPOSED} keys", len(rows))
+        if self._trial is None:
+            self._trial = Forecaster(self._model, MOST_SUPPOSED)
+        self._trial.set(self.forecaster, rows)
+        inputs = self._encoder.expand(supposed.compact, self._dtype)
+        outputs = self._trial.forecast(parameters, inputs, supposed.given)
+        if supposed.classes is not None:
+            return self._classes(outputs, supposed.classes), None
+        parts = self._parts(outputs, supposed.centre, supposed.scale)
+        if self._bounds is None:
+            return parts[:, 0], None
+        own = rows[rows_of(supposed.given)]
+        own = np.where(own < 0, self._bounds.keys, own)  # of a new key as of all together
+        return parts[:, 0], self._bounds.set(own, parts[:, 0], parts[:, 1:], supposed.scale)
 
     def _bound(self, bounds: Bounds, arrivals: Arrivals, parts: Array) -> dict[str, Array]:
         """What is said of bounds, of which a model says `parts` ``(n, 3, F)``; and what comes true meanwhile."""

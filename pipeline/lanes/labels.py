@@ -63,6 +63,12 @@ class Labeller:
         self._season = None if season is None else Season(self._horizons, season)
         self._gaps = Ring(keys if max_gap is not None else 0, depth, (), "int64")
 
+    def take(self, encoder: Encoder, rows: Array) -> Labeller:
+        """One for records of the keys in these `rows`, see `Ring.take`, that `encoder` reads; it says no labels."""
+        found = Labeller(encoder, 0)
+        found._past, found._times = self._past.take(rows), None if self._times is None else self._times.take(rows)
+        return found
+
     @np.errstate(over="ignore")  # of numbers that are as large as can be, which are clipped
     def label(self, block: Block, rows: Array, order: KeyOrder, steps: Ring) -> Labelled:
         """The records of `block`, whose keys are in `rows` (``~row``: a new one), with their labels.

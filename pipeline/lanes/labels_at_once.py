@@ -19,7 +19,8 @@ from .course import Course
 from .labels import Labeller
 from .live import Arrivals, Arrived, Truths
 from .packer import Packer, Plan
-from .rings import KeyOrder
+from .rings import KeyOrder, Ring
+from .supposed import Supposed, first_of
 
 __all__ = ["LabelsAtOnce"]
 
@@ -99,6 +100,19 @@ class LabelsAtOnce:
             yield packed
         if arrived is not None and done < n:
             yield Arrivals(arrived, done, n)
+
+    def suppose(self, block: Block, rows: Array, places: Array) -> Supposed:
+        """What the records of `block` would be if they came next, of the keys in `rows`: see `Supposed`."""
+        encoder = self._encoder.take(rows)
+        count = np.where(rows >= 0, self._packer.count[rows], 0)
+        given = first_of(places, rows >= 0)
+        order = KeyOrder(places, count)
+        steps = Ring(len(rows), 1, (encoder.compact_size + len(self._horizons),), "float32")
+        labelled = self._labeller.take(encoder, rows).label(block, given, order, steps)
+        compact = order.by_arrival(labelled.steps[:, : encoder.compact_size])
+        centre, scale = map(order.by_arrival, (labelled.centre, labelled.scale))
+        classes = np.full(len(places), self._classes) if self._is_class else None
+        return Supposed(compact, centre, scale, classes, given)
 
     def _origin(self, order: KeyOrder) -> Array:
         places = np.empty((len(order), len(self._horizons)), np.int64)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from ...core.online.record_model import RecordModel
 from ..decoding.block import Block
-from .forecasts import Forecast, ForecastMaker
+from .forecast import Forecast
+from .forecasts import ForecastMaker
 from .key_table import KeyTable
 from .live import Arrivals
 from .packer import Packer

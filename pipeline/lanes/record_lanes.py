@@ -25,10 +25,12 @@ from .labels_at_once import LabelsAtOnce
 from .labels_later import LabelsLater
 from .live import Arrivals
 from .packer import Packer
+from .supposed import Supposed
 
 __all__ = ["Piece", "RecordLanes"]
 
 LARGEST, LEAST = 1 << 14, 64  # records that are taken at once
+MOST_ASKED = 4096  # keys whose rows are remembered
 COUNTS = ("keys", "seen", "evicted", "expired")
 SLOW = 4  # how many times as rarely as all keys on average one may come before its chunks are closed short
 
@@ -79,6 +81,8 @@ class RecordLanes:
         self._patience, self._on_leave = patience, on_leave
         self.due: int | None = None
         self.names: list[str] = []  # the keys by their rows
+        self._asked: dict[str, int] = {}  # rows of those that were asked for
+        self.most = LARGEST  # records that are taken at once
         self._used = np.full(table.capacity, NEVER)  # the last record of the key in each row, or what it is to a table
         self.keys = self.seen = 0  # keys that there are, and that there have ever been
         self.evicted = self.expired = 0  # keys that had to go, for want of room or because they had no records
@@ -201,12 +205,33 @@ class RecordLanes:
         while labels:
             yield stretch(records.size, NOBODY, [])
 
+    def suppose(self, block: Block) -> tuple[Supposed, Array]:
+        """What the records of `block` would be if they came next, and the rows of their keys, −1 of a new one.
+
+        Between two pieces.
+        """
+        keys = [""] * block.size if block.keys is None else block.keys
+        names = dict.fromkeys(keys)
+        places = {name: place for place, name in enumerate(names)}
+        rows = np.array([self.row_of(name) for name in names], np.int64)
+        return self._taker.suppose(block, rows, np.array([places[key] for key in keys], np.int64)), rows
+
+    def row_of(self, key: str) -> int:
+        """The row of this key, −1 where there is no such key now."""
+        row = self._asked.get(key, -1)
+        if row < 0 or self.names[row] != key or self._used[row] < 0:
+            row = next((row for row, name in enumerate(self.names) if name == key and self._used[row] >= 0), -1)
+            if len(self._asked) >= MOST_ASKED:
+                self._asked.clear()
+            self._asked[key] = row
+        return row
+
     def _at_once(self) -> int:
         """How many records are taken at once: up to where open chunks are cut, and not far behind the end of a piece.
 
         What is behind a batch that ends a piece is looked at again.
         """
-        most = min(LARGEST, self._patience - self.number % self._patience)
+        most = min(self.most, self._patience - self.number % self._patience)
         more = self._batches_until_due()
         return most if more is None else min(most, self.packer.stride.records_of(more, self.keys) + LEAST)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import fields
 from functools import partial
 from typing import Any
@@ -26,7 +26,8 @@ from .chunks import Packed
 from .clock import RecordClock
 from .contest import Contest
 from .decisions import DRIFT, LEAD, Decision, DecisionLog
-from .forecasts import Forecast, ForecastMaker
+from .forecast import Forecast
+from .forecasts import ForecastMaker
 from .kept import KeptBlock, receive_all
 from .key_table import KeyTable
 from .latency import Latency
@@ -38,6 +39,7 @@ from .pieces import Pieces
 from .reception import Reception
 from .record_lanes import RecordLanes
 from .record_plan import RecordPlan
+from .what_if import what_if
 
 __all__ = ["Records"]
 
@@ -263,6 +265,10 @@ class Records(LiveSource):
         maker = self._contest or self._maker
         assert maker is not None
         maker.forecast(arrivals, version, parameters)
+
+    def suppose(self, items: Sequence[Mapping[str, Any]], version: int, parameters: Array) -> tuple[Forecast, Block]:
+        """See `what_if`, with the newest `version` of the model; it is for where the records rest."""
+        return what_if(self.plan, self._lanes, self._maker, self._contest, items, version, parameters)
 
     def _drifted(self, record: int) -> None:
         """There is a drift with this record; what is to be done is done with the next batch."""

@@ -74,6 +74,12 @@ class Ring:
         self.copies = Copies(self.values)
         self._flat = self.values.reshape(keys * depth, *shape)  # the same memory
 
+    def take(self, rows: Array) -> Ring:
+        """A ring with what the keys in these `rows` have, one of its own for each; −1 is one that has nothing."""
+        found = Ring(len(rows), self.depth, self.values.shape[2:], str(self.values.dtype))
+        found.values[rows >= 0] = self.values[rows[rows >= 0]]
+        return found
+
     def dump(self, rows: int) -> Array:
         """A copy of the values of the first keys."""
         return self.copies.first(rows)

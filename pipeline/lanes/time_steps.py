@@ -19,6 +19,12 @@ class TimeSteps:
     def __init__(self, keys: int) -> None:
         self._last = Ring(keys, 1, (), "float64")
 
+    def take(self, rows: Array) -> TimeSteps:
+        """See `Ring.take`."""
+        found = TimeSteps(0)
+        found._last = self._last.take(rows)
+        return found
+
     def steps(self, times: Array, order: KeyOrder) -> Array:
         """How many seconds behind the last one of its key each record came, sorted; NaN for the first."""
         times = times[order.index]

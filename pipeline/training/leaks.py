@@ -26,8 +26,8 @@ from ...core.online.encoder import Encoder
 from ...core.online.updates import BLOCK
 from ..decoding.block import Block
 from ..decoding.columns import part_of
+from ..lanes.forecast import Forecast
 from ..lanes.forecast_lines import ENCODER, lines_of
-from ..lanes.forecasts import Forecast
 from ..lanes.record_plan import RecordPlan
 from ..lanes.records import Records
 from .changed import changed_after

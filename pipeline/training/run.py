@@ -9,6 +9,7 @@ from typing import Any
 
 import trio
 
+from ...core.base.parameters import Array
 from ...core.base.state import Part
 from ...core.model.batch import SequenceBatch
 from ...core.training_state import TrainingState
@@ -99,6 +100,13 @@ class Run:
         self._enter = enter
         intake.guard(passes)
         return barrier
+
+    def latest(self) -> tuple[int, Array]:
+        """See `Trainer.latest`."""
+        versions = self._versions
+        if versions is None or self._executor is None:
+            return self._state.applied, self._state.model.parameters
+        return versions.latest, versions.parameters(versions.latest)
 
     def ask(self) -> None:
         """See `Trainer.ask_for_checkpoint`."""

@@ -10,6 +10,7 @@ import trio
 
 from ...core.base.blas import blas_threads as blas_limit
 from ...core.base.checks import ArgumentError, check_count, check_number
+from ...core.base.parameters import Array
 from ...core.model.ranks import default_ranks
 from ...core.model.sequence_model import SequenceModel
 from ...core.optim.guard import Guard
@@ -99,6 +100,10 @@ class Trainer:
     def choice(self) -> str:
         """Which executor a run that is going on uses, how many workers and, if it was measured, why; "" before that."""
         return self._run.chooser.choice if self._run is not None else ""
+
+    def latest(self) -> tuple[int, Array]:
+        """The newest version and its parameters ``(size,)``, to be read before the next checkpoint of trio's."""
+        return (self.step, self.model.parameters) if self._run is None else self._run.latest()
 
     async def run(
         self,

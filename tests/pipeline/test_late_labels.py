@@ -18,7 +18,7 @@ from recurrio.pipeline import Records, Trainer
 from recurrio.pipeline.decoding.options import RecordOptions
 from recurrio.pipeline.lanes.blocks import DecodedBlocks
 from recurrio.pipeline.lanes.decisions import GIVE_UP
-from recurrio.pipeline.lanes.forecasts import Forecast
+from recurrio.pipeline.lanes.forecast import Forecast
 
 
 def as_csv(items: Items) -> bytes:

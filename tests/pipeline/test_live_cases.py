@@ -14,7 +14,7 @@ from support.live import line, port_in, port_of, reading, until
 from recurrio.core import Adam
 from recurrio.pipeline import Trainer, open_records
 from recurrio.pipeline.decoding.options import RecordOptions
-from recurrio.pipeline.lanes.forecasts import Forecast
+from recurrio.pipeline.lanes.forecast import Forecast
 from recurrio.pipeline.sources import listen
 
 GARBAGE = [b"GET / HTTP/1.1\r\n\r\n\r\n", b"\x16\x03\x01\x02\n\0\1\n\3\n\n", b"\xff\xfe{\x00}\x00\n\x00", bytes(3000)]

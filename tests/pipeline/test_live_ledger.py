@@ -27,7 +27,7 @@ from support.live import port_in, until
 from recurrio.core import Adam
 from recurrio.pipeline import Report, Trainer, open_records
 from recurrio.pipeline.lanes import merged
-from recurrio.pipeline.lanes.forecasts import Forecast
+from recurrio.pipeline.lanes.forecast import Forecast
 from recurrio.pipeline.sources import connect, net
 
 GIVEN: dict[str, Any] = {"features": "x", "target": "x@+1", "key": "k", "time": "n", "seq_len": 4, "batch_size": 6}

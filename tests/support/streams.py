@@ -18,7 +18,7 @@ from recurrio.core.serial import run
 from recurrio.core.training_state import TrainingState
 from recurrio.pipeline import Trainer
 from recurrio.pipeline.lanes.blocks import DecodedBlocks
-from recurrio.pipeline.lanes.forecasts import Forecast
+from recurrio.pipeline.lanes.forecast import Forecast
 from recurrio.pipeline.lanes.records import Records
 from recurrio.pipeline.sources import Chunk, Transport
 
