@@ -14,9 +14,10 @@ from ..base.state import Part
 from .calendar import COLUMNS, Calendar, calendar
 from .categories import MISSING, OTHER, Categories
 from .centre import CHOSEN, Centre
+from .keyed_standardise import KeyedStandardiser
 from .learned import Learned
 from .schema import Schema
-from .standardise import KeyedStandardiser, Standardiser, scaled
+from .standardise import Standardiser, scaled
 
 __all__ = ["Encoder", "Scales"]
 

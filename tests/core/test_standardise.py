@@ -13,7 +13,8 @@ from support.scales import LARGEST, divisions, held, reach_of, same, spread_of, 
 
 from recurrio.core import ArgumentError
 from recurrio.core.base.parameters import Array
-from recurrio.core.online.standardise import KeyedStandardiser, Standardiser, scaled
+from recurrio.core.online.keyed_standardise import KeyedStandardiser
+from recurrio.core.online.standardise import Standardiser, scaled
 
 NAN = math.nan
 
