@@ -13,7 +13,7 @@ from ...core.online.encoder import Encoder
 from ...core.online.schema import Schema
 from .forecast import Forecast
 
-__all__ = ["ENCODER", "Line", "lines_of", "reject_line"]
+__all__ = ["ENCODER", "Line", "lines_of", "reject_line", "values_of"]
 
 
 class Line(msgspec.Struct, omit_defaults=True):
@@ -47,11 +47,7 @@ def reject_line(reason: str) -> Line:
 def lines_of(forecast: Forecast, encoder: Encoder, *, every: bool = False) -> list[Line]:
     """A line for each record that something could be forecast of, in their order; or for `every` one."""
     schema, n = encoder.schema, len(forecast.values)
-    said: list[Any]
-    if schema.label is not None:
-        said = [None if value != value else encoder.class_name(int(value)) for value in forecast.values[:, 0].tolist()]
-    else:
-        said = _numbers(forecast.values, schema)
+    said = values_of(forecast.values, encoder)
     nothing: list[Any] = [None] * n
     low, high = [nothing if bound is None else _numbers(bound, schema) for bound in _bounds(forecast)]
     keys: Sequence[str | None] = forecast.keys or nothing
@@ -68,6 +64,13 @@ def lines_of(forecast: Forecast, encoder: Encoder, *, every: bool = False) -> li
         for record, value, lower, upper, key, time, id, anomaly, alarm, is_some in columns
         if is_some or every
     ]
+
+
+def values_of(values: Array, encoder: Encoder) -> list[Any]:
+    """The values ``(n, F)`` as JSON says them: classes by name, numbers, or of several targets objects of these."""
+    if encoder.schema.label is None:
+        return _numbers(values, encoder.schema)
+    return [None if value != value else encoder.class_name(int(value)) for value in values[:, 0].tolist()]
 
 
 def _numbers(values: Array, schema: Schema) -> list[Any]:

@@ -140,6 +140,7 @@ class ForecastMaker:
             keys = [self._names[row] for row in rows] if self._encoder.schema.key is not None else None
             times = None if arrived.times is None else arrived.times[part]
             ids = None if arrived.ids is None else arrived.ids[part]
+            more["known"] = arrived.naive[part, :, 0]
             self.listener(Forecast(arrived.number + part.start, version, keys, times, now, ids, **more))
 
     def _parts(self, outputs: Array, centre: Array, scale: Array) -> Array:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import chain
 from typing import Any
 
@@ -26,14 +26,20 @@ Item = Arrivals | Packed
 class Pieces:
     """What the blocks of `source` bring about in `lanes`, the `clock`, and the end of the blocks, in their order.
 
-    The `reception` is told of each piece before its items come, and `forget` of the rows of keys that go.
+    The `reception` is told of each piece before its items come; `on_rest` is called before there is another one.
     """
 
     def __init__(
-        self, source: BlockSource, lanes: RecordLanes, clock: RecordClock, reception: Reception, ledger: Ledger
+        self,
+        source: BlockSource,
+        lanes: RecordLanes,
+        clock: RecordClock,
+        reception: Reception,
+        ledger: Ledger,
+        on_rest: Callable[[], None] = lambda: None,
     ) -> None:
         self._source, self._lanes, self._clock = source, lanes, clock
-        self._reception, self._ledger = reception, ledger
+        self._reception, self._ledger, self._on_rest = reception, ledger, on_rest
         self._pieces: Iterator[Piece] = iter(())  # of the last block
         self._items: Iterator[Item] = iter(())  # of the last piece
         self._ahead: Piece | None = None  # where it has been looked at which comes next,
@@ -50,6 +56,8 @@ class Pieces:
             if item is not None:
                 self.given += isinstance(item, Packed)
                 return item
+            if self._ahead is None:
+                self._on_rest()
             piece, self._ahead = self._ahead or next(self._pieces, None), None
             if piece is None:
                 self._place = None

@@ -20,6 +20,7 @@ from ..decoding.fields import Fields
 from ..decoding.options import RecordOptions
 from ..sources.journal import Journals
 from .apart import ApartBlocks
+from .asking import Asking
 from .blocks import BlockSource, ItemBlocks
 from .challenger import Challenge, Challenger, Promoted, Sizes
 from .chunks import Packed
@@ -39,6 +40,7 @@ from .pieces import Pieces
 from .reception import Reception
 from .record_lanes import RecordLanes
 from .record_plan import RecordPlan
+from .record_report import record_report
 from .what_if import what_if
 
 __all__ = ["Records"]
@@ -93,6 +95,7 @@ class Records(LiveSource):
         self._shards = 1
         self._actions: tuple[str, ...] = ()  # that are to be done with the next batch
         self._pieces: Pieces | None = None
+        self._asking: Asking | None = None
         self._offset = 0  # batches that its trainer had before those of these records
         self._reception = Reception(self._source, read, self.ledger, self._reject, self._warn)
 
@@ -159,7 +162,9 @@ class Records(LiveSource):
                 self._source.balance(self._lanes.later.waiting)
             if plan.forecasts:
                 self._begin_forecasts(model, shards, self._lanes.names)
-            self._pieces = Pieces(self._source, self._lanes, self._clock, self._reception, self.ledger)
+            self._asking = Asking(self._lanes)
+            parts = self._source, self._lanes, self._clock, self._reception, self.ledger
+            self._pieces = Pieces(*parts, on_rest=self._asking.answer)
         elif shards != self._shards:
             raise ArgumentError("shards", f"{self._shards}, as in the run before", shards)
         assert self._pieces is not None
@@ -184,6 +189,8 @@ class Records(LiveSource):
         if self._pieces is None:
             raise RuntimeError("records are for Trainer.run, which says how they are to be divided")
         while (item := self.ready()) is None:
+            if self._asking is not None:
+                self._asking.answer()
             if not await self._pieces.more():
                 raise StopAsyncIteration
         return item
@@ -259,12 +266,25 @@ class Records(LiveSource):
             self._source.repeat(turns, lanes.items)
         self._actions = check_actions(part.about["actions"])
         pieces.given = check_count("given", part.about["given"], 0)
+        if self._asking is not None:
+            self._asking.load()
 
     def forecast(self, arrivals: Arrivals, version: int, parameters: Array) -> None:
         """Make the forecasts of `arrivals` with the `parameters` of `version`."""
         maker = self._contest or self._maker
         assert maker is not None
         maker.forecast(arrivals, version, parameters)
+        if self._asking is not None:
+            self._asking.forecast(arrivals)
+
+    def ask(self, question: Callable[[], None]) -> None:
+        """Call `question` when all records that came have been forecast, where `suppose` can be asked; see `Asking`.
+
+        Raises ArgumentError where no run has begun.
+        """
+        if self._asking is None:
+            raise ArgumentError("records", "those of a run that has begun", "none")
+        self._asking.ask(question, rests=self.rests)
 
     def suppose(self, items: Sequence[Mapping[str, Any]], version: int, parameters: Array) -> tuple[Forecast, Block]:
         """See `what_if`, with the newest `version` of the model; it is for where the records rest."""
@@ -320,31 +340,7 @@ class Records(LiveSource):
             self._maker.look_at_scales()
 
     def report(self, *, settled: bool = False) -> dict[str, Any]:
-        """What has become of the records so far, and how good the forecasts are.
-
-        Where `settled`, as if all batches that were given had been applied.
-
-        ``records`` received, of which so many are ``applied``, ``unlabelled``, ``dropped``, ``rejected``, ``waiting``;
-        ``late``; the ``keys`` there are, and how many were ``evicted`` or ``expired``; ``unknown``, categories and
-        classes beyond the tables; ``missing``, the share of missing of each field that has any; with forecasts,
-        ``metrics``, and ``bounds``, see `recurrio.core.online.scores`, and the ``worst`` keys. ``sources`` has the
-        counts of each. Where labels come later, ``labels`` has theirs: see `recurrio.pipeline.lanes.waiting`.
-        """
-        lanes, maker, tables = self._lanes, self._maker, [*self.encoder.categories, self.encoder.classes]
-        found: dict[str, Any] = self.ledger.counts(settled=settled)
-        found["sources"] = sources = [
-            {"dropped": 0, **counts, **self.ledger.of_source(index)} for index, counts in enumerate(self._source.counts)
-        ]
-        for source in sources[:-1] if self._source.brings_labels else sources:  # which has not let them in
-            found["records"] += source["dropped"]
-            found["dropped"] += source["dropped"]
-        found["unknown"] = sum(table.other for table in tables)
-        found["missing"] = {name: share for name, share in self._reception.missing.items() if share}
-        if lanes is not None:
-            found |= {name: getattr(lanes, name) for name in ("late", "keys", "evicted", "expired")}
-        if lanes is not None and lanes.later is not None:
-            dropped = sources[-1]["dropped"] if self._source.brings_labels else 0
-            found["labels"] = {**lanes.later.waiting.report(), "dropped": dropped}
-        if lanes is not None and maker is not None:
-            found |= maker.report() if self._contest is None else self._contest.maker.report() | self._contest.report()
-        return found
+        """See `record_report`."""
+        maker = self._contest or self._maker
+        given = self._source, self.ledger, self.encoder, self._reception.missing, self._lanes, maker
+        return record_report(*given, settled=settled)

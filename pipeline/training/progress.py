@@ -54,7 +54,12 @@ class Progress:
         """Whether the last batch has had no report."""
         return self._reported < self._batches
 
-    def report(
+    def report(self, *now: Any) -> Report:  # noqa: ANN401 (those of `now`)
+        """What there is to say now, which counts as a report."""
+        self._reported = self._batches
+        return self.now(*now)
+
+    def now(
         self,
         executor: str,
         wiring: Wiring,
@@ -63,7 +68,6 @@ class Progress:
         guard: Guard | None = None,
     ) -> Report:
         """The report of the batch that was counted last."""
-        self._reported = self._batches
         (since, before), (now, total) = self._finished[0], self._finished[-1]
         stages, channels = wiring.reports(now)
         assert self.last is not None

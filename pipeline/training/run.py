@@ -12,6 +12,7 @@ import trio
 from ...core.base.parameters import Array
 from ...core.base.state import Part
 from ...core.model.batch import SequenceBatch
+from ...core.optim.guard import Guard
 from ...core.training_state import TrainingState
 from ..checkpoint import Checkpoints
 from ..checkpoint.fingerprint import fingerprint
@@ -193,6 +194,16 @@ class Run:
         if self._progress.is_behind or self._intake.records is not None:
             await self._report()
 
+    def report(self) -> Report | None:
+        """See `Trainer.report`."""
+        if self._progress.last is None or self._executor is None or self._wiring is None:
+            return None
+        records = None if self._intake.records is None else self._intake.records.report()
+        return self._progress.now(self._executor.name, self._wiring, records, *self._more())
+
+    def _more(self) -> tuple[Mapping[str, float] | None, Guard | None]:
+        return self._intake.latency(), self._state.updater.guard
+
     async def _report(self) -> None:
         """Tell the listener of the batch that was applied last, if there are both."""
         if self._listener is None or self._progress.last is None or self._executor is None:
@@ -200,9 +211,8 @@ class Run:
         assert self._versions is not None
         assert self._wiring is not None
         self._versions.copy_latest(self._state.model.parameters)
-        records, latency = self._intake.report(self._progress.last.batch_number), self._intake.latency()
-        more = records, latency, self._state.updater.guard
-        await self._listener(self._progress.report(self._executor.name, self._wiring, *more))
+        records = self._intake.report(self._progress.last.batch_number)
+        await self._listener(self._progress.report(self._executor.name, self._wiring, records, *self._more()))
 
     async def _open(self, name: str) -> None:
         self._make(name)

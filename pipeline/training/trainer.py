@@ -105,6 +105,10 @@ class Trainer:
         """The newest version and its parameters ``(size,)``, to be read before the next checkpoint of trio's."""
         return (self.step, self.model.parameters) if self._run is None else self._run.latest()
 
+    def report(self) -> Report | None:
+        """What a report would say now; None before a run has applied its first batch, and when it has ended."""
+        return None if self._run is None else self._run.report()
+
     async def run(
         self,
         batches: Batches,

@@ -1,0 +1,1 @@
+"""A run that can be asked, over HTTP, while it goes on."""
