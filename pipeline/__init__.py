@@ -3,7 +3,8 @@
 Its rooms, from the bottom up: `flow`, channels and groups of tasks; `observe`, what a run says of itself; `sources`
 bring bytes, `decoding` says what they mean, and `lanes` make batches of that, of a text or of records; `checkpoint`,
 what a run goes on from; `plan`, what it is to do; `executors`, where it computes; the `stages`; `training`, the trainer
-and what wires the stages up; `command`, the command line. `testing` has helpers for parts of one's own.
+and what wires the stages up; `serving`, a run that can be asked; `command`, the command line. `testing` has helpers for
+parts of one's own.
 
 What is exported is imported when it is first asked for, because `command` answers signals before NumPy and trio load.
 """
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from .observe.timeline import Timeline
     from .observe.watchdog import StageHungError
     from .plan.messages import Backwarded, Forwarded, Loaded
+    from .serving.server import serve
     from .sources import SourceError
     from .training.fit import fit
     from .training.trainer import Trainer
@@ -45,6 +47,7 @@ __all__ = [
     "fit",
     "open_records",
     "open_source",
+    "serve",
 ]
 
 _HOMES = {
@@ -66,6 +69,7 @@ _HOMES = {
     "fit": "training.fit",
     "open_records": "lanes.open_records",
     "open_source": "lanes",
+    "serve": "serving.server",
 }
 
 

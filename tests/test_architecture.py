@@ -14,7 +14,7 @@ LINES = 350
 # The rooms of each package, from the bottom up: a room imports only those before it. Modules at the top are rooms too.
 ORDER = {
     "core": "base gradcheck functional cells losses optim layers model online text training_state serial",
-    "pipeline": "flow observe sources decoding lanes checkpoint plan executors stages training testing serve command",
+    "pipeline": "flow observe sources decoding lanes checkpoint plan executors stages training testing serving command",
 }
 FLOORS = {"core": 6, "pipeline": 10}
 OTHERS = sorted(path for folder in ("tests", "benchmarks", "examples") for path in (ROOT / folder).rglob("*.py"))

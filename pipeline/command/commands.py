@@ -109,8 +109,8 @@ def _train(arguments: argparse.Namespace, interrupts: Interrupts) -> int:
                 else:
                     saving.begin()
             positions = {} if saving is None else saving.positions
-            ways = arguments.report_every, arguments.verbose, arguments.rotate, positions
-            sinks = Sinks(predictions, arguments.rejects, *ways)
+            ways = arguments.report_every, arguments.verbose, arguments.rotate, arguments.serve, arguments.token
+            sinks = Sinks(predictions, arguments.rejects, *ways, positions)
             show = {"as_json": arguments.json, "quiet": arguments.quiet, "beside": predictions == "-"}
             with open_display(**show, reports=arguments.reports, **sinks.how("reports")) as display:
                 if saving is not None and isinstance(display, Recorded):

@@ -30,6 +30,7 @@ class Sinks(NamedTuple):
     """Where to write what a run brings forth: paths, or None; and how often to report, None for the default.
 
     ``rotate`` is how many bytes of a file are enough, and ``positions`` are where they go on, by their options.
+    ``serve`` is the address at which it can be asked, and ``token`` the file of the token for that.
     """
 
     predictions: str | None = None
@@ -37,6 +38,8 @@ class Sinks(NamedTuple):
     report_every: float | None = None
     verbose: bool = False
     rotate: int | None = None
+    serve: str | None = None
+    token: str | None = None
     positions: Mapping[str, Any] = {}
 
     def how(self, option: str) -> dict[str, Any]:

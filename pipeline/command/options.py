@@ -315,6 +315,10 @@ def _add_output(output: argparse._ArgumentGroup) -> None:
     add("--rejects", metavar="FILE", help="the records that cannot be used, and why, up to 10,000 of them")
     help_ = "where reports, predictions or rejects have so many bytes, 10M or 1G, they become FILE.1, FILE.2, … (never)"
     add("--rotate", type=size, metavar="SIZE", help=help_)
+    help_ = "let the run be asked, and looked at with a browser, at HOST:PORT, as 127.0.0.1:8080 (not)"
+    add("--serve", metavar="ADDRESS", help=help_)
+    help_ = "the file of the token that asks for, beyond this machine (the variable RECURRIO_TOKEN)"
+    add("--token", metavar="FILE", help=help_)
     add("-q", "--quiet", action="store_true", help="say nothing but warnings and errors")
     add("-v", "--verbose", action="store_true", help="name each rejected record on standard error")
     help_ = "write who computed what when, for Perfetto or chrome://tracing"

@@ -13,6 +13,7 @@ from ..decoding.quarantine import Quarantine
 from ..observe.reports import Report
 from .job import Job
 from .predictions import PredictionWriter
+from .serving import serving
 
 __all__ = ["train_records"]
 
@@ -57,6 +58,7 @@ async def train_records(job: Job) -> None:
             inputs = f"{records.encoder.input_size} inputs, {records.encoder.output_size} outputs"
             job.describe(model, inputs, "keys", trainer)
             every = sinks.report_every or SECOND
-            await trainer.run(records, on_report=on_report, report_every=every, **job.how(trainer))
+            async with serving(job, trainer, records):
+                await trainer.run(records, on_report=on_report, report_every=every, **job.how(trainer))
             if not trainer.step:  # and so none was reported
                 display.count(records.report())

@@ -20,6 +20,7 @@ from ..observe.reports import Report
 from ..training.fit import default_epochs
 from .folder import model_path
 from .job import Job
+from .serving import serving
 from .settings import Settings
 
 __all__ = ["train_text"]
@@ -115,7 +116,8 @@ async def train_text(job: Job) -> None:
         note = job.sayer(trainer)
         job.describe(model, f"{len(source.vocabulary)} symbols", "lanes", trainer)
         every = job.sinks.report_every or 1
-        await trainer.run(batches, on_report=on_report, report_every=every, **job.how(trainer))
+        async with serving(job, trainer):
+            await trainer.run(batches, on_report=on_report, report_every=every, **job.how(trainer))
         if job.interrupts.number is None:  # else there is more than that at the end
             run.leftover = source.leftover
 

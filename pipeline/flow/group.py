@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any
 
 import trio
@@ -36,6 +37,15 @@ class Group:
         scope = trio.CancelScope(shield=shield)
         self._background.append(scope)
         self._nursery.start_soon(self._behind, scope, task, arguments)
+
+    async def start(self, task: Callable[..., Awaitable[object]]) -> Any:  # noqa: ANN401 (what the task says)
+        """Start `task` in the background, and wait for what it says of itself: see trio's ``nursery.start``."""
+        scope = trio.CancelScope()
+        self._background.append(scope)
+        return await self._nursery.start(self._begin, scope, task)
+
+    async def _begin(self, scope: trio.CancelScope, task: Task, *, task_status: trio.TaskStatus[Any]) -> None:
+        await self._behind(scope, partial(task, task_status=task_status), ())
 
     async def _foreground(self, task: Task, arguments: tuple[Any, ...]) -> None:
         try:

@@ -12,7 +12,8 @@ import trio
 from ...core.base.checks import ArgumentError
 from ..checkpoint.checkpoints import Checkpoints
 from ..lanes.records import Records
-from ..sources.net import host_and_port, named
+from ..sources import SourceError
+from ..sources.net import host_and_port, named, reason_of
 from ..training.trainer import Trainer
 from .access import LEAST_TOKEN, Access, is_loopback
 from .app import App
@@ -51,9 +52,13 @@ async def serve(
     URL, with the port that the system chose where that is 0. Beyond this machine it asks for the `token`. Whatever is
     asked, the run goes on as without: see docs/serve.md.
 
-    Raises ArgumentError where `address` is none, or is for other machines and there is no token; OSError.
+    Raises ArgumentError where `address` is none, is for other machines and there is no token, or cannot be listened
+    at.
     """
-    host, port = host_and_port(address, address)
+    try:
+        host, port = host_and_port(address, address)
+    except SourceError:
+        raise ArgumentError("serve", "host:port, as 127.0.0.1:8080", address) from None
     if token is None and not is_loopback(host):
         raise ArgumentError("serve", f"a token for other machines, in {TOKEN} or a file", address)
     recent = None
@@ -62,7 +67,10 @@ async def serve(
     status = Status(trainer, records, checkpoints, recent)
     if records is not None:
         _listen(records, status)
-    listeners = await trio.open_tcp_listeners(port, host=host)
+    try:
+        listeners = await trio.open_tcp_listeners(port, host=host)
+    except OSError as error:
+        raise ArgumentError("serve", "an address that is free and this machine's", reason_of(error)) from None
     async with trio.open_nursery() as nursery:
         app = App(status, Access(token), on_problem)
         for listener in listeners:
