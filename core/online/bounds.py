@@ -18,7 +18,6 @@ from ..base.checks import ArgumentError, check_count, check_number
 from ..base.parameters import Array
 from ..base.state import Part
 from ..base.table import rows_of
-from .standardise import LARGEST
 
 __all__ = ["WARM", "Bounds", "Judged", "Stretch"]
 
@@ -30,6 +29,7 @@ THRESHOLD = 2.0  # for alarms, at first
 MOST = 1024  # truths between two updates
 FAR, LARGE = 1e6, 10.0  # the largest anomaly, and the largest error that counts, in scales
 WIDEST = 1e20  # the largest factor
+FARTHEST = float(np.finfo(np.float64).max)  # a bound that were infinite is this
 
 
 class Stretch(NamedTuple):
@@ -118,7 +118,7 @@ class Bounds:
             found[:, 0] = forecasts - np.maximum(forecasts - said[:, 0], least) * factor[:, 0]
             found[:, 1] = forecasts + np.maximum(said[:, 1] - forecasts, least) * factor[:, 1]
         found[:, :, self._known < WARM] = np.nan
-        return np.clip(found, -LARGEST, LARGEST, out=found)
+        return np.clip(found, -FARTHEST, FARTHEST, out=found)
 
     def judge(self, rows: Array, said: Array, truths: Array) -> Judged:
         """Compare `truths` ``(m, F)`` with what was `said` of them, and take that in.

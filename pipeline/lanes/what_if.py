@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from ...core.base.checks import ArgumentError
 from ...core.base.parameters import Array
 from ..decoding.block import Block
@@ -41,6 +43,8 @@ def what_if(
         maker = contest.maker
         version, parameters = contest.challengers[contest.leader - 1].latest
     block = decode_objects(Fields.of(plan.schema), items, RecordOptions())
+    if not block.size:
+        return Forecast(lanes.number, version, [], None, np.empty((0, max(1, len(plan.schema.targets))))), block
     supposed, rows = lanes.suppose(block)
     values, bounds = maker.suppose(supposed, rows, parameters)
     return Forecast(lanes.number, version, block.keys, block.times, values, bounds=bounds), block

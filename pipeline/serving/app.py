@@ -89,7 +89,8 @@ class App:
         return Response(200, exposition(self._status), "text/plain; version=1.0.0; charset=utf-8")
 
     async def _document(self, request: Request) -> Response:
-        return _json(document())
+        records = self._status.records
+        return _json(document(None if records is None else records.encoder.schema))
 
     async def _page(self, request: Request) -> Response:
         name, kind = PAGE[request.path]

@@ -142,7 +142,7 @@ class _Server:
                         if connection.they_are_waiting_for_100_continue:
                             going_on = h11.InformationalResponse(status_code=100, headers=[])
                             await stream.send_all(connection.send(going_on) or b"")
-                        data = await stream.receive_some(CHUNK)
+                        data = await stream.receive_some(limits.head if head is None else CHUNK)
                         if data and self._idle.pop(connection, None) is not None:  # a request begins
                             scope.deadline = trio.current_time() + limits.request
                         connection.receive_data(data)
@@ -225,7 +225,8 @@ def _request(head: h11.Request, body: bytes) -> Request:
     """Raises _RefusedError where the target is none."""
     try:
         parts = urlsplit(head.target.decode("ascii"))
-        path, query = unquote(parts.path, errors="strict"), dict(parse_qsl(parts.query, errors="strict"))
+        path = unquote(parts.path, errors="strict")
+        query = dict(parse_qsl(parts.query, keep_blank_values=True, errors="strict"))
     except ValueError:
         raise _RefusedError(400, "a target of UTF-8, percent-encoded, was expected") from None
     headers = {name.decode("ascii"): value.decode("latin-1") for name, value in head.headers}

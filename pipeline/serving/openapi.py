@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from ...core.online.schema import Schema
 from .answers import MOST
 
 __all__ = ["document"]
@@ -11,11 +12,12 @@ __all__ = ["document"]
 Json = dict[str, Any]
 
 
-def document() -> Json:
-    """The document, version 3.1."""
-    record = {"type": "object", "minProperties": 1, "additionalProperties": True}
-    records = {"type": "array", "items": record, "maxItems": MOST}
+def document(schema: Schema | None) -> Json:
+    """The document, version 3.1, of a run over records of this `schema`, or over others."""
+    record = {"type": "object"} if schema is None else _record(schema)
+    records = {"type": "array", "items": {"type": "object"}, "maxItems": MOST}
     given = {"oneOf": [record, records]}
+    keyed = schema is not None and schema.key is not None
     predictions = _answer(
         "A line for each record, in their order.", {"oneOf": [_ref("Prediction"), _array(_ref("Prediction"))]}
     )
@@ -43,7 +45,7 @@ def document() -> Json:
             "get": {
                 "summary": "The last forecasts of a key.",
                 "operationId": "predictions",
-                "parameters": [{"name": "key", "in": "query", "schema": {"type": "string"}}],
+                "parameters": [{"name": "key", "in": "query", "required": keyed, "schema": {"type": "string"}}],
                 "responses": {
                     "200": _answer("The last ones, the oldest first.", _ref("Predictions")),
                     "404": _refusal("None is remembered."),
@@ -72,6 +74,21 @@ def document() -> Json:
     }
 
 
+def _record(schema: Schema) -> Json:
+    """A record that can be used; further fields say nothing."""
+    kinds = {feature.name: TEXT if feature.category else NUMBER for feature in schema.features}
+    kinds |= {target.name: NUMBER for target in schema.targets}
+    if schema.label is not None:
+        kinds[schema.label] = TEXT
+    needed = [{"required": [name]} for name in kinds]
+    found: Json = {"type": "object", "properties": kinds, "anyOf": needed, "required": []}
+    for name, kind in ((schema.key, KEY), (schema.time, TIME)):
+        if name is not None:
+            kinds[name] = kind
+            found["required"].append(name)
+    return found
+
+
 def _ref(name: str) -> Json:
     return {"$ref": f"#/components/schemas/{name}"}
 
@@ -97,6 +114,21 @@ def _text(name: str, about: str, kind: str, others: Json) -> Json:
     return {"summary": about, "operationId": name, "responses": {"200": text, **others}}
 
 
+DECIMAL = r"^(-?[0-9]{1,9}([.][0-9]{1,9})?|NA)?$"
+NUMBER: Json = {
+    "description": "a number, also as a text; null, an empty text and NA are missing",
+    "anyOf": [
+        {"type": "number"},
+        {"type": "string", "pattern": DECIMAL},
+        {"type": "null"},
+    ],
+}
+TEXT: Json = {"description": "a text, a whole number, true or false; null is missing"}
+TEXT["type"] = ["string", "integer", "boolean", "null"]
+KEY: Json = {"anyOf": [{"type": "string", "minLength": 1, "maxLength": 4096}, {"type": "integer"}]}
+TIME: Json = {"description": "seconds since 1970, or ISO 8601", "anyOf": [{"type": "number"}, {"type": "string"}]}
+TIME["anyOf"][0] |= {"minimum": 0, "maximum": 4e9}
+TIME["anyOf"][1] |= {"format": "date-time"}
 VALUE: Json = {"description": "a number, a class, an object of numbers by target, or null"}
 PREDICTION: Json = {
     "type": "object",
