@@ -13,7 +13,7 @@ from ...core.base.checks import ArgumentError
 from .access import Access
 from .answers import MOST, predict
 from .http import Request, Response, refusal
-from .metrics import exposition
+from .metrics import EXPOSITION, exposition
 from .openapi import document
 from .status import Status
 
@@ -86,7 +86,7 @@ class App:
         return _json(self._status.now())
 
     async def _metrics(self, request: Request) -> Response:
-        return Response(200, exposition(self._status), "text/plain; version=1.0.0; charset=utf-8")
+        return Response(200, exposition(self._status), EXPOSITION)
 
     async def _document(self, request: Request) -> Response:
         records = self._status.records

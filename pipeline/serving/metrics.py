@@ -6,13 +6,14 @@ import math
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+from prometheus_client import CONTENT_TYPE_LATEST as EXPOSITION
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from .status import Status
 
-__all__ = ["exposition"]
+__all__ = ["EXPOSITION", "exposition"]
 
 # Of the records, what only grows.
 COUNTED = ("records", "applied", "unlabelled", "dropped", "rejected", "late", "evicted", "expired")
