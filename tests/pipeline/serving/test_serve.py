@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import base64
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import trio
-from support.live import until
+from support.asking import GIVEN, Client, Run
 from support.streams import make_data
 
 pytest.importorskip("h11", reason="needs recurrio[serve]")
@@ -21,87 +20,10 @@ pytest.importorskip("prometheus_client", reason="needs recurrio[serve]")
 from prometheus_client.parser import text_string_to_metric_families
 
 from recurrio.core import Adam, SequenceModel
-from recurrio.core.base.checks import ArgumentError
 from recurrio.core.base.parameters import Array
-from recurrio.pipeline import Records, Report, Trainer, open_source
+from recurrio.pipeline import Records, Trainer, open_source
 from recurrio.pipeline.serving import answers
-from recurrio.pipeline.serving.server import find_token, serve
-
-GIVEN: dict[str, Any] = {"key": "k", "features": "x,c:category", "target": "x@+1", "seq_len": 4, "batch_size": 6}
-SECRET = "a secret of more than 16"
-
-
-class Client:
-    """Asks one question after the other."""
-
-    def __init__(self, url: str) -> None:
-        self.port = int(url.rpartition(":")[2])
-
-    async def raw(self, method: str, path: str, body: bytes = b"", **headers: str) -> tuple[int, bytes]:
-        lines = [f"{method} {path} HTTP/1.1", "Connection: close", f"Content-Length: {len(body)}"]
-        lines += [f"{name}: {value}" for name, value in ({"Host": "127.0.0.1:80"} | headers).items()]
-        async with await trio.open_tcp_stream("127.0.0.1", self.port) as stream:
-            await stream.send_all("\r\n".join([*lines, "", ""]).encode() + body)
-            data = b""
-            async for piece in stream:
-                data += piece
-        head, _, rest = data.partition(b"\r\n\r\n")
-        return int(head.split()[1]), rest
-
-    async def get(self, path: str, **headers: str) -> Any:  # noqa: ANN401 (what JSON has)
-        status, body = await self.raw("GET", path, **headers)
-        assert status == 200, body
-        return json.loads(body)
-
-    async def predict(self, items: object) -> tuple[int, Any]:
-        status, body = await self.raw("POST", "/predict", json.dumps(items).encode())
-        return status, json.loads(body)
-
-
-async def slowly(rows: list[dict[str, Any]], pause: float, bunch: int) -> AsyncIterator[list[dict[str, Any]]]:
-    for start in range(0, len(rows), bunch):
-        yield rows[start : start + bunch]
-        await trio.sleep(pause)
-
-
-class Run:
-    """A run over `rows` that is asked by `ask`, as soon as it has learned something."""
-
-    def __init__(
-        self,
-        rows: list[dict[str, Any]],
-        pause: float = 0.0,
-        bunch: int = 1,
-        **options: Any,  # noqa: ANN401
-    ) -> None:
-        running = {name: options.pop(name) for name in ("executor", "delay", "shards") if name in options}
-        self.records = Records(slowly(rows, pause, bunch), **GIVEN | options)
-        model = self.records.model(hidden_size=5, seed=1)
-        self.trainer = Trainer(model, Adam(0.01), clip=1.0, **{"executor": "inline"} | running)
-        self.versions: dict[int, bytes] = {0: model.parameters.tobytes()}
-        self.problems: list[str] = []
-        self.finished = False
-
-    def note(self, report: Report) -> None:
-        self.versions[report.step] = self.trainer.model.parameters.tobytes()
-
-    async def go(self, ask: Callable[[Client], Any] | None = None, **serving: Any) -> None:  # noqa: ANN401
-        async def run() -> None:
-            await self.trainer.run(self.records, on_report=self.note, report_every=1)
-            self.finished = True
-
-        if ask is None:
-            await run()
-            return
-        async with trio.open_nursery() as nursery:
-            how = partial(serve, self.trainer, self.records, on_problem=self.problems.append, **serving)
-            client = Client(await nursery.start(how))
-            async with trio.open_nursery() as both:
-                both.start_soon(run)
-                await until(lambda: self.trainer.step > 0)
-                await ask(client)
-            nursery.cancel_scope.cancel()
-        assert not self.problems
+from recurrio.pipeline.serving.server import serve
 
 
 def bits(run: Run) -> dict[str, bytes]:
@@ -278,57 +200,6 @@ async def test_a_run_over_a_text(tmp_path: Path) -> None:
         assert (await client.raw("GET", "/predictions"))[0] == 409
         assert (await client.raw("GET", "/metrics"))[0] == 200
         nursery.cancel_scope.cancel()
-
-
-async def test_who_may_ask() -> None:
-    rows = make_data(50, 3)
-
-    async def with_token(client: Client) -> None:
-        basic = base64.b64encode(f"anybody:{SECRET}".encode()).decode()
-        for given, status in (
-            ("", 401),
-            ("Bearer wrong", 401),
-            ("Basic !!!", 401),
-            ("Bearer " + SECRET[:-1], 401),
-            ("Bearer ä", 401),
-            (f"Bearer {SECRET}", 200),
-            (f"bearer  {SECRET}", 200),
-            (f"Basic {basic}", 200),
-        ):
-            assert (await client.raw("GET", "/status", Authorization=given))[0] == status, given
-        assert (await client.raw("GET", "/healthz"))[0] == 200
-        assert (await client.raw("GET", "/status", Host="other.example", Authorization=f"Bearer {SECRET}"))[0] == 200
-
-    async def without(client: Client) -> None:
-        for host, status in (
-            ("localhost", 200),
-            ("127.0.0.1:8080", 200),
-            ("[::1]:80", 200),
-            ("evil.example", 421),
-            ("evil.example:80", 421),
-            ("", 421),
-        ):
-            assert (await client.raw("GET", "/status", Host=host))[0] == status, host
-
-    await Run(rows, pause=0.002).go(with_token, token=SECRET)
-    await Run(rows, pause=0.002).go(without)
-    with pytest.raises(ArgumentError, match="token"):
-        await serve(Run(rows).trainer, address="0.0.0.0:0")
-    with pytest.raises(ArgumentError, match="host:port"):
-        await serve(Run(rows).trainer, address="nonsense")
-
-
-def test_where_the_token_is(tmp_path: Path) -> None:
-    path = tmp_path / "a token"
-    path.write_text(SECRET + "\n")
-    assert find_token(str(path), {}) == SECRET
-    assert find_token(None, {"RECURRIO_TOKEN": SECRET}) == SECRET
-    assert find_token(None, {}) is None
-    for short in ("short", "", "with a\tcontrol character"):
-        with pytest.raises(ArgumentError):
-            find_token(None, {"RECURRIO_TOKEN": short})
-    with pytest.raises(OSError, match="nobody"):
-        find_token(str(tmp_path / "nobody"), {})
 
 
 async def test_a_run_that_is_too_busy_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
