@@ -5,4 +5,7 @@ of what did not come, `recent` those of what did, `status` the state, `metrics` 
 `server` puts them together.
 """
 
-__all__: list[str] = []
+from .http import Limits
+from .server import TOKEN, find_token, serve
+
+__all__ = ["TOKEN", "Limits", "find_token", "serve"]
