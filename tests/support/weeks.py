@@ -14,7 +14,7 @@ import os
 import random
 import sys
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from typing import Any
 
 import trio
@@ -24,6 +24,11 @@ from recurrio.core import Adam
 from recurrio.pipeline import Records, Trainer
 from recurrio.pipeline.flow.group import open_group
 from recurrio.pipeline.lanes.blocks import DecodedBlocks
+from recurrio.pipeline.serving.access import Access
+from recurrio.pipeline.serving.app import App
+from recurrio.pipeline.serving.http import Request
+from recurrio.pipeline.serving.recent import Recent
+from recurrio.pipeline.serving.status import Status
 from recurrio.pipeline.sources import Opening
 from recurrio.pipeline.sources.connect import Reconnecting
 
@@ -91,6 +96,22 @@ class Server:
         await stream.aclose()
 
 
+async def client(trainer: Trainer, records: Records, recent: Recent) -> None:
+    """Somebody who listens to events, one a minute, and asks for the forecasts of a key each time, and what if."""
+    app = App(Status(trainer, records, None, recent), Access(None))
+    local = {"host": "localhost"}
+    response = await app(Request("GET", "/events", {}, local, b""))
+    assert not isinstance(response.body, bytes)
+    async with aclosing(response.body) as events:
+        async for event in events:
+            key = json.loads(event.partition(b"data: ")[2])["keys"][:1]
+            for name in key:
+                assert (await app(Request("GET", "/predictions", {"key": name}, local, b""))).status == 200
+                body = json.dumps({"k": name, "x": 0.5}).encode()
+                assert (await app(Request("POST", "/predict", {}, local, body))).status in (200, 503)
+            await trio.sleep(60)
+
+
 async def main(days: int, *, later: bool) -> None:
     """So many days."""
     server = Server(later=later)
@@ -109,6 +130,9 @@ async def main(days: int, *, later: bool) -> None:
         group.start_background(connections.keep, connected)
         records = Records((), **given, _source=lambda fields: DecodedBlocks(connections, "jsonl", fields))
         trainer = Trainer(records.model(hidden_size=8, seed=1), Adam(0.003), clip=1.0, executor="inline", watchdog=None)
+
+        recent = records.on_forecasts = Recent(records.encoder, None)
+        group.start_background(client, trainer, records, recent)
 
         async def watch() -> None:
             for day in range(1, days + 1):
