@@ -14,7 +14,7 @@ from ..base.state import Part
 from .standardise import FLOAT64, fitting
 from .updates import BLOCK, pieces
 
-__all__ = ["COLUMNS", "Calendar", "calendar"]
+__all__ = ["COLUMNS", "DAILY", "DAY", "MONDAY", "WEEK", "Calendar", "calendar"]
 
 DAY, WEEK = 86_400.0, 604_800.0  # seconds
 MONDAY = 4 * DAY  # 1970 began on a Thursday

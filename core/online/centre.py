@@ -19,7 +19,7 @@ from ..base.table import rows_of
 from .standardise import FLOAT64, LARGEST, fitting
 from .updates import pieces
 
-__all__ = ["CHOSEN", "Centre"]
+__all__ = ["CHOSEN", "WIDE", "Centre"]
 
 BLOCK, BLOCK_OF_KEYS = 4096, 1024  # records between two updates, and where each key has its own centres
 CHOSEN = 4  # numbers that say what the centre of a target is, and its unit: pull, origin, level and power

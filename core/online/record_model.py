@@ -16,7 +16,7 @@ from .encoder import Encoder
 from .learned import OF_ALL, Learned
 from .schema import Schema
 
-__all__ = ["RecordModel", "outputs_of"]
+__all__ = ["FORMAT", "RecordModel", "outputs_of"]
 
 FORMAT = "recurrio-records-1"
 

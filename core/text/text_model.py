@@ -15,7 +15,9 @@ from ..base.safetensors import WeightsError, load_weights, save_weights
 from ..model.sequence_model import SequenceModel
 from .vocabulary import ByteVocabulary, CharVocabulary, Vocabulary
 
-__all__ = ["TextModel"]
+__all__ = ["FORMAT", "TextModel"]
+
+FORMAT = "recurrio-text-1"
 
 
 class TextModel:
@@ -33,6 +35,16 @@ class TextModel:
     def __repr__(self) -> str:
         return f"TextModel({self.model!r}, {type(self.vocabulary).__name__} of {len(self.vocabulary)} symbols)"
 
+    @property
+    def vocabulary_config(self) -> dict[str, str]:
+        """The vocabulary as plain JSON."""
+        found = {"kind": self.vocabulary.kind}
+        if isinstance(self.vocabulary, CharVocabulary):
+            found["characters"] = self.vocabulary.characters
+        elif self.vocabulary.encoding is not None:
+            found["encoding"] = self.vocabulary.encoding
+        return found
+
     def save(
         self,
         path: str | os.PathLike[str],
@@ -43,22 +55,17 @@ class TextModel:
 
         `training` is recorded beside them, as JSON; `parameters` are others than the model's own. Raises OSError.
         """
-        vocabulary = {"kind": self.vocabulary.kind}
-        if isinstance(self.vocabulary, CharVocabulary):
-            vocabulary["characters"] = self.vocabulary.characters
-        elif self.vocabulary.encoding is not None:
-            vocabulary["encoding"] = self.vocabulary.encoding
         model = {**self.model.config, "seed": self.model.seed}
-        metadata = {"model": model, "vocabulary": vocabulary, "training": training or {}}
+        metadata = {"model": model, "vocabulary": self.vocabulary_config, "training": training or {}}
         metadata_json = {name: json.dumps(value) for name, value in metadata.items()}
-        save_weights(path, self.model.state_dict(parameters), {"format": "recurrio-text-1", **metadata_json})
+        save_weights(path, self.model.state_dict(parameters), {"format": FORMAT, **metadata_json})
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> TextModel:
         """Read what `save` wrote. Raises OSError, or WeightsError where the file is something else."""
         weights, metadata = load_weights(path)
         name = os.fspath(path)
-        if metadata.get("format") != "recurrio-text-1":
+        if metadata.get("format") != FORMAT:
             raise WeightsError(f"{name}: a safetensors file, but no text model of recurrio")
         try:
             about = json.loads(metadata["vocabulary"])

@@ -8,7 +8,7 @@ from ...core.base.parameters import Array
 from ...core.base.state import Part
 from .rings import KeyOrder, Ring, filled
 
-__all__ = ["TimeSteps", "logarithm"]
+__all__ = ["LONGEST", "TimeSteps", "logarithm"]
 
 LONGEST = 30 * 86_400.0  # seconds; a longer step counts as this
 
