@@ -1,10 +1,10 @@
 """The pipeline: trio stages linked by memory channels, around the core.
 
 Its rooms, from the bottom up: `flow`, channels and groups of tasks; `observe`, what a run says of itself; `sources`
-bring bytes, `decoding` says what they mean, and `lanes` make batches of that, of a text or of records; `checkpoint`,
-what a run goes on from; `plan`, what it is to do; `executors`, where it computes; the `stages`; `training`, the trainer
-and what wires the stages up; `serving`, a run that can be asked; `command`, the command line. `testing` has helpers for
-parts of one's own.
+bring bytes, `decoding` says what they mean, and `lanes` make batches of that, of a text or of records; `export` makes
+ONNX graphs of models; `checkpoint`, what a run goes on from; `plan`, what it is to do; `executors`, where it computes;
+the `stages`; `training`, the trainer and what wires the stages up; `serving`, a run that can be asked; `command`, the
+command line. `testing` has helpers for parts of one's own.
 
 What is exported is imported when it is first asked for, because `command` answers signals before NumPy and trio load.
 """
@@ -13,6 +13,7 @@ TYPE_CHECKING = False  # that of typing, which takes longer to import than all t
 
 if TYPE_CHECKING:
     from .checkpoint import CheckpointError, Checkpoints
+    from .export import ExportError, to_onnx
     from .flow.channels import Receiver, Sender
     from .lanes import open_source
     from .lanes.challenger import Challenge
@@ -33,6 +34,7 @@ __all__ = [
     "Challenge",
     "CheckpointError",
     "Checkpoints",
+    "ExportError",
     "Forecast",
     "Forwarded",
     "Loaded",
@@ -48,6 +50,7 @@ __all__ = [
     "open_records",
     "open_source",
     "serve",
+    "to_onnx",
 ]
 
 _HOMES = {
@@ -55,6 +58,7 @@ _HOMES = {
     "Challenge": "lanes.challenger",
     "CheckpointError": "checkpoint",
     "Checkpoints": "checkpoint",
+    "ExportError": "export",
     "Forecast": "lanes.forecast",
     "Forwarded": "plan.messages",
     "Loaded": "plan.messages",
@@ -70,6 +74,7 @@ _HOMES = {
     "open_records": "lanes.open_records",
     "open_source": "lanes",
     "serve": "serving.server",
+    "to_onnx": "export",
 }
 
 
