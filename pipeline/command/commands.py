@@ -16,11 +16,13 @@ import trio
 
 from ...core.base.safetensors import WeightsError
 from ..checkpoint import CheckpointError
+from ..export import ExportError
 from ..observe.timeline import Timeline
 from ..sources import SourceError, path_of
 from .check_leaks import check_leaks
 from .demo import demo
 from .display import Recorded, open_display
+from .export import export
 from .folder import RunFolder, model_path
 from .generate import generate
 from .inspect import inspect
@@ -42,6 +44,7 @@ __all__ = ["run"]
 # Those that any signal can end.
 ALONE = {
     "check-leaks": check_leaks,
+    "export": export,
     "generate": generate,
     "inspect": inspect,
     "predict": predict,
@@ -62,7 +65,7 @@ def run(words: Sequence[str], interrupts: Interrupts) -> int:
         return int(end.code or 0)
     except BrokenPipeError:  # whoever read our output has had enough
         return 0
-    except (SourceError, CheckpointError, WeightsError, ArithmeticError, OSError, MemoryError) as error:
+    except (SourceError, CheckpointError, ExportError, WeightsError, ArithmeticError, OSError, MemoryError) as error:
         return _fail(_describe(error))
     except ValueError as error:
         return _fail(str(error), 2)
