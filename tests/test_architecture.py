@@ -14,11 +14,8 @@ LINES = 350
 # The rooms of each package, from the bottom up: a room imports only those before it. Modules at the top are rooms too.
 ORDER = {
     "core": "base gradcheck functional cells losses optim layers model online text training_state serial",
-<<<<<<< HEAD
-    "pipeline": "flow observe sources decoding lanes checkpoint plan executors stages training testing serving command",
-=======
-    "pipeline": "flow observe sources decoding lanes export checkpoint plan executors stages training testing command",
->>>>>>> d94e807 (Make an ONNX graph of a model, which takes records as they are, so that forecasts need no Recurrio)
+    "pipeline": "flow observe sources decoding lanes export checkpoint plan executors stages training testing serving "
+    "command",
 }
 FLOORS = {"core": 6, "pipeline": 10}
 OTHERS = sorted(path for folder in ("tests", "benchmarks", "examples") for path in (ROOT / folder).rglob("*.py"))
