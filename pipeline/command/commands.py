@@ -115,6 +115,7 @@ def _train(arguments: argparse.Namespace, interrupts: Interrupts) -> int:
             ways = arguments.report_every, arguments.verbose, arguments.rotate, arguments.serve, arguments.token
             sinks = Sinks(predictions, arguments.rejects, *ways, positions)
             show = {"as_json": arguments.json, "quiet": arguments.quiet, "beside": predictions == "-"}
+            show["records"] = None if settings.records is None else settings.sources
             with open_display(**show, reports=arguments.reports, **sinks.how("reports")) as display:
                 if saving is not None and isinstance(display, Recorded):
                     saving.checkpoints.reports = display

@@ -5,15 +5,19 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from time import monotonic
 from types import TracebackType
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from ...core.base.line_file import LineFile
 from ..observe.reports import Report
 from .scores import as_json, bits_of, counts_of, records_as_json, scores_of, sources_of
+
+if TYPE_CHECKING:
+    from ..checkpoint import Checkpoints
+    from .outcome import Outcome
 
 __all__ = ["Display", "JsonDisplay", "PlainDisplay", "Recorded", "open_display"]
 
@@ -30,6 +34,14 @@ class Display(Protocol):
 
     def warn(self, text: str) -> None:
         """Say what somebody should know."""
+        ...
+
+    def wait(self, text: str) -> None:
+        """Say what is waited for at first, where that takes its time."""
+        ...
+
+    def tick(self, outcome: Outcome, checkpoints: Checkpoints | None) -> None:
+        """Show how far the run is, whether or not there has been a batch; called twice a second."""
         ...
 
     def report(self, report: Report, counts: Mapping[str, Any]) -> None:
@@ -61,6 +73,13 @@ class PlainDisplay:
     def warn(self, text: str) -> None:
         """See `Display`."""
         print(f"recurrio: warning: {text}", file=sys.stderr, flush=True)
+
+    def wait(self, text: str) -> None:
+        """See `Display`."""
+        self.say(text)
+
+    def tick(self, outcome: Outcome, checkpoints: Checkpoints | None) -> None:
+        """See `Display`; there is a line when there is a report."""
 
     def report(self, report: Report, counts: Mapping[str, Any]) -> None:
         """See `Display`."""
@@ -140,7 +159,7 @@ class Recorded:
     ) -> None:
         self._display, self._path, self._begin, self._rotate = display, path, position, rotate
         self._file = None if position is not None else LineFile(path, None, rotate)
-        self.say, self.warn = display.say, display.warn
+        self.say, self.warn, self.wait, self.tick = display.say, display.warn, display.wait, display.tick
 
     def report(self, report: Report, counts: Mapping[str, Any]) -> None:
         """See `Display`."""
@@ -180,7 +199,7 @@ class Recorded:
 def _can_draw(encoding: str) -> bool:
     """Whether the bars have a place among the characters of `encoding`."""
     try:
-        "▁█●".encode(encoding)
+        "▁█●▲◆…–".encode(encoding)
     except UnicodeEncodeError:
         return False
     return True
@@ -191,6 +210,7 @@ def open_display(
     as_json: bool,
     quiet: bool = False,
     beside: bool = False,
+    records: Sequence[str] | None = None,
     reports: str | None = None,
     position: dict[str, Any] | None = None,
     rotate: int | None = None,
@@ -198,22 +218,24 @@ def open_display(
     """The display for standard output: JSON if wanted; live on a terminal with room for it, where rich is installed.
 
     Nothing where it is to be `quiet`; where there is something `beside` it on standard output, lines on standard error.
-    `reports` is a file for the reports as JSON, to go on at a `position`, and to `rotate`. Raises OSError.
+    `records` are the sources of a run over records, None of one over a text. `reports` is a file for the reports as
+    JSON, to go on at a `position`, and to `rotate`. Raises OSError.
     """
-    display = _display(as_json=as_json, quiet=quiet, beside=beside)
+    display = _display(as_json=as_json, quiet=quiet, beside=beside, records=records)
     return display if reports is None else Recorded(display, reports, position, rotate)
 
 
-def _display(*, as_json: bool, quiet: bool, beside: bool) -> Display:
+def _display(*, as_json: bool, quiet: bool, beside: bool, records: Sequence[str] | None) -> Display:
     if as_json:
         return JsonDisplay()
     if quiet:
         return QuietDisplay()
     if not beside and sys.stdout.isatty() and os.environ.get("TERM") and _can_draw(sys.stdout.encoding):
         with suppress(ImportError):
-            from .live import LEAST_WIDTH, LiveDisplay, VisibleCursor
+            from . import live, live_records
 
-            console = VisibleCursor()
-            if not console.is_dumb_terminal and console.width >= LEAST_WIDTH:
-                return LiveDisplay(console)
+            console = live.VisibleCursor()
+            least = live.LEAST_WIDTH if records is None else live_records.LEAST_WIDTH
+            if not console.is_dumb_terminal and console.width >= least:
+                return live.LiveDisplay(console) if records is None else live_records.LiveRecords(console, records)
     return PlainDisplay(beside=beside)

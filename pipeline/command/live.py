@@ -1,14 +1,13 @@
-"""Live tables of a training run on a terminal. Needs rich."""
+"""Live tables of a run over a text on a terminal. Needs rich."""
 
 from __future__ import annotations
 
 import sys
 from collections import deque
 from collections.abc import Mapping
-from itertools import pairwise
 from time import monotonic
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
@@ -16,14 +15,17 @@ from rich.table import Table
 from rich.text import Text
 
 from ..observe.reports import Report
-from .scores import bits_of, counts_of, scores_of, sources_of
+from .lines import bar, curve
+from .scores import bits_of
+
+if TYPE_CHECKING:
+    from ..checkpoint import Checkpoints
+    from .outcome import Outcome
 
 __all__ = ["LEAST_WIDTH", "LiveDisplay", "VisibleCursor"]
 
 LEAST_WIDTH = 80  # columns, in which nothing is cut
 BAR, CURVE = 8, 72  # columns
-MOST_SOURCES = 5  # lines
-BARS = "▁▂▃▄▅▆▇█"
 
 
 class VisibleCursor(Console):
@@ -52,6 +54,13 @@ class LiveDisplay:
         """See `Display`."""
         self.say(f"warning: {text}")
 
+    def wait(self, text: str) -> None:
+        """See `Display`."""
+        self.say(text)
+
+    def tick(self, outcome: Outcome, checkpoints: Checkpoints | None) -> None:
+        """See `Display`; there is nothing new."""
+
     def report(self, report: Report, counts: Mapping[str, Any]) -> None:
         """See `Display`."""
         self._losses.append(report.loss)
@@ -78,25 +87,16 @@ class LiveDisplay:
         """Tables of `report`: side by side where there is room, else below each other, or without the channels."""
         console, stages, channels = self._live.console, _stages(report), _channels(report)
         recent = list(self._losses)[-50:]
-        unit, of = ("nats ", "tokens/s") if report.records is None else ("", "records/s")
         summary = Text.assemble(
             ("step ", "dim"), f"{report.step:,}   ",
-            ("loss ", "dim"), (f"{sum(recent) / len(recent):.3f}", "bold"), (f" {unit}(mean of 50)   ", "dim"),
-            f"{report.tokens_per_second:,.0f}", (f" {of}   ", "dim"),
+            ("loss ", "dim"), (f"{sum(recent) / len(recent):.3f}", "bold"), (" nats (mean of 50)   ", "dim"),
+            f"{report.tokens_per_second:,.0f}", (" tokens/s   ", "dim"),
             ("staleness ", "dim"), f"{report.staleness}",
         )  # fmt: skip
         if self._bits:
             summary.append(f"\n{self._bits}")
-        if report.records is not None:
-            scores = [scores_of(report.records), scores_of(report.records, "window")]
-            summary.append("\n" + counts_of(report.records))
-            summary.append(
-                "".join([f"\n{name} {text}" for name, text in zip(("all", "last"), scores, strict=True) if text])
-            )
-            for name, counts in sources_of(report.records)[:MOST_SOURCES]:
-                summary.append(f"\n{name} ", "dim").append(counts)
-        curve = Text(_curve(list(self._losses), CURVE), style="cyan")
-        below: tuple[RenderableType, ...] = (Text(), summary, curve, Text())
+        line = Text(curve(list(self._losses), CURVE), style="cyan")
+        below: tuple[RenderableType, ...] = (Text(), summary, line, Text())
         both = Table.grid(padding=(0, 4))
         both.add_row(stages, channels)
         if console.measure(both, options=console.options.update(max_width=sys.maxsize)).maximum <= console.width:
@@ -112,7 +112,7 @@ def _stages(report: Report) -> Table:
         total = max(stage.seconds, 1e-9)
         shares = (stage.busy / total, stage.waiting_for_input / total, stage.waiting_for_room / total)
         cells = (
-            Text(f"{'█' * round(BAR * min(share, 1)):<{BAR}} {share:>4.0%}", style=style)
+            Text(bar(share, BAR), style=style)
             for share, style in zip(shares, ("green", "yellow", "magenta"), strict=True)
         )
         table.add_row(stage.name, f"{stage.items:,}", *cells)
@@ -125,13 +125,3 @@ def _channels(report: Report) -> Table:
         depth = "●" * channel.depth + "○" * (channel.capacity - channel.depth)
         table.add_row(channel.name, depth, f"{channel.peak}/{channel.capacity}", f"{channel.items:,}")
     return table
-
-
-def _curve(values: list[float], width: int) -> str:
-    """A line of bars: the means of `width` neighbouring groups of `values`."""
-    groups = min(width, len(values))
-    edges = [len(values) * group // groups for group in range(groups + 1)]
-    means = [sum(values[a:b]) / (b - a) for a, b in pairwise(edges)]
-    low, high = min(means), max(means)
-    scale = (len(BARS) - 1) / ((high - low) or 1)
-    return "".join(BARS[round((mean - low) * scale)] for mean in means)

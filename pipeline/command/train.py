@@ -23,6 +23,7 @@ __all__ = ["train"]
 
 GRACE = 5.0  # seconds
 SILENT = 1.0  # seconds
+TICK = 0.5  # seconds
 
 
 async def train(
@@ -43,7 +44,7 @@ async def train(
     `init` names a model to begin with.
     """
     run, token = Outcome(), trio.lowlevel.current_trio_token()
-    training, opening = trio.CancelScope(), trio.CancelScope()
+    training, opening, ticking = trio.CancelScope(), trio.CancelScope(), trio.CancelScope()
     job = train_text if settings.records is None else train_records
 
     def stop() -> None:
@@ -54,10 +55,12 @@ async def train(
         with interrupts.forward(partial(token.run_sync_soon, stop)), training, trio.move_on_after(seconds):
             try:
                 nursery.start_soon(_explain, settings.sources, display, opening)
+                nursery.start_soon(_tick, display, run, saving, ticking)
                 await job(Job(settings, display, interrupts, run, opening, timeline, sinks, saving, init))
             except Exception as error:  # the caller saves what was applied before it shows the error
                 run.error = error
         opening.cancel()
+        ticking.cancel()
     return run
 
 
@@ -67,4 +70,12 @@ async def _explain(sources: Sequence[str], display: Display, opening: trio.Cance
         await trio.sleep(SILENT)
         with suppress(OSError):  # the next message meets it as well
             names = ", ".join("standard input" if source == "-" else source for source in sources)
-            display.say(f"reading {names}: the first batch is not there yet")
+            display.wait(f"reading {names}: the first batch is not there yet")
+
+
+async def _tick(display: Display, run: Outcome, saving: Saving | None, ticking: trio.CancelScope) -> None:
+    """Let what is shown go on where no batch comes."""
+    with ticking, suppress(OSError):  # see above
+        while True:
+            display.tick(run, None if saving is None else saving.checkpoints)
+            await trio.sleep(TICK)
