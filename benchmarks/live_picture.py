@@ -19,18 +19,17 @@ from rich.console import Console
 
 from recurrio.core import Adam
 from recurrio.pipeline import Report, Trainer, open_records
-from recurrio.pipeline.command.live import LiveDisplay
+from recurrio.pipeline.command.live_records import LiveRecords
 
 FEEDS = Path(__file__).parent.parent / "examples" / "live_feeds.py"
 ADDRESS = "tcp-listen://127.0.0.1:9000"
+WIDTH, HEIGHT = 90, 40  # of the terminal
 
 
-async def learn(display: LiveDisplay, seconds: float) -> Report:
-    """The last report."""
-    reports: list[Report] = []
+async def learn(display: LiveRecords, seconds: float) -> None:
+    """Let `display` see a run."""
 
     def note(report: Report) -> None:
-        reports.append(report)
         display.report(report, {})
 
     options = {"key": "device", "features": "temperature,humidity", "target": "temperature@+1"}
@@ -38,7 +37,6 @@ async def learn(display: LiveDisplay, seconds: float) -> Report:
         trainer = Trainer(records.model(seed=0), Adam(0.003), clip=1.0)
         with trio.move_on_after(seconds):
             await trainer.run(records, on_report=note)
-    return reports[-1]
 
 
 def main() -> None:
@@ -48,13 +46,13 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=60.0)
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder, subprocess.Popen([sys.executable, FEEDS], cwd=folder) as feeds:
-        display = LiveDisplay(Console(file=StringIO(), width=112, height=40))
+        display = LiveRecords(Console(file=StringIO(), width=WIDTH, height=HEIGHT), [ADDRESS])
         try:
-            last = trio.run(learn, display, given.seconds)
+            trio.run(learn, display, given.seconds)
         finally:
             feeds.terminate()
-    console = Console(file=StringIO(), record=True, width=112, force_terminal=True)
-    console.print(display.draw(last))
+    console = Console(file=StringIO(), record=True, width=WIDTH, force_terminal=True)
+    console.print(display.group(WIDTH, HEIGHT))
     picture = console.export_svg(title=f"recurrio train {ADDRESS} …")
     picture = re.sub(r"@font-face \{.*?\}", "", picture, flags=re.DOTALL)  # which would be fetched from elsewhere
     given.path.write_text(picture, encoding="utf-8")

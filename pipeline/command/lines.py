@@ -18,6 +18,7 @@ Cell = str | tuple[str, str]
 BARS = "▁▂▃▄▅▆▇█"
 GAP = 2  # cells between columns
 LEAST_NAME = 12  # cells
+WIDENS = "\ufe0f"  # in some terminals what stands before it, to an emoji
 
 
 def fitted(text: str, width: int) -> str:
@@ -35,8 +36,8 @@ def _ends(text: str, most: int) -> str:
 
 
 def _cells(text: str) -> int:
-    """How wide `text` is: what is joined in one terminal may stand side by side in another."""
-    return max(cell_len(text), sum(map(cell_len, text)))
+    """How wide `text` is at most: what is joined in one terminal may stand side by side in another."""
+    return sum(1 if sign == WIDENS else cell_len(sign) for sign in text)
 
 
 def _taken(text: str, width: int) -> str:
@@ -65,7 +66,7 @@ def table(heads: Sequence[str], rows: Sequence[Sequence[Cell]], width: int) -> l
     names = [fitted(row[0], width) for row in plain]
     widths = [max(map(_cells, column)) for column in zip(heads, *plain, strict=True)][1:]
     name = max(map(_cells, [heads[0], *names]))
-    while widths and min(name, LEAST_NAME) + sum(GAP + own for own in widths) > width:
+    while widths and min(name, max(LEAST_NAME, width // 4)) + sum(GAP + own for own in widths) > width:
         widths.pop()
     name = min(name, width - sum(GAP + own for own in widths))
     found = []

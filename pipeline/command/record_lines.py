@@ -20,10 +20,7 @@ GOOD = ("applied", "unlabelled", "waiting", "keys", "evicted", "expired")
 BAD = ("rejected", "dropped", "late")
 NAMED = 3  # sources, or fields
 QUIET = 2.0  # seconds without a batch, after which there is something to say
-LABELS = (
-    *("matched", "early", "twice", "late", "unmatched", "dropped", "given_up"),
-    "waiting",
-)
+LABELS = ("matched", "waiting", "early", "twice", "late", "unmatched", "dropped", "given_up")
 BAD_LABELS = {"twice", "late", "unmatched", "dropped", "given_up"}
 
 

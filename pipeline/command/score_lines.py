@@ -50,7 +50,7 @@ def _rows(metrics: Metrics, bounds: Mapping[str, Any], prefix: str) -> Iterator[
     for scope in ("all", "window"):
         own, held = metrics[scope], bounds.get(scope, {}).get("coverage")
         row = _cells(own) | {"skill": _skill(own.get("skill"))}
-        if "interval" in bounds:
+        if scope in bounds:  # of the mean of several targets there are none
             row[_within(bounds)] = NONE if held is None else f"{held:.1%}"
         count = own["count"]
         which = "all" if scope == "all" else f"last {count:,}"
@@ -132,11 +132,11 @@ def skills(course: Sequence[tuple[float, str]], width: int) -> list[Text]:
     """The skill at each look as a curve, with the marks of what was new then."""
     if len(course) < 2:
         return []
-    values, width = [skill for skill, _ in course], min(width, LONGEST)
-    marks = "".join([max(course[index][1] for index in group) or " " for group in columns_of(len(values), width)])
+    values, most = [skill for skill, _ in course], min(width, LONGEST)
+    marks = "".join([max(course[index][1] for index in group) or " " for group in columns_of(len(values), most)])
     said = ["skill of the last labels:", f"{values[0]:+.3f} to {values[-1]:+.3f}"]
     said += [f"{mark} {what}" for mark, what in ((DRIFT, "drift"), (LEAD, "another model leads")) if mark in marks]
-    lines = [Text(curve(values, width), "cyan")]
+    lines = [Text(curve(values, most), "cyan")]
     if marks.strip():
         lines.append(Text(marks.rstrip(), "bold yellow"))
     return lines + flow([Text(text, "dim") for text in said], width)

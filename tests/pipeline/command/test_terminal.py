@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import math
 import os
 import pty
 import re
@@ -122,3 +123,61 @@ def test_the_cursor_stays_on_whatever_the_end(signals: int, text_file: Path, tmp
         output = shown.decode("utf-8", "replace") + rest(ours)
         assert process.wait(timeout=30) == (130 if signals else 0)
     assert HIDE_CURSOR not in output
+
+
+@pytest.fixture
+def records_file(tmp_path: Path) -> Path:
+    """Records of a few keys, of which one would be an order to the terminal."""
+    path = tmp_path / "records.jsonl"
+    keys = ["a", "b", r"\u001b[2J[red]c"]
+    lines = [f'{{"k": "{keys[n % 3]}", "x": {math.sin(n / 5 + n % 3)}}}' for n in range(900)]
+    path.write_text("\n".join([*lines, "junk"]) + "\n")
+    return path
+
+
+RECORDS = ["--key", "k", "--features", "x", "--target", "x@+1", "--hidden", "8"]
+
+
+@pytest.mark.parametrize("columns", [40, 80, 120])
+def test_records_have_all_parts_and_no_line_is_too_wide(columns: int, records_file: Path, tmp_path: Path) -> None:
+    shown = run("train", records_file, *RECORDS, "--out", tmp_path / "out", columns=columns, rows=50)
+    assert "\x1b[2J" not in shown
+    last = ESCAPE.sub("", shown[shown.rindex("\x1b[1A") :]).replace("\r", "").split("\ndone: ")[0]
+    heads = ("forecasts", "source", "worst keys", "stage", "last ")
+    assert all(re.search(rf"^{head}", last, re.MULTILINE) for head in heads), last
+    assert all(part in last for part in ("901 records", " steps", "/s", "1 rejected", "3 keys", "load", "update"))
+    assert re.search(r"^\\x1b\[2J\[red\]c", last, re.MULTILINE), last
+    assert all(len(line) < columns for line in last.splitlines())
+
+
+@pytest.mark.parametrize("environment", [{"TERM": "dumb"}, {"COLUMNS": "30"}], ids=str)
+def test_records_are_plain_lines_where_there_is_no_room(
+    environment: dict[str, str], records_file: Path, tmp_path: Path
+) -> None:
+    shown = run("train", records_file, *RECORDS, "--out", tmp_path / "out", **environment)
+    assert "\x1b" not in shown
+    assert re.search(r"^step +\d+  .*records.*records/s", shown, re.MULTILINE)
+
+
+def test_records_without_colours(records_file: Path, tmp_path: Path) -> None:
+    shown = run("train", records_file, *RECORDS, "--out", tmp_path / "out", NO_COLOR="1")
+    assert "forecasts" in shown
+    assert not re.search(r"\x1b\[[\d;]*3[0-7]m", shown)
+
+
+def test_what_is_waited_for_is_said_and_a_resize_and_ctrl_c_leave_a_sane_terminal(tmp_path: Path) -> None:
+    words = ["train", "tcp-listen://127.0.0.1:0", *RECORDS, "--out", tmp_path / "out"]
+    with terminal(*words) as (process, ours):
+        shown = b""
+        while shown.count(b"waiting for the first record from") < 2:
+            shown += os.read(ours, 1 << 16)
+        fcntl.ioctl(ours, termios.TIOCSWINSZ, struct.pack("HHHH", 20, 44, 0, 0))
+        shown = b""
+        while b"\x1b[2J" not in shown:  # drawn anew, as broken lines begin nobody knows where
+            shown += os.read(ours, 1 << 16)
+        process.send_signal(signal.SIGINT)
+        output = shown.decode() + rest(ours)
+        assert process.wait(timeout=30) == 130
+    assert HIDE_CURSOR not in output
+    assert "\x1b[?1049h" not in output
+    assert "interrupted before the first step" in output
