@@ -62,10 +62,10 @@ class LiveRecords:
 
     def tick(self, outcome: Outcome, checkpoints: Checkpoints | None) -> None:
         """See `Display`."""
-        if monotonic() < self._drawn + SELDOM:
-            return
         if checkpoints is not None:
             self._view = self._view._replace(saved=_saved(checkpoints), problem=checkpoints.problem or "")
+        if monotonic() < self._drawn + SELDOM:
+            return
         if outcome.records is not None:
             self._look(outcome.records.report(), outcome.steps)
         self.draw()
@@ -89,7 +89,7 @@ class LiveRecords:
 
     def group(self, width: int, height: int) -> Group:
         """What is drawn in so many columns and rows. One is left free: not all agree how wide signs are."""
-        return Group(*frame(self._view._replace(now=monotonic()), width - 1, height - 1))
+        return Group(*frame(self._view, width - 1, height - 1))
 
     def __enter__(self) -> LiveRecords:
         self._live.__enter__()

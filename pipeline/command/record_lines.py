@@ -61,7 +61,7 @@ def frame(view: View, width: int, height: int) -> list[Text]:
 def _head(view: View, width: int) -> list[Text]:
     found = _waits(view, width)
     if view.problem:
-        found += flow([Text(fitted(view.problem, 2 * width), "bold magenta")], width)
+        found += flow([Text(fitted(view.problem, width), "bold magenta")], width)
     records, report, speed = view.records, view.report, view.course.speed
     if records is not None and records["records"]:
         steps = 0 if report is None else report.step
