@@ -18,6 +18,7 @@ from ..base import compiled
 from ..base.arena import Arena, Arenas
 from ..base.blas import one_blas_thread
 from ..base.checks import ArgumentError, check_array, check_count, check_dtype, count_parts
+from ..base.html import html_table
 from ..base.initializers import TorchRandom
 from ..base.module import Module
 from ..base.parameters import Array, Layout
@@ -162,6 +163,22 @@ class SequenceModel(Module):
         size = self.network.output_size
         own = {"loss": None if loss == default else loss, "output_size": None if size == self.vocabulary_size else size}
         return {**self.config, **own}
+
+    def facts(self) -> list[tuple[str, object]]:
+        """What there is to say of it, by name: for a table."""
+        stack, features = self.network.stack, self.config["input_size"]
+        inputs = f"{features:,} features" if features is not None else f"{self.vocabulary_size:,} symbols"
+        return [
+            ("inputs", inputs),
+            ("cell", f"{stack.cell.kind}, bidirectional" if stack.directions == 2 else stack.cell.kind),
+            ("layers × units", f"{self.config['num_layers']} × {self.config['hidden_size']}"),
+            ("outputs", f"{self.network.output_size:,}"),
+            ("loss", self.network.loss),
+            ("parameters", f"{self.layout.size:,} {self.dtype.name}"),
+        ]
+
+    def _repr_html_(self) -> str:
+        return html_table("SequenceModel", self.facts())
 
     def restart_head(self, parameters: Array, number: int) -> None:
         """Write new initial parameters of the head into a vector ``(size,)``: drawn by the seed and this `number`."""

@@ -7,6 +7,7 @@ import os
 from typing import Any
 
 from ..base.checks import ArgumentError
+from ..base.html import html_table
 from ..base.parameters import Array
 from ..base.safetensors import WeightsError, load_weights, save_weights
 from ..losses.interval import PARTS, IntervalLoss
@@ -30,7 +31,10 @@ class RecordModel:
     """`model` with the `encoder` that gives its inputs and outputs their meaning. Their sizes must agree.
 
     `learned` is what the encoder had learned with the last record that the model is trained on; it may know more.
+    Where `fit` has made it, ``history`` has the curves of its training; they are not in its file.
     """
+
+    history: Any = None
 
     def __init__(self, model: SequenceModel, encoder: Encoder, learned: Learned | None = None) -> None:
         sizes = model.network.stack.sizes[0].input_size, model.network.output_size
@@ -42,6 +46,13 @@ class RecordModel:
 
     def __repr__(self) -> str:
         return f"RecordModel({self.model!r}, {self.encoder.schema})"
+
+    def _repr_html_(self) -> str:
+        schema = self.encoder.schema
+        says = ("label", schema.label) if schema.label is not None else ("target", ", ".join(map(str, schema.targets)))
+        names = [("features", ", ".join(map(str, schema.features))), says, ("key", schema.key), ("time", schema.time)]
+        fields = [(name, value) for name, value in names if value is not None]
+        return html_table("RecordModel", [*fields, *self.model.facts()])
 
     def save(
         self,

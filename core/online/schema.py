@@ -23,6 +23,9 @@ class Feature(NamedTuple):
     name: str
     category: bool = False
 
+    def __str__(self) -> str:
+        return self.name + CATEGORY * self.category
+
 
 class Target(NamedTuple):
     """A number to forecast: that in the field `name`, `horizon` records of the same key ahead; 0 is the same record."""

@@ -6,10 +6,12 @@ import codecs
 import json
 import os
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 
 from ..base.checks import ArgumentError, check_count, check_number
+from ..base.html import html_table
 from ..base.parameters import Array
 from ..base.safetensors import WeightsError, load_weights, save_weights
 from ..model.sequence_model import SequenceModel
@@ -21,7 +23,12 @@ FORMAT = "recurrio-text-1"
 
 
 class TextModel:
-    """`model` with the `vocabulary` that gives its tokens their meaning. Their sizes must agree."""
+    """`model` with the `vocabulary` that gives its tokens their meaning. Their sizes must agree.
+
+    Where `fit` has made it, ``history`` has the curves of its training; they are not in its file.
+    """
+
+    history: Any = None
 
     def __init__(self, model: SequenceModel, vocabulary: Vocabulary) -> None:
         if not model.network.head.streams or model.network.output_size != model.vocabulary_size:
@@ -34,6 +41,10 @@ class TextModel:
 
     def __repr__(self) -> str:
         return f"TextModel({self.model!r}, {type(self.vocabulary).__name__} of {len(self.vocabulary)} symbols)"
+
+    def _repr_html_(self) -> str:
+        symbols = f"{self.vocabulary.kind}, {len(self.vocabulary):,} symbols"
+        return html_table("TextModel", [("vocabulary", symbols), *self.model.facts()])
 
     @property
     def vocabulary_config(self) -> dict[str, str]:

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from ...core.base.line_file import LineFile
 from ..observe.reports import Report
-from .scores import as_json, bits_of, counts_of, records_as_json, scores_of, sources_of
+from ..observe.words import bits_of, sources_of
+from .scores import as_json, records_as_json
 
 if TYPE_CHECKING:
     from ..checkpoint import Checkpoints
@@ -86,23 +87,11 @@ class PlainDisplay:
         if monotonic() < self._due:
             return
         self._due = monotonic() + 1
-        speed = f"{report.tokens_per_second:>9,.0f}"
-        if report.records is not None:
-            parts = [
-                f"step {report.step:>6}",
-                counts_of(report.records),
-                scores_of(report.records),
-                f"{speed} records/s",
-            ]
-            self.say("  ".join(filter(None, parts)))
-            if monotonic() >= self._sources_due:
-                self._sources_due = monotonic() + SOURCES_EVERY
-                for name, came in sources_of(report.records):
-                    self.say(f"  {name}: {came}")
-            return
-        parts = [f"step {report.step:>6}", f"loss {report.loss:.4f}", f"grad norm {report.grad_norm:.3f}"]
-        parts += [bits_of(counts.get("metrics", {}).get("all", {})), f"{speed} tokens/s"]
-        self.say("  ".join(filter(None, parts)))
+        self.say(report.line(bits_of(counts.get("metrics", {}).get("all", {}))))
+        if report.records is not None and monotonic() >= self._sources_due:
+            self._sources_due = monotonic() + SOURCES_EVERY
+            for name, came in sources_of(report.records):
+                self.say(f"  {name}: {came}")
 
     def count(self, counts: Mapping[str, Any]) -> None:
         """See `Display`; the summary says it."""

@@ -15,8 +15,8 @@ from rich.table import Table
 from rich.text import Text
 
 from ..observe.reports import Report
+from ..observe.words import bits_of
 from .lines import bar, curve
-from .scores import bits_of
 
 if TYPE_CHECKING:
     from ..checkpoint import Checkpoints

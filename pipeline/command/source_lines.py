@@ -9,7 +9,7 @@ from rich.text import Text
 
 from .course import Speed
 from .lines import Cell, flow, lasted, rate, table
-from .scores import PLAIN
+from ..observe.words import PLAIN
 
 __all__ = ["sources"]
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from ..observe.words import bits_of, counts_of, scores_of
 from .outcome import Outcome
-from .scores import bits_of, counts_of, scores_of
 from .settings import Settings
 
 __all__ = ["summary"]

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from ...core.base.html import html_table
 from ..flow.channels import ChannelReport
+from .words import counts_of, scores_of
 
 __all__ = ["Report", "StageReport"]
 
@@ -50,3 +52,26 @@ class Report(NamedTuple):
     latency: Mapping[str, float] | None = None
     skipped: int = 0
     undone: int = 0
+
+    def line(self, bits: str = "") -> str:
+        """What a display says of it, in a line; of a text `bits` are how well its symbols were forecast, in words."""
+        speed = f"{self.tokens_per_second:>9,.0f}"
+        if self.records is not None:
+            parts = [counts_of(self.records), scores_of(self.records), f"{speed} records/s"]
+        else:
+            parts = [f"loss {self.loss:.4f}", f"grad norm {self.grad_norm:.3f}", bits, f"{speed} tokens/s"]
+        return "  ".join(filter(None, [f"step {self.step:>6}", *parts]))
+
+    def _repr_html_(self) -> str:
+        """As a table, for notebooks."""
+        rows: list[tuple[str, object]] = [("step", f"{self.step:,}"), ("loss", f"{self.loss:.4g}")]
+        rows.append(("gradient norm", f"{self.grad_norm:.4g}"))
+        if self.records is not None:
+            rows += [("records", counts_of(self.records)), ("forecasts", scores_of(self.records))]
+            rows.append(("worst keys", ", ".join([str(one["key"]) for one in self.records.get("worst", [])])))
+        unit = "tokens/s" if self.records is None else "records/s"
+        rows += [("speed", f"{self.tokens_per_second:,.0f} {unit}"), ("seconds", f"{self.seconds:,.1f}")]
+        rows += [("executor", self.executor)]
+        if self.skipped:
+            rows.append(("bad batches", f"{self.skipped:,} skipped, {self.undone:,} undone"))
+        return html_table("Report", [(name, value) for name, value in rows if value])
