@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from .lanes.forecast import Forecast
     from .lanes.open_records import open_records
     from .lanes.records import Records
+    from .observe.history import History
     from .observe.reports import Report
     from .observe.timeline import Timeline
     from .observe.watchdog import StageHungError
@@ -37,6 +38,7 @@ __all__ = [
     "ExportError",
     "Forecast",
     "Forwarded",
+    "History",
     "Loaded",
     "Receiver",
     "Records",
@@ -61,6 +63,7 @@ _HOMES = {
     "ExportError": "export",
     "Forecast": "lanes.forecast",
     "Forwarded": "plan.messages",
+    "History": "observe.history",
     "Loaded": "plan.messages",
     "Receiver": "flow.channels",
     "Records": "lanes.records",

@@ -98,6 +98,11 @@ class Updater:
         return norm
 
     @property
+    def lr(self) -> float:
+        """The learning rate of the last batch, before what a guard or an action made of it; NaN: there is none."""
+        return self._optimizer.lr if isinstance(self._optimizer, Optimizer) else math.nan
+
+    @property
     def _bad(self) -> int:
         return 0 if self.guard is None else self.guard.skipped
 

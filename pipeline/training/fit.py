@@ -60,7 +60,7 @@ def fit(
     report_every: float = 1,
     **fields: Any,
 ) -> TextModel | RecordModel:
-    """Train a model on `source`, and return it with what gives its inputs a meaning.
+    """Train a model on `source`, and return it with what gives its inputs a meaning; its ``history`` has the curves.
 
     A text is in `source`, a path, or ``"-"``. It ends after `steps` batches, or after `epochs` times over the source;
     with neither, after one. Records are in `source` where that is a `Records`, or where `features` are named: in a file
@@ -71,8 +71,11 @@ def fit(
     `recurrio.core.SequenceModel` and `Trainer`.
     """
     options: dict[str, Any] = {"cell": cell, "num_layers": num_layers, "seed": seed}
-    running: dict[str, Any] = {"clip": clip, "delay": delay, "shards": shards, "executor": executor}
     reporting: dict[str, Any] = {"steps": steps, "on_report": on_report, "report_every": report_every}
+
+    def make_trainer(model: SequenceModel) -> Trainer:
+        running: dict[str, Any] = {"clip": clip, "delay": delay, "shards": shards, "executor": executor}
+        return Trainer(model, optimizer or Adam(0.002), **running)
 
     async def train_text() -> TextModel:
         async with open_source(
@@ -86,14 +89,19 @@ def fit(
             model = SequenceModel(
                 len(batches.vocabulary), embedding_size=embedding_size, hidden_size=hidden_size or 128, **options
             )
-            await Trainer(model, optimizer or Adam(0.002), **running).run(batches, **reporting)
-            return TextModel(model, batches.vocabulary)
+            trainer, trained = make_trainer(model), TextModel(model, batches.vocabulary)
+            await trainer.run(batches, **reporting)
+            trained.history = trainer.history
+            return trained
 
     async def train_records() -> RecordModel:
         async with _open(source, {"batch_size": batch_size, "seq_len": seq_len}, fields, seed) as records:
             model = records.model(hidden_size=hidden_size or 32, **options)
-            await Trainer(model, optimizer or Adam(0.002), **running).run(records, **reporting)
-            return records.trained(model)
+            trainer = make_trainer(model)
+            await trainer.run(records, **reporting)
+            trained = records.trained(model)
+            trained.history = trainer.history
+            return trained
 
     if isinstance(source, LiveSource) or "features" in fields:
         return trio.run(train_records)

@@ -21,6 +21,8 @@ from ..executors.executor import Executor, Work
 from ..executors.table import EXECUTORS
 from ..flow.group import open_group
 from ..flow.worker_process import WorkerError
+from ..observe.history import History
+from ..observe.notebook import NotebookLine
 from ..observe.reports import Report
 from ..observe.timeline import Timeline
 from ..observe.watchdog import StageHungError, watch
@@ -32,6 +34,7 @@ from .wiring import Stage, Wiring
 __all__ = ["Listener", "Run"]
 
 PREPARE = 0.2  # seconds between two looks at whether tables have grown
+LOOK = 0.1  # and between two reports where nobody is told of them but the history
 
 Listener = Callable[[Report], Awaitable[None]]
 
@@ -40,7 +43,8 @@ class Run:
     """A run of `plan` from `state` on, with the batches of `intake`, of which `first` is the next item.
 
     A `listener` is told of batches that were applied, as often as `report_every` says; the state and the model are then
-    those after it. `checkpoints` are made meanwhile; `tokens` were trained on by the run that this one goes on with.
+    those after it. The `history` takes in all of them, and what reports say; the `line` shows these. `checkpoints` are
+    made meanwhile; `tokens` were trained on by the run that this one goes on with.
     """
 
     def __init__(
@@ -49,6 +53,8 @@ class Run:
         state: TrainingState,
         intake: Intake,
         first: Item,
+        history: History,
+        line: NotebookLine | None,
         listener: Listener | None,
         between: Mapping[str, Stage],
         timeline: Timeline | None,
@@ -73,7 +79,8 @@ class Run:
         self._wiring: Wiring | None = None  # of what has run last
         self._versions: VersionStore | None = None
         self._scope = trio.CancelScope()
-        self._progress = Progress(report_every, tokens)
+        self._progress = Progress(LOOK if listener is None else report_every, tokens)
+        self._history, self._line, self._origin = history, line, trio.current_time() - history.seconds
         self._reports: Any = None  # how long they are before the one at the end
         self._checkpoints, self._barrier = checkpoints, None if checkpoints is None else self._guard(checkpoints)
 
@@ -205,14 +212,24 @@ class Run:
         return self._intake.latency(), self._state.updater.guard
 
     async def _report(self) -> None:
-        """Tell the listener of the batch that was applied last, if there are both."""
-        if self._listener is None or self._progress.last is None or self._executor is None:
+        """Tell the history, the line and the listener of the batch that was applied last, if there is one."""
+        if self._progress.last is None or self._executor is None:
             return
         assert self._versions is not None
         assert self._wiring is not None
-        self._versions.copy_latest(self._state.model.parameters)
         records = self._intake.report(self._progress.last.batch_number)
-        await self._listener(self._progress.report(self._executor.name, self._wiring, records, *self._more()))
+        report = self._progress.report(self._executor.name, self._wiring, records, *self._more())
+        self._history.say(records)
+        if self._line is not None:
+            self._line.report(report)
+        if self._listener is not None:
+            self._versions.copy_latest(self._state.model.parameters)
+            await self._listener(report)
+
+    @trio.lowlevel.enable_ki_protection
+    def _note(self, batch: Applied) -> None:
+        time = trio.current_time() - self._origin
+        self._history.add(time, batch.batch_number + 1, batch.size, batch.loss, self._state.updater.lr)
 
     async def _open(self, name: str) -> None:
         self._make(name)
@@ -244,6 +261,7 @@ class Run:
             self._intake.applied(trio.current_time(), batch.loss)
             if limit is not None:
                 times.append(trio.current_time())
+            self._note(batch)
             if self._progress.count(batch):
                 await self._report()
             if self._barrier is not None:

@@ -21,6 +21,8 @@ from ...core.training_state import TrainingState
 from ..checkpoint import CheckpointError, Checkpoints, Found
 from ..executors.chooser import check_executor
 from ..flow.group import open_group
+from ..observe.history import History
+from ..observe.notebook import notebook_line
 from ..observe.reports import Report
 from ..observe.timeline import Timeline
 from ..plan.plan import Plan
@@ -50,6 +52,8 @@ class Trainer:
     and the timing are not. A run goes on where the one before has ended: ``run(a)`` and then ``run(b)`` is
     ``run(a + b)``, bit for bit. Where a run is cut short, ``model.parameters`` are those after the batches
     0 … ``step − 1``, all of them and no other, and so is all else in ``state``. `reset` starts anew.
+
+    ``history`` has the curves of all runs. In a notebook a run of more than half a second shows how far it is.
 
     One optimizer, and one schedule that keeps something, is for one model. Raises ArgumentError.
     """
@@ -87,6 +91,7 @@ class Trainer:
         settings = {"shards": plan.shards, "ranks": plan.ranks, "delay": plan.delay, "seed": plan.seed}
         self.model, self.state = model, TrainingState(model, updater, **settings)
         self.ranks, self.blas_threads = plan.ranks, plan.blas_threads
+        self.history = History()
         self._intake: Intake | None = None  # of the run that is going on
         self._run: Run | None = None  # from its first batch on
         self._tokens = 0  # of the run that it goes on with
@@ -223,9 +228,9 @@ class Trainer:
         before = self.step
         try:
             if (first := await intake.peek()) is not None:
-                with blas_limit(self.blas_threads):  # before the run, which may start processes
+                with blas_limit(self.blas_threads), notebook_line() as line:  # the run may start processes
                     hooks = listener, between or {}, timeline, every, checkpoints, self._tokens
-                    self._run = Run(self._plan, self.state, intake, first, *hooks)
+                    self._run = Run(self._plan, self.state, intake, first, self.history, line, *hooks)
                     del first
                     try:
                         await self._run.train()
@@ -295,6 +300,7 @@ class Trainer:
         """Start anew from the model as it is: no hidden state, batch number 0, optimizer and schedule as new."""
         self._check_idle()
         self.state.reset()
+        self.history = History()
 
     def reset_lanes(self) -> None:
         """Start the next run from hidden states of zero; it may have another number of lanes."""
