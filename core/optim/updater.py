@@ -71,11 +71,6 @@ class Updater:
         self._norm = math.nan  # of the last gradient
         self._sum: Array | None = None
 
-    @property
-    def lr(self) -> float | None:
-        """The learning rate of the last update; None of a user's own optimizer that has none."""
-        return getattr(self._optimizer, "lr", None)
-
     @np.errstate(over="ignore", invalid="ignore")
     def apply(self, batch_number: int, parameters: Array, parts: list[Array], loss: float, out: Array) -> float:
         """Write the version behind `parameters` into `out`, another vector, and return the gradient norm.

@@ -7,9 +7,9 @@ from typing import Any
 
 from rich.text import Text
 
+from ..observe.words import PLAIN
 from .course import Speed
 from .lines import Cell, flow, lasted, rate, table
-from ..observe.words import PLAIN
 
 __all__ = ["sources"]
 

@@ -20,6 +20,7 @@ from .status import Status
 __all__ = ["App"]
 
 TICK = 0.5  # seconds between two events
+HISTORY = ("tokens", "loss", "lr", "record", "metric", "naive")
 PAGE = {
     "/": ("page.html", "text/html; charset=utf-8"),
     "/page.js": ("page.js", "text/javascript; charset=utf-8"),
@@ -49,6 +50,7 @@ class App:
             "/readyz": {"GET": self._ready},
             "/status": {"GET": self._state},
             "/metrics": {"GET": self._metrics},
+            "/history": {"GET": self._history},
             "/events": {"GET": self._events},
             "/predictions": {"GET": self._predictions},
             "/predict": {"POST": self._predict},
@@ -84,6 +86,11 @@ class App:
 
     async def _state(self, request: Request) -> Response:
         return _json(self._status.now())
+
+    async def _history(self, request: Request) -> Response:
+        history = self._status.trainer.history
+        columns = {name: getattr(history, name).tolist() for name in HISTORY}
+        return _json({"seconds": history.time.tolist(), "step": history.batch.tolist(), **columns})
 
     async def _metrics(self, request: Request) -> Response:
         return Response(200, exposition(self._status), EXPOSITION)

@@ -56,6 +56,7 @@ def document(schema: Schema | None) -> Json:
             }
         },
         "/status": {"get": _get("status", "The state of the run.", {"type": "object"}, refusals)},
+        "/history": {"get": _get("history", "The curves so far, in few points.", {"type": "object"}, refusals)},
         "/healthz": {"get": _get("healthz", "Whether it runs, and what is wrong.", {"type": "object"}, {})},
         "/readyz": {"get": _get("readyz", "Whether it can forecast.", {"type": "object"}, busy)},
         "/openapi.json": {"get": _get("openapi", "This document.", {"type": "object"}, refusals)},

@@ -34,7 +34,7 @@ from .wiring import Stage, Wiring
 __all__ = ["Listener", "Run"]
 
 PREPARE = 0.2  # seconds between two looks at whether tables have grown
-LOOK = 0.1  # and between two reports where nobody is told of them but the history
+LOOK = 0.5  # and between two reports where nobody is told but the history, and a notebook
 
 Listener = Callable[[Report], Awaitable[None]]
 

@@ -143,6 +143,9 @@ async def test_the_state_in_all_its_forms() -> None:
         assert names["recurrio_steps_total"] >= said["step"]
         assert names["recurrio_keys"] == 4
         assert (await client.get("/healthz"))["status"] == "ok"
+        curves = await client.get("/history")
+        assert curves["step"][-1] >= said["step"]
+        assert len({len(column) for column in curves.values()}) == 1
         assert (await client.get("/readyz"))["ready"]
         assert (await client.get("/openapi.json"))["openapi"].startswith("3.1")
         assert b"<title>" in (await client.raw("GET", "/"))[1]
