@@ -73,6 +73,11 @@ class RunFolder:
         return states_path(self.path)
 
     @property
+    def history(self) -> Path:
+        """Where the curves go."""
+        return self.path / "history.safetensors"
+
+    @property
     def journals(self) -> Path:
         """Where the journals go."""
         return journals_path(self.path)

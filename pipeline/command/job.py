@@ -79,7 +79,7 @@ class Job(NamedTuple):
         """Go on from a checkpoint, if there is one, and let others be made, of the `outputs` and what `make` makes."""
         if self.saving is not None:
             self.saving.resume(trainer, source, self.display.say, self.display.warn)
-            self.saving.write_beside(self.outcome, make)
+            self.saving.write_beside(self.outcome, make, trainer)
             self.saving.checkpoints.outputs |= outputs or {}
             self.saving.checkpoints.on_problem = self.display.warn
 

@@ -9,10 +9,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from ...core.base.checks import ArgumentError
 from ...core.base.parameters import Array
 from ...core.base.state import Part
 from ..checkpoint import CheckpointError, Checkpoints, Found
-from ..checkpoint.file import read_checkpoint
+from ..checkpoint.file import read_checkpoint, write_checkpoint
 from ..checkpoint.fingerprint import differences, fingerprint
 from ..sources.journal import Journals
 from ..sources.journaled import entries_in
@@ -100,6 +101,9 @@ class Saving:
             return
         trainer.resume(self.checkpoints, source, self.found)
         self.found = self.found._replace(part=Part({}, self.found.part.about))  # which may be much
+        with suppress(CheckpointError, ArgumentError, OSError):  # curves that are lost hurt no run
+            trainer.history.load(read_checkpoint(self._folder.history))
+            trainer.history.cut(self.found.step)
         for line in self.found.rejected:
             warn(f"passed over: {line}")
         say(f"going on from step {self.found.step:,} ({self.found.path})")
@@ -107,13 +111,15 @@ class Saving:
         if other := differences(before, fingerprint(trainer.blas_threads)):
             warn(f"not to the last bit as it would have been: {'; '.join(other)}")
 
-    def write_beside(self, outcome: Outcome, make: Callable[[], Saved]) -> None:
-        """Let the model be written with each checkpoint: what `make` makes."""
+    def write_beside(self, outcome: Outcome, make: Callable[[], Saved], trainer: Trainer) -> None:
+        """Let the model be written with each checkpoint, what `make` makes; and the curves of the `trainer`."""
 
         def beside(parameters: Array) -> Callable[[], object]:
             if not outcome.steps:
                 return int  # there is no model yet
-            return partial(make().save, self._folder.model, outcome.about(self._settings), parameters)
+            model = partial(make().save, self._folder.model, outcome.about(self._settings), parameters)
+            curves = partial(write_checkpoint, self._folder.history, trainer.history.dump())
+            return lambda: (model(), curves())
 
         self.checkpoints.beside = beside
 

@@ -137,6 +137,13 @@ class History:
         self.stride, self.measure, self._held, self._count = stride, measure, held, len(points) - (held > 0)
         self._said = points[-1, 4:7].tolist() if len(points) else [math.nan] * 3
 
+    def cut(self, batches: int) -> None:
+        """Forget what is of batches behind so many."""
+        kept = int(np.count_nonzero(self.points[:, 1] <= batches))
+        if kept < len(self):
+            self._count, self._held = kept, 0
+            self._said = self._points[kept - 1, 4:7].tolist() if kept else [math.nan] * 3
+
     def plot(self) -> Figure:
         """The loss over the batches, and beside it, of records, the metric and the naive one: a figure of matplotlib.
 

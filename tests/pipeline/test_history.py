@@ -197,3 +197,19 @@ async def test_an_interrupted_run_has_the_batches_that_were_applied(make_batches
     assert trainer.history.batch.tolist() == [1, 2, 3, 4]
     await trainer.run(make_batches(9, 5, 4, 6))
     assert trainer.history.batch.tolist() == list(range(1, 14))
+
+
+@given(LOSSES, st.integers(0, 250))
+def test_what_is_cut_is_as_if_it_had_not_come(losses: list[float], batches: int) -> None:
+    history = filled(losses, 1000)
+    history.cut(batches)
+    assert same(history, filled(losses[:batches], 1000))
+
+
+def test_thinned_curves_are_cut_to_whole_points() -> None:
+    history = filled([1.0] * 100)
+    history.cut(50)
+    assert history.batch[-1] <= 50
+    history.add(99.0, 51, 10, 2.0, 0.1)
+    assert history.batch.tolist() == sorted(history.batch.tolist())
+    assert history.batch[-1] == 51

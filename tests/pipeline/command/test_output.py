@@ -172,7 +172,7 @@ def test_no_file_gets_the_number_of_a_stream_that_was_closed(closed: str, text_f
     words = ["train", text_file, *SMALL, "--steps", 50, "--executor", "process", "--out", tmp_path / "out"]
     assert shell(f'"$@" {closed}', *words)[0] == 0
     assert len(TextModel.load(tmp_path / "out" / "model.safetensors").vocabulary) > 9
-    assert sorted(os.listdir(tmp_path / "out")) == [".lock", "checkpoints", "model.safetensors"]
+    assert sorted(os.listdir(tmp_path / "out")) == [".lock", "checkpoints", "history.safetensors", "model.safetensors"]
 
 
 def test_a_model_that_cannot_be_written_is_named(start: Start, text_file: Path, tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from support.streams import as_jsonl, make_data
 
 from recurrio.core.base.state import Part
 from recurrio.core.online import RecordModel
+from recurrio.pipeline import History
 from recurrio.pipeline.checkpoint import CheckpointStore
 from recurrio.pipeline.checkpoint.file import read_checkpoint, write_checkpoint
 
@@ -213,3 +214,21 @@ def test_a_log_goes_on_where_it_is(folder: Path) -> None:
     assert stop_at(words, signal.SIGKILL, None, 1600) == -9
     assert stop_at(words, signal.SIGTERM, None, expected.count(b"\n")) == 143
     assert outputs()[0] == expected
+
+
+def test_curves_go_on_and_are_missed_by_nobody_where_they_are_lost() -> None:
+    def batches() -> list[float]:
+        history = History()
+        history.load(read_checkpoint("run/history.safetensors"))
+        found: list[float] = history.batch.tolist()
+        return found
+
+    assert train("--steps", 30).code == 0
+    assert batches() == [*range(1, 31)]
+    assert train("--resume", "--steps", 40).code == 0
+    assert batches() == [*range(1, 41)]
+    assert train("--from-checkpoint", 30, "--steps", 35).code == 0
+    assert batches() == [*range(1, 36)]
+    Path("run/history.safetensors").write_bytes(b"junk")
+    assert train("--resume", "--steps", 45).code == 0
+    assert batches() == [*range(36, 46)]
