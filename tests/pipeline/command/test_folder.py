@@ -54,7 +54,8 @@ def test_a_named_folder_without_a_run_in_it_is_taken(recurrio: Recurrio, text_fi
     Path("mine").mkdir()
     Path("mine/notes.txt").touch()
     assert recurrio("train", text_file, *SMALL, "--steps", 2, "--out", "mine").returncode == 0
-    assert sorted(os.listdir("mine")) == [".lock", "checkpoints", "history.safetensors", "model.safetensors", "notes.txt"]
+    there = [".lock", "checkpoints", "history.safetensors", "model.safetensors", "notes.txt"]
+    assert sorted(os.listdir("mine")) == there
 
 
 def test_there_is_nothing_to_overwrite_without_a_name(recurrio: Recurrio, text_file: Path) -> None:
