@@ -21,11 +21,12 @@ __all__ = ["App"]
 
 TICK = 0.5  # seconds between two events
 HISTORY = ("tokens", "loss", "lr", "record", "metric", "naive")
+HTML, SCRIPT, STYLE = [f"text/{kind}; charset=utf-8" for kind in ("html", "javascript", "css")]
+SCRIPTS = ("page", "parts", "forecast", "chart", "history", "text", "uplot")
 PAGE = {
-    "/": ("page.html", "text/html; charset=utf-8"),
-    "/page.js": ("page.js", "text/javascript; charset=utf-8"),
-    "/uplot.js": ("uplot.js", "text/javascript; charset=utf-8"),
-    "/uplot.css": ("uplot.css", "text/css; charset=utf-8"),
+    "/": ("page.html", HTML),
+    **{f"/{name}.js": (f"{name}.js", SCRIPT) for name in SCRIPTS},
+    **{f"/{name}.css": (f"{name}.css", STYLE) for name in ("page", "uplot")},
 }
 SAFE = {
     "Content-Security-Policy": "default-src 'self'; style-src 'self' 'unsafe-inline'; script-src 'self'; img-src data:",

@@ -77,6 +77,7 @@ class Status:
         for name in ("stages", "channels"):
             found[name] = [] if report is None else [part._asdict() for part in getattr(report, name)]
         found["records"] = report.records if report is not None else self.records and self.records.report()
+        found["schema"] = None if self.records is None else _schema(self.records)
         found["latency"] = None if report is None else report.latency
         found["checkpoint"] = self._checkpoint(time)
         found["keys"] = [] if self.recent is None else self.recent.keys(SHOWN_KEYS)
@@ -89,3 +90,9 @@ class Status:
             return None
         age = None if kept.saved is None else round(time - kept.saved_at, 3)
         return {"step": kept.saved, "age": age, "every": kept.every, "problem": kept.problem}
+
+
+def _schema(records: Records) -> dict[str, Any]:
+    """The fields that forecasts are of, by their names."""
+    schema = records.encoder.schema
+    return {"key": schema.key, "targets": [str(target) for target in schema.targets], "label": schema.label}
