@@ -1,19 +1,22 @@
 """Draw docs/page-light.png, page-dark.png and page-phone.png: the page of a run over examples/live_feeds.py.
 
-Needs selenium, chromium and chromedriver.
+Needs selenium, pillow, chromium and chromedriver.
 """
 
 from __future__ import annotations
 
 import argparse
+import shutil
 import subprocess
 import sys
 import tempfile
 import time
 from functools import partial
+from io import BytesIO
 from pathlib import Path
 
 import trio
+from PIL import Image
 from selenium import webdriver
 
 from recurrio.core import Adam
@@ -29,7 +32,8 @@ def draw(url: str, folder: Path, seconds: float) -> None:
     options = webdriver.ChromeOptions()
     for argument in ("--headless=new", "--no-sandbox", "--disable-gpu", "--hide-scrollbars"):
         options.add_argument(argument)
-    with webdriver.Chrome(options=options) as browser:
+    service = webdriver.ChromeService(shutil.which("chromedriver"))
+    with webdriver.Chrome(options=options, service=service) as browser:
         browser.get(url)
         time.sleep(seconds)
         for name, (width, colours) in PICTURES.items():
@@ -41,7 +45,8 @@ def draw(url: str, folder: Path, seconds: float) -> None:
                 browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
                 time.sleep(1.5)
                 height = browser.execute_script("return document.documentElement.scrollHeight")
-            browser.save_screenshot(str(folder / f"page-{name}.png"))
+            picture = Image.open(BytesIO(browser.get_screenshot_as_png()))
+            picture.convert("RGB").quantize(128).save(folder / f"page-{name}.png", optimize=True)
 
 
 async def learn(folder: Path, seconds: float) -> None:

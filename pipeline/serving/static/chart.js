@@ -70,11 +70,15 @@ export function axis(more = {}) {
 // Of a vertical axis; its steps are 1, 2, 2.5 or 5 times a power of ten.
 export const values = (plot, splits, place, space, step) => splits.map((value) => tick(value, step));
 
-// Lines over the time of the run, each {name, colour, width}. marks() gives times; said() is told what is pointed at.
+// Lines over the time of the run, each {name, colour, width}. marks() gives times; said() is told the values.
 // Shares are said in per cent.
 export function curves(lines, marks, said, share = false) {
   const word = (value) => (share ? percent(value, 1) : number(value));
   const inPercent = (plot, splits, place, space, step) => splits.map((value) => `${tick(100 * value, 100 * step)} %`);
+  const read = ({ cursor, data }) => {
+    const place = cursor.idx ?? data[0].length - 1, when = cursor.idx == null ? "now" : `at ${clock(data[0][place])}`;
+    said(`${when}: ${lines.map(({ name }, index) => `${name} ${word(data[index + 1][place])}`).join(", ")}`);
+  };
   const longest = Math.max(...lines.map(({ name }) => name.length));
   return {
     legend: { show: false },
@@ -90,10 +94,8 @@ export function curves(lines, marks, said, share = false) {
     }))],
     hooks: {
       drawAxes: [(plot) => drawMarks(plot, marks())],
-      draw: [drawNames],
-      setCursor: [({ cursor: { idx }, data }) => said(idx === null || idx === undefined ? ""
-        : `at ${clock(data[0][idx])}: ` + lines.map(({ name }, index) => `${name} ${word(data[index + 1][idx])}`)
-          .join(", "))],
+      draw: [drawNames, read],
+      setCursor: [read],
     },
   };
 }

@@ -73,7 +73,7 @@ function show() {
   at("targets").hidden = !several;
   rows(at("target"), several ? targets : [], () => make("option"), (option, name) => say(option, name));
   const target = several ? at("target").value || targets[0] : null, scores = scoresOf(status, target);
-  showScores(scores, status);
+  showScores(scores, status, target ?? targets[0] ?? status.schema?.label);
   showFacts(status, before);
   showStages(status, before);
   showRecords(status);
@@ -108,6 +108,7 @@ function sayState(status) {
   const quiet = uptime - moved.uptime > QUIET;
   if (degraded.length) say(at("state"), `degraded: ${degraded.join("; ")}`, "bad");
   else if (state === "waiting" && trained) say(at("state"), "the run has ended", "waits");
+  else if (state === "waiting" && status.step) say(at("state"), "not training yet, or not any more", "waits");
   else if (state === "waiting" && !records) say(at("state"), "waiting for the first batch", "waits");
   else if (state === "waiting" && !records.records) say(at("state"), "waiting for the first record", "waits");
   else if (state === "waiting") say(at("state"), "waiting for enough records for a batch", "waits");

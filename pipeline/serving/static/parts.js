@@ -23,7 +23,8 @@ export function scoresOf(status, target) {
 
 const ofScore = (metric, value) => (metric === "accuracy" ? percent(value, 1) : number(value));
 
-export function showScores(scores, status) {
+// Of `what`, a target or a label.
+export function showScores(scores, status, what) {
   const { metric, name, scopes, held, interval } = scores, some = metric !== null;
   const recent = scopes.window?.count ? scopes.window : scopes.all ?? {};
   const naive = (found) => found[`naive_${metric}`];
@@ -37,6 +38,8 @@ export function showScores(scores, status) {
   const bits = text && status.loss !== null ? `${number(status.loss / Math.LN2)} bits a token` : "";
   say(beside, some ? beside_ : bits, looks(recent.skill, "beside "));
   say(at("head-score"), name);
+  say(at("score-of"), what ? ` of ${what}` : "");
+  say(at("forecast-of"), what ? ` of ${what}` : "");
   at("head-within").hidden = !interval;
   say(at("head-within"), interval ? `in bounds for ${percent(interval, interval * 100 % 1 ? 1 : 0)}` : "");
   rows(at("score-rows"), some ? SCOPES.filter(([scope]) => scopes[scope]) : [], () => row("", "", "", "", "", ""),
@@ -75,7 +78,7 @@ export function showFacts(status, before) {
   ]);
   const units = [].concat(model.hidden_size).join(", ");
   const layers = model.cell ? `${model.num_layers ?? 1} × ${model.cell} ${units}` : "";
-  say(at("about"), `${[layers, `${count(model.parameters)} parameters`].filter(Boolean).join(", ")}; served for `
+  say(at("about"), `${[layers, `${count(model.parameters)} parameters`].filter(Boolean).join(", ")}; up `
     + age(status.uptime));
 }
 
@@ -104,7 +107,8 @@ export function showStages(status, before) {
     [...bar.children].forEach((piece) => {
       piece.style.width = `${(100 * found[piece.className]).toFixed(1)}%`;
     });
-    say(text, `busy ${percent(found.busy)} · input ${percent(found.input)} · room ${percent(found.room)}`);
+    const share = (value) => percent(value, value >= 0.0005 && value < 0.0095 ? 1 : 0);
+    say(text, `busy ${share(found.busy)} · input ${share(found.input)} · room ${share(found.room)}`);
     const items = stage.name === "forecast" ? "records" : "batches";
     say(rate, `${found.rate && found.rate < 10 ? number(found.rate, 2) : count(found.rate)} ${items}/s`);
     rows(channels, status.channels.filter((channel) => isBehind(channel.name, stage.name, status.stages)),

@@ -13,12 +13,14 @@ from typing import Any
 from urllib.parse import quote
 from urllib.request import urlopen
 
+import numpy as np
 import pytest
 import trio
 
-from recurrio.core import Adam
+from recurrio.core import Adam, SequenceBatch, SequenceModel
 from recurrio.pipeline import Records, Trainer
 from recurrio.pipeline.serving.server import serve
+from recurrio.pipeline.serving.status import Status
 
 webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
 DRIVER = shutil.which("chromedriver")
@@ -33,9 +35,10 @@ Page = Any  # a browser; selenium may be missing
 class Run:
     """A run that is served, in a thread, and can be held: then nothing changes any more."""
 
-    def __init__(self, port: int = 0, **arguments: Any) -> None:  # noqa: ANN401 (those of Records)
+    def __init__(self, port: int = 0, going: bool = True, text: bool = False, **arguments: Any) -> None:  # noqa: ANN401 (those of Records)
         self.url = ""
-        self.going = True
+        self.going = going
+        self._text = text
         self._arguments = {"key": "k", "features": "x", "target": "x@+3", "interval": 0.9} | arguments
         self._scope = trio.CancelScope()
         self._ready = threading.Event()
@@ -68,8 +71,9 @@ class Run:
     async def _run(self, port: int) -> None:
         self._token = trio.lowlevel.current_trio_token()
         with self._scope:
-            records = Records(self._come(), **self._arguments)
-            trainer = Trainer(records.model(hidden_size=8, seed=0), Adam(0.002), clip=1.0, executor="inline")
+            records = None if self._text else Records(self._come(), **self._arguments)
+            model = SequenceModel(5, hidden_size=8, seed=0) if records is None else records.model(hidden_size=8, seed=0)
+            trainer = Trainer(model, Adam(0.002), clip=1.0, executor="inline")
             async with trio.open_nursery() as nursery:
 
                 async def start(task_status: trio.TaskStatus[str]) -> None:
@@ -77,7 +81,7 @@ class Run:
 
                 self.url = await nursery.start(start)
                 self._ready.set()
-                await trainer.run(records)
+                await trainer.run(batches() if records is None else records)
 
     async def _come(self) -> AsyncIterator[dict[str, Any]]:
         number = 0
@@ -89,6 +93,12 @@ class Run:
             yield {"k": KEYS[number % 3], "x": level, "y": -level, "s": "high" if level > 0 else "low"}
             if number % 10 == 0:
                 await trio.sleep(0.02)
+
+
+def batches() -> Iterator[SequenceBatch]:
+    rng = np.random.default_rng(0)
+    while True:
+        yield SequenceBatch(*rng.integers(0, 5, (2, 8, 4), np.int32))
 
 
 @pytest.fixture(scope="module")
@@ -169,6 +179,18 @@ def test_it_draws_while_a_run_trains(page: Page) -> None:
         assert texts(page, "#stages .name") == [stage["name"] for stage in run.get("/status")["stages"]]
 
 
+def test_it_says_its_state_in_words(page: Page, monkeypatch: pytest.MonkeyPatch) -> None:
+    with Run(going=False) as run:
+        page.get(run.url)
+        until(lambda: text(page, "#state") == "waiting for the first record")
+        assert "Waiting for the first batch." in text(page, "#loss-chart")
+        assert "Waiting for the first truth." in text(page, "#score-chart")
+        run.going = True
+        until(lambda: text(page, "#state") == "training")
+        monkeypatch.setattr(Status, "degraded", lambda self: ["no room for a checkpoint"])
+        until(lambda: text(page, "#state") == "degraded: no room for a checkpoint")
+
+
 def test_its_numbers_are_those_of_the_status(page: Page) -> None:
     with Run() as run, looking(page, run):
         until(lambda: run.get("/status")["records"]["bounds"]["window"].get("coverage") is not None)
@@ -239,6 +261,40 @@ def test_it_comes_back_when_the_run_does(page: Page) -> None:
         until(lambda: picture(page, "loss-chart") != before)
 
 
+def test_of_a_text_it_shows_the_loss(page: Page) -> None:
+    with Run(text=True) as run:
+        page.get(run.url)
+        until(lambda: text(page, "#state") == "training" and picture(page, "loss-chart"))
+        until(lambda: text(page, "#score-beside").endswith(" bits a token"))
+        assert float(text(page, "#score")) == pytest.approx(math.log(5), rel=0.3)  # nats; the tokens are random
+        for place in ("forecast", "curve", "fates", "keyed", "score-table"):
+            assert not page.find_element("id", place).is_displayed()
+
+
+def test_the_curves_are_thinned_and_begin_before_the_page(page: Page) -> None:
+    script = """
+        const [done] = [arguments[arguments.length - 1]];
+        import("/history.js").then(({ History }) => {
+          const history = new History();
+          for (let second = 5000; second < 9000; second += 1) history.add({ seconds: second, loss: second % 2 });
+          history.preload({ seconds: [0, 2500, 4999], loss: [3, 2, null], other: [1, 2, 3], step: 7 });
+          const { columns } = history;
+          history.add({ seconds: 1, loss: 4 });
+          done([columns, history.columns]);
+        });
+    """
+    with Run() as run, looking(page, run):
+        before, after = page.execute_async_script(script)
+    seconds, losses = before["seconds"], before["loss"]
+    assert seconds == sorted(seconds)
+    assert 300 < len(seconds) <= 1200
+    assert {len(column) for column in before.values()} == {len(seconds)}
+    assert (seconds[:3], losses[:3], before["other"][:3]) == ([0, 2500, 4999], [3, 2, None], [1, 2, 3])
+    assert seconds[-1] == 8999
+    assert set(losses[4:-1]) == {0.5}  # the means of those that became one
+    assert after == {"seconds": [1], "loss": [4]}  # another run
+
+
 def test_it_rests_while_nobody_looks(page: Page) -> None:
     hide = "Object.defineProperty(document, 'hidden', {value: arguments[0], configurable: true});"
     hide += "document.dispatchEvent(new Event('visibilitychange'))"
@@ -249,7 +305,7 @@ def test_it_rests_while_nobody_looks(page: Page) -> None:
         time.sleep(1.3)
         assert (picture(page, "loss-chart"), facts(page, "facts")["batches"]) == (before, step)
         page.execute_script(hide, False)
-        assert facts(page, "facts")["batches"] != step
+        until(lambda: facts(page, "facts")["batches"] != step)
         until(lambda: picture(page, "loss-chart") != before)
 
 
