@@ -46,7 +46,9 @@ def draw(url: str, folder: Path, seconds: float) -> None:
                 time.sleep(1.5)
                 height = browser.execute_script("return document.documentElement.scrollHeight")
             picture = Image.open(BytesIO(browser.get_screenshot_as_png()))
-            picture.convert("RGB").quantize(128).save(folder / f"page-{name}.png", optimize=True)
+            picture.convert("RGB").quantize(256, Image.Quantize.MAXCOVERAGE).save(
+                folder / f"page-{name}.png", optimize=True
+            )
 
 
 async def learn(folder: Path, seconds: float) -> None:

@@ -31,7 +31,7 @@ export class History {
     const points = (columns, names, from) => columns.seconds.forEach((second, index) => {
       if (second > from) this.add(Object.fromEntries(names.map((name) => [name, columns[name][index]])));
     });
-    points(found, names, -1);
+    points(found, names, -Infinity);
     points(later, Object.keys(later), seconds.at(-1));
   }
 

@@ -56,11 +56,16 @@ function take(status) {
 // The name of a column of the history: of several targets, each has its own.
 const column = (target, metric) => (target === null ? metric : `${target} ${metric}`);
 
-// What came before this page, where the run remembers it.
+// What came before this page. The run counts the seconds of training, with those of runs before; here the last batch
+// is now. Of several targets it has the mean skill, which is not drawn.
 async function preload() {
   try {
     const answer = await fetch("history");
-    if (answer.ok) history.preload(await answer.json());
+    if (!answer.ok) return;
+    const { seconds, metric, naive, ...columns } = await answer.json();
+    const status = statuses.at(-1), { metric: name } = scoresOf(status, null), late = status.uptime - seconds.at(-1);
+    if (name !== null) Object.assign(columns, { [name]: metric, [`naive_${name}`]: naive });
+    history.preload({ ...columns, seconds: seconds.map((second) => second + late) });
   } catch {
     // the curves begin now
   }

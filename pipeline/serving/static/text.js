@@ -51,8 +51,9 @@ export function age(seconds) {
   return hours ? `${hours} h ${minutes} min` : minutes ? `${minutes} min ${whole % 60} s` : `${whole} s`;
 }
 
-// A time since the start, as on a clock: 2:05, 1:02:05.
+// A time since the start, as on a clock: 2:05, 1:02:05; it may be before.
 export function clock(seconds) {
+  if (Math.round(seconds) < 0) return `−${clock(-seconds)}`;
   const whole = Math.round(seconds), two = (value) => String(value).padStart(2, "0");
   const [hours, minutes] = [Math.floor(whole / 3600), Math.floor(whole / 60) % 60];
   return hours ? `${hours}:${two(minutes)}:${two(whole % 60)}` : `${minutes}:${two(whole % 60)}`;
