@@ -128,18 +128,15 @@ export class Forecast {
 
   // Says what is pointed at; otherwise the last one.
   read(index) {
-    const { last } = this, { data } = this.chart, say_ = (text) => say(at("forecast-read"), text);
+    const { last } = this, { data } = this.chart;
     if (!data || !last) return;
     const word = (value) => (value === null ? "none" : this.classes ? this.classes[value] : number(value));
-    if (index === null || index === undefined) {
-      index = data[0].length - 1;
-      const bounds = data[3][index] === null ? "" : ` (${word(data[3][index])} to ${word(data[4][index])})`;
-      const by = last.version === undefined ? "" : `, by version ${count(last.version)}`;
-      say_(`record ${count(last.record)}: forecast ${word(data[2][index])}${bounds}${by}`);
-    } else {
-      const bounds = data[3][index] === null ? "" : ` (${word(data[3][index])} to ${word(data[4][index])})`;
-      say_(`${records(data[0][index])}: truth ${word(data[1][index])}, forecast ${word(data[2][index])}${bounds}`);
-    }
+    const [places, truth, said, low, high] = data, place = index ?? places.length - 1;
+    const bounds = low[place] === null ? "" : ` (${word(low[place])} to ${word(high[place])})`;
+    const by = last.version === undefined ? "" : `, by version ${count(last.version)}`;
+    const text = index == null ? `record ${count(last.record)}: forecast ${word(said[place])}${bounds}${by}`
+      : `${records(places[place])}: truth ${word(truth[place])}, forecast ${word(said[place])}${bounds}`;
+    say(at("forecast-read"), text);
   }
 
   options(series, more) {

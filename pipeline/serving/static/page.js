@@ -117,7 +117,7 @@ function sayState(status) {
   else if (state === "waiting" && !records) say(at("state"), "waiting for the first batch", "waits");
   else if (state === "waiting" && !records.records) say(at("state"), "waiting for the first record", "waits");
   else if (state === "waiting") say(at("state"), "waiting for enough records for a batch", "waits");
-  else if (quiet) say(at("state"), `no batch in the last ${QUIET} s: waiting for input`, "waits");
+  else if (quiet) say(at("state"), `training, but no batch in the last ${QUIET} s`, "waits");
   else say(at("state"), state, "good");
 }
 

@@ -34,9 +34,9 @@ export function showScores(scores, status, what) {
   else say(at("score-name"), some ? `${name} of the last ${count(recent.count)}` : name);
   say(at("score"), text ? number(status.loss) : some ? ofScore(metric, recent[metric]) : "–");
   const beside = at("score-beside");
-  const beside_ = `the naive one ${ofScore(metric, naive(recent))}, skill ${skill(recent.skill)}`;
+  const words = `the naive one ${ofScore(metric, naive(recent))}, skill ${skill(recent.skill)}`;
   const bits = text && status.loss !== null ? `${number(status.loss / Math.LN2)} bits a token` : "";
-  say(beside, some ? beside_ : bits, looks(recent.skill, "beside "));
+  say(beside, some ? words : bits, looks(recent.skill, "beside "));
   say(at("head-score"), name);
   say(at("score-of"), what ? ` of ${what}` : "");
   say(at("forecast-of"), what ? ` of ${what}` : "");
@@ -152,8 +152,8 @@ export function showRecords({ records, schema }) {
     say(cells[0], source);
     cells[0].title = source;
     [received, rejected, dropped].forEach((value, index) => say(cells[index + 1], count(value)));
-    const inWords_ = ([name, value]) => `${isNumber(value) ? tick(value, 1) : value} ${name.replaceAll("_", " ")}`;
-    say(cells[4], Object.entries(others).filter(([, value]) => value).map(inWords_).join(", "));
+    const counted = ([name, value]) => `${isNumber(value) ? tick(value, 1) : value} ${name.replaceAll("_", " ")}`;
+    say(cells[4], Object.entries(others).filter(([, value]) => value).map(counted).join(", "));
   });
 }
 
