@@ -115,7 +115,7 @@ def _text(name: str, about: str, kind: str, others: Json) -> Json:
     return {"summary": about, "operationId": name, "responses": {"200": text, **others}}
 
 
-DECIMAL = r"^(-?[0-9]{1,9}([.][0-9]{1,9})?|NA)?$"
+DECIMAL = r"^ *([+-]?([0-9]{1,99}([.][0-9]{0,99})?|[.][0-9]{1,99})([eE][+-]?[0-9]{1,2})?|NA)? *$"
 NUMBER: Json = {
     "description": "a number, also as a text; null, an empty text and NA are missing",
     "anyOf": [

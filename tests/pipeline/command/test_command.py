@@ -26,7 +26,7 @@ def test_train_and_generate(recurrio: Recurrio, text_file: Path, tmp_path: Path)
     done = recurrio("train", text_file, *SMALL, "--steps", 300, "--lr", 0.01, "--out", out)
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.splitlines()[-1].startswith("done: 300 steps, loss ")
-    assert sorted(os.listdir(out)) == [".lock", "checkpoints", "model.safetensors"]
+    assert sorted(os.listdir(out)) == [".lock", "checkpoints", "history.safetensors", "model.safetensors"]
     for model in (out, out / "model.safetensors"):
         written = recurrio("generate", model, "--prompt", "the quick", "--length", 60, "--temperature", 0)
         assert (written.returncode, written.stderr) == (0, "")

@@ -84,7 +84,7 @@ def test_a_signal_while_the_model_is_written_does_not_lose_it(
     output, errors = process.communicate(timeout=30)
     assert (process.returncode, errors) == (code, b"")
     assert b"interrupted: 9 steps" in output
-    assert sorted(os.listdir(out)) == [".lock", "checkpoints", "model.safetensors"]
+    assert sorted(os.listdir(out)) == [".lock", "checkpoints", "history.safetensors", "model.safetensors"]
     assert len(TextModel.load(out / "model.safetensors").vocabulary) > 9
 
 
