@@ -163,6 +163,7 @@ def test_fit_of_a_text_has_no_scores(text_file: Path) -> None:
     assert repr(history) == f"History of 5 batches in 5 points, the last loss {history.loss[-1]:.4g}"
 
 
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of what matplotlib is made of
 def test_a_plot_has_the_columns() -> None:
     matplotlib = pytest.importorskip("matplotlib", reason="needs matplotlib")
     matplotlib.use("Agg")
