@@ -42,9 +42,12 @@ class Recent:
         self._count += len(forecast.values)
         while self._count - len(self._forecasts[0].values) >= KEPT:
             self._count -= len(self._forecasts.popleft().values)
-        if self._watched:
-            for key, lines in self._watched.items():
-                lines.extend(self._lines(forecast, key))
+        if self._watched and forecast.keys is None:
+            self._watched[None].extend(self._shown(forecast))
+        elif self._watched:  # many records come by, so each is looked at once
+            for place, key in enumerate(forecast.keys or ()):
+                if key in self._watched:
+                    self._watched[key].extend(self._shown(forecast.part(place, place + 1)))
 
     def of(self, key: str | None) -> list[Shown]:
         """The last lines of a key, None where there are no keys; from now on they are kept."""
