@@ -68,7 +68,7 @@ $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/.demo: $(BIN)/python $(TREE)
-	$(PIP) install -e ".[cli]" --config-settings editable_mode=strict
+	$(PIP) install -e ".[cli,serve]" --config-settings editable_mode=strict
 	@touch $@
 
 $(VENV)/.dev: $(BIN)/python $(TREE)

@@ -21,6 +21,7 @@ from ..observe.timeline import Timeline
 from ..sources import SourceError, path_of
 from .check_leaks import check_leaks
 from .demo import demo
+from .demo_text import demo_text
 from .display import Recorded, open_display
 from .export import export
 from .folder import RunFolder, model_path
@@ -180,11 +181,13 @@ def _failed(error: Exception, where: str | None) -> int:
 
 
 def _demo(arguments: argparse.Namespace, interrupts: Interrupts) -> int:
-    outcome = demo(arguments.seconds, interrupts)
-    if outcome.error is not None:
-        raise outcome.error
+    held = True
+    if arguments.what == "text":
+        demo_text(arguments.seconds, interrupts)
+    else:
+        held = demo(arguments.seconds, interrupts, browse=arguments.open)
     if interrupts.number is None:
-        return 0
+        return 0 if held else 1
     print("interrupted: of a demonstration nothing is kept")
     return 128 + interrupts.number
 

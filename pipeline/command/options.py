@@ -139,8 +139,7 @@ def _parser() -> argparse.ArgumentParser:
     again = commands.add_parser("replay", help="a batch of a run once more: what was in it, its loss and gradient")
     again.add_argument("folder", metavar="DIR", help="the folder of a run")
     again.add_argument("--step", type=whole(1), required=True, metavar="K", help="the batch, by the step of its report")
-    show = commands.add_parser("demo", help="watch the pipeline learn Python's own source code for half a minute")
-    show.add_argument("--seconds", type=number, default=20.0, metavar="S", help="of training (%(default)s)")
+    _add_demo(commands.add_parser("demo", help="watch it learn from simulated devices, be killed, and go on"))
     return parser
 
 
@@ -335,6 +334,13 @@ def _add_predict(predict: argparse.ArgumentParser) -> None:
     add("source", metavar="SOURCE", help="a file of records, or - for standard input")
     add("--rejects", metavar="FILE", help="the records that cannot be used, and why, up to 10,000 of them")
     _add_formats(predict.add_argument_group("how records are written"))
+
+
+def _add_demo(demo: argparse.ArgumentParser) -> None:
+    help_ = "of records that simulated devices send, or of a text, Python's own source code (%(default)s)"
+    demo.add_argument("what", nargs="?", choices=("records", "text"), default="records", help=help_)
+    demo.add_argument("--seconds", type=number, default=20.0, metavar="S", help="of training, live (%(default)s)")
+    demo.add_argument("--open", action="store_true", help="open its page in a browser")
 
 
 def _add_generate(generate: argparse.ArgumentParser) -> None:

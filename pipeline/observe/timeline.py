@@ -55,6 +55,30 @@ class Timeline:
         """The tasks of `spans`, in the order of the pipeline, then others in the order first seen."""
         return _in_order(self.spans)
 
+    @property
+    def overlap(self) -> float:
+        """The share of the time in which two tasks or more computed, of that in which one did or more."""
+        ends = sorted([(span.start, 1) for span in self._spans] + [(span.end, -1) for span in self._spans])
+        some = several = running = before = 0.0
+        for time, change in ends:
+            some += (time - before) * (running >= 1)
+            several += (time - before) * (running >= 2)
+            running, before = running + change, time
+        return several / some if some else 0.0
+
+    def lines(self, batches: int, width: int) -> list[str]:
+        """A picture of the last so many batches in plain text: a line a task, at each time the batch's last digit."""
+        first = max((span.batch for span in self._spans), default=0) - batches
+        spans = [span for span in self._spans if span.batch > first]
+        origin, end = min((span.start for span in spans), default=0.0), max((span.end for span in spans), default=0.0)
+        column, rows = (end - origin) / width, {task: [" "] * width for task in self.tasks}
+        for span in spans:
+            left = min(int((span.start - origin) / column), width - 1) if column else 0
+            right = max(left + 1, round((span.end - origin) / column)) if column else 1
+            rows[span.task][left:right] = str(span.batch % 10) * (right - left)
+        longest = max(map(len, rows), default=0)
+        return [f"{task:{longest}} |{''.join(row)}|" for task, row in rows.items()]
+
     def write_trace(self, path: str | os.PathLike[str]) -> None:
         """Write the spans to `path` as Chrome trace events, for Perfetto or chrome://tracing, as `write_file` does.
 

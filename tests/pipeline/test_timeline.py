@@ -242,3 +242,22 @@ def test_a_write_that_fails_raises_and_leaves_nothing_behind(tmp_path: Path, wri
     with pytest.raises(OSError, match=path.split("/")[0]):
         write(pipelined(1), tmp_path / path)
     assert sorted(found.name for found in tmp_path.rglob("*")) == ["folder", "plain"]
+
+
+def test_the_overlap_is_the_share_of_the_time_in_which_several_compute() -> None:
+    timeline = Timeline()
+    assert timeline.overlap == 0.0
+    for task, start, end in (("load", 0, 4), ("forward 0", 2, 5), ("backward 0", 3, 4), ("update", 7, 9)):
+        timeline.add(task, 0, None, start, end)
+    assert timeline.overlap == 2 / 7  # from 2 to 4, of 0 to 5 and 7 to 9
+
+
+def test_the_lines_have_who_computed_the_last_batches_when() -> None:
+    timeline = Timeline()
+    assert timeline.lines(2, 10) == []
+    for batch in range(9, 12):
+        timeline.add("load", batch, None, batch, batch + 0.5)
+        timeline.add("update", batch, None, batch + 0.5, batch + 1)
+    assert timeline.lines(2, 8) == ["load   |00  11  |", "update |  00  11|"]
+    timeline.add("an instant", 11, None, 11.9, 11.9)
+    assert timeline.lines(1, 4)[-1] == "an instant |   1|"

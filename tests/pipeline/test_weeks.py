@@ -26,9 +26,11 @@ def test_memory_stays_as_it_is_after_a_day(labels: str) -> None:
     assert (done.returncode, done.stderr) == (0, "")
     days = [json.loads(line) for line in done.stdout.splitlines()]
     assert [day["day"] for day in days] == [*range(1, DAYS + 1)]
+    # The keys come round in 33 hours: on the first day not all are known yet, nor all shapes that a batch can have.
+    begun = {name: max(day[name] for day in days[:2]) for name in ("in_use", "resident")}
     for day in days:
-        assert day["in_use"] <= days[0]["in_use"] + MOST
-        assert day["resident"] <= max(each["resident"] for each in days[:2]) + MOST  # the first has more that is free
+        assert day["in_use"] <= begun["in_use"] + MOST
+        assert day["resident"] <= begun["resident"] + MOST
         assert 24 * day["day"] - 1 <= day["reconnects"] <= 24 * day["day"]
         assert day["records"] >= 70_000 * day["day"]
         assert 10_000 < day["keys"] < 20_000

@@ -14,7 +14,6 @@ from xml.etree import ElementTree
 import pytest
 
 from recurrio.core import TextModel
-from recurrio.pipeline.command import demo
 
 SMALL = ["--hidden", "16", "--embedding", "8", "--batch-size", "4", "--seq-len", "16"]
 Recurrio = Callable[..., subprocess.CompletedProcess[str]]
@@ -153,26 +152,3 @@ def test_a_trace_and_a_picture_are_written(start: Start, interrupted: bool, text
     assert len(overlaps) > 20  # passes of several shards and batches at the same time
     root = ElementTree.fromstring(picture.read_text())
     assert len(root.findall(".//{http://www.w3.org/2000/svg}rect")) > 12 * 5
-
-
-def test_the_demonstration(recurrio: Recurrio) -> None:
-    done = recurrio("demo", "--seconds", 2)
-    assert (done.returncode, done.stderr) == (0, "")
-    assert "What it writes after “def ”" in done.stdout
-    assert done.stdout.endswith("recurrio train FILE, then recurrio generate run\n")
-
-
-def test_the_demonstration_names_the_command_as_it_was_called(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    command = tmp_path / "a folder" / "recurrio"
-    command.parent.mkdir()
-    command.touch(0o755)
-    monkeypatch.setenv("PATH", str(tmp_path))
-    for path, name in (
-        ("-c", "recurrio"),
-        (".venv/bin/recurrio", ".venv/bin/recurrio"),
-        (str(command), f"'{command}'"),
-    ):
-        monkeypatch.setattr("sys.argv", [path, "demo"])
-        assert demo._how_called() == name
-    monkeypatch.setenv("PATH", str(command.parent))
-    assert demo._how_called() == "recurrio"
