@@ -25,7 +25,7 @@ from .optimizers import OPTIMIZERS
 from .settings import RECORDS, REPLAYED, TEXT, TEXT_ALONE, RecordSettings, Settings
 from .values import duration, every, every_or_none, fields_of, names, number, number_or_none, size, temperature, whole
 
-__all__ = ["make_settings", "parse", "say_what_is_missing"]
+__all__ = ["make_parser", "make_settings", "parse", "say_what_is_missing"]
 
 MINUTE, KEPT = 60.0, 3
 ASKS_FOR_RECORDS = ("key", "features", "target", "label")
@@ -36,7 +36,7 @@ def parse(words: Sequence[str]) -> argparse.Namespace:
 
     Those of a file that --config names come first.
     """
-    parser = _parser()
+    parser = make_parser()
     given = parser.parse_args(words)
     if getattr(given, "config", None) is None:
         return given
@@ -119,7 +119,8 @@ class _Version(argparse.Action):
         parser.exit()
 
 
-def _parser() -> argparse.ArgumentParser:
+def make_parser() -> argparse.ArgumentParser:
+    """The parser of the command line, which the documentation also lists the options from."""
     parser = _Parser(prog="recurrio", description="Train recurrent networks on data that is still arriving.")
     help_ = "show the version and what it computes with"
     parser.add_argument("--version", action=_Version, nargs=0, default=argparse.SUPPRESS, help=help_)

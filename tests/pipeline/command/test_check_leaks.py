@@ -16,7 +16,7 @@ from recurrio.core.base.parameters import Array
 from recurrio.core.online.categories import Categories
 from recurrio.core.online.standardise import Standardiser
 from recurrio.core.online.updates import BLOCK
-from recurrio.pipeline.command.options import _parser
+from recurrio.pipeline.command.options import make_parser
 from recurrio.pipeline.lanes.chunks import Packed
 from recurrio.pipeline.lanes.labels import Labelled, Labeller
 from recurrio.pipeline.lanes.labels_at_once import LabelsAtOnce
@@ -118,7 +118,7 @@ def test_of_a_run_that_ends_early_only_what_is_forecast_is_checked() -> None:
 def test_each_option_of_training_is_there() -> None:
     groups = {}
     for command, others in {"train": ("checkpoints", "output"), "check-leaks": ("check",)}.items():
-        parser = _parser()._subparsers._group_actions[0].choices[command]  # type: ignore[union-attr, index]
+        parser = make_parser()._subparsers._group_actions[0].choices[command]  # type: ignore[union-attr, index]
         groups[command] = {
             group.title: [action.option_strings for action in group._group_actions]
             for group in parser._action_groups
