@@ -8,7 +8,7 @@ PYTEST := $(BIN)/python -m pytest -q --numprocesses auto --maxprocesses 4
 TREE := pyproject.toml setup.py core $(wildcard core/kernels/*) $(wildcard core/*/ core/*/*/) \
     pipeline $(wildcard pipeline/*/)
 
-.PHONY: demo test quick check bench accuracy torture dist clean
+.PHONY: demo test quick check docs bench accuracy torture dist clean
 
 demo: $(VENV)/.demo
 	$(BIN)/recurrio demo
@@ -24,6 +24,12 @@ check: $(VENV)/.dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/python -m pytest -q tests/test_architecture.py
+
+# The site, in build/docs. A warning is an error, and so is a link to what is not there.
+docs: $(VENV)/.docs
+	rm -rf build/docs
+	$(BIN)/sphinx-build --quiet --fresh-env --fail-on-warning --keep-going --doctree-dir build/doctrees docs build/docs
+	@echo build/docs/index.html
 
 # 10,000 kills at random, and one at each I/O operation; -s shows how many there were.
 torture: $(VENV)/.dev
@@ -77,4 +83,8 @@ $(VENV)/.dev: $(BIN)/python $(TREE)
 
 $(VENV)/.bench: $(VENV)/.dev
 	$(PIP) install -e ".[dev,bench]" --config-settings editable_mode=strict
+	@touch $@
+
+$(VENV)/.docs: $(VENV)/.dev
+	$(PIP) install -e ".[dev,docs]" --config-settings editable_mode=strict
 	@touch $@

@@ -18,7 +18,9 @@ ORDER = {
     "command",
 }
 FLOORS = {"core": 6, "pipeline": 10}
-OTHERS = sorted(path for folder in ("tests", "benchmarks", "examples") for path in (ROOT / folder).rglob("*.py"))
+OTHERS = sorted(
+    path for folder in ("tests", "benchmarks", "examples", "docs") for path in (ROOT / folder).rglob("*.py")
+)
 
 
 def module_name(path: Path) -> str:
@@ -94,7 +96,7 @@ def test_a_file_is_one_sitting_and_says_what_it_is(path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", OTHERS, ids=lambda path: path.name)
-def test_so_are_tests_benchmarks_and_examples(path: Path) -> None:
+def test_so_are_tests_benchmarks_examples_and_what_makes_the_site(path: Path) -> None:
     text = path.read_text(encoding="utf-8")
     assert len(text.splitlines()) <= LINES
     assert ast.get_docstring(ast.parse(text))

@@ -1,0 +1,1 @@
+"""What the pages of the site take from the code when it is built, so that they cannot say anything else."""
