@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 from ...core.base.checks import ArgumentError, check_count
@@ -11,7 +12,7 @@ from ...core.base.state import Part
 from ...core.model.batch import SequenceBatch
 from ...core.online.bet import Bet
 from .challenger import Challenger
-from .forecast import Forecast
+from .forecast import Forecast, Listener
 from .forecasts import ForecastMaker
 from .live import Arrivals
 
@@ -19,7 +20,7 @@ __all__ = ["Contest"]
 
 
 class Contest:
-    """Lets `champion` and `challengers` forecast the same records, and tells `listener` of the forecasts of the leader.
+    """Lets `champion` and `challengers` forecast the same records, and tells who `hears` says of the leader's.
 
     The champion leads at first. For each of the others there is a `Bet` that its errors are less than the leader's,
     error after error as the truths come. Who wins leads from there on, `on_lead` is told of the record and of who it
@@ -32,24 +33,21 @@ class Contest:
         self,
         champion: ForecastMaker,
         challengers: Sequence[Challenger],
-        listener: Callable[[Forecast], None] | None,
+        hears: Callable[[], Listener | None],
         on_lead: Callable[[int, int], None],
     ) -> None:
         self._makers = [champion, *[challenger.maker for challenger in challengers]]
-        self.challengers, self._listener, self._on_lead = challengers, listener, on_lead
+        self.challengers, self._hears, self._on_lead = challengers, hears, on_lead
         self._bets = [Bet() for _ in self._makers]
         self.leader = 0
         self._made: list[Forecast | None] = [None] * len(self._makers)
         self._next = 0  # the record that comes next
         for index, maker in enumerate(self._makers):
             maker.compares = True
-            maker.listener = None if listener is None else self._catch(index)
+            maker.hears = partial(self._catcher, index)
 
-    def _catch(self, index: int) -> Callable[[Forecast], None]:
-        def catch(forecast: Forecast) -> None:
-            self._made[index] = forecast
-
-        return catch
+    def _catcher(self, index: int) -> Listener | None:
+        return None if self._hears() is None else partial(self._made.__setitem__, index)
 
     @property
     def names(self) -> list[str]:
@@ -93,8 +91,8 @@ class Contest:
     def _tell(self, start: int, stop: int) -> None:
         """The leader's forecasts of these records are those that are told."""
         made = self._made[self.leader]
-        if self._listener is not None and made is not None and stop > start:
-            self._listener(made.part(start, stop))
+        if (listener := self._hears()) is not None and made is not None and stop > start:
+            listener(made.part(start, stop))
 
     def learn(self, batch: SequenceBatch) -> None:
         """Let the challengers learn from the champion's next batch. Where the leader has failed, the champion leads."""

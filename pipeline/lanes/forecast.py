@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from ...core.base.parameters import Array
 
-__all__ = ["Forecast"]
+__all__ = ["Forecast", "Listener"]
 
 
 class Forecast(NamedTuple):
@@ -39,3 +39,6 @@ class Forecast(NamedTuple):
             for name in ("keys", "times", "values", "ids", "bounds", "anomaly", "alarm", "known")
         }
         return self._replace(number=self.number + start, **arrays)
+
+
+Listener = Callable[[Forecast], None]

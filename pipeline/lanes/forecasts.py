@@ -20,7 +20,7 @@ from ...core.online.probabilities import log_probabilities
 from ...core.online.scores import BoundScores, ClassScores, NumberScores, WorstClasses, WorstNumbers
 from ..decoding.values import shown
 from .drift_watch import DriftWatch
-from .forecast import Forecast
+from .forecast import Forecast, Listener
 from .labels import NAIVE
 from .live import Arrivals, Arrived
 from .outcomes import ByKey, BySlot, Coming
@@ -38,9 +38,9 @@ class ForecastMaker:
     """Forecasts with `model`, each key from a state of its own, which every record of it moves on.
 
     `keys` is how many keys there can be, `names` are those there are, by their rows in the table. `warn` is told where
-    forecasts are hopeless, and `listener` of every one. Labels come `later` where records wait for them in slots. Where
-    the model says bounds too, these are corrected, and what is far outside is an `alarm`: see `Bounds`. With `drift`, a
-    detector, `on_drift` is told of the record with which one is found: see `DriftWatch`.
+    forecasts are hopeless; of every one is told who `hears` says, if anybody, then. Labels come `later` where records
+    wait for them in slots. Where the model says bounds too, these are corrected, and what is far outside is an `alarm`:
+    see `Bounds`. With `drift`, a detector, `on_drift` is told of the record with which one is found: see `DriftWatch`.
     ``scores`` are those of forecasts whose truth has come, beside those by the `naive` ways.
     """
 
@@ -50,7 +50,7 @@ class ForecastMaker:
         encoder: Encoder,
         keys: int,
         names: Sequence[str],
-        listener: Callable[[Forecast], None] | None = None,
+        hears: Callable[[], Listener | None] = lambda: None,
         warn: Callable[[str], None] | None = None,
         *,
         later: bool = False,
@@ -61,7 +61,7 @@ class ForecastMaker:
     ) -> None:
         schema = encoder.schema
         self._names, self._warn, self._warned = names, warn, False
-        self._encoder, self._dtype, self.listener = encoder, model.dtype, listener
+        self._encoder, self._dtype, self.hears = encoder, model.dtype, hears
         self.forecaster = Forecaster(model, keys)
         self._model = model
         self._trial: Forecaster | None = None  # for records that are supposed to come
@@ -135,13 +135,13 @@ class ForecastMaker:
             logs = self._said[part, 0, self._columns :]
             logs[:] = log_probabilities(outputs, arrived.classes[part], logs.shape[1])
         self._said[part, :, 0] = now
-        if self.listener is not None and len(now):
+        if (listener := self.hears()) is not None and len(now):
             rows = rows_of(arrived.rows[part]).tolist()
             keys = [self._names[row] for row in rows] if self._encoder.schema.key is not None else None
             times = None if arrived.times is None else arrived.times[part]
             ids = None if arrived.ids is None else arrived.ids[part]
             more["known"] = arrived.naive[part, :, 0]
-            self.listener(Forecast(arrived.number + part.start, version, keys, times, now, ids, **more))
+            listener(Forecast(arrived.number + part.start, version, keys, times, now, ids, **more))
 
     def _parts(self, outputs: Array, centre: Array, scale: Array) -> Array:
         """The forecasts, and what the model says of bounds, ``(n, 1, F)`` or ``(n, 3, F)``; NaN where not finite."""

@@ -28,7 +28,7 @@ class Predictor:
         self._lanes = RecordLanes(
             encoder, KeyTable(keys), packer, patience=1 << 17, on_leave=lambda rows, _: self.maker.forget(rows)
         )
-        self.maker = ForecastMaker(model, encoder, keys, self._lanes.names, self._made.append)
+        self.maker = ForecastMaker(model, encoder, keys, self._lanes.names, lambda: self._made.append)
         self._parameters = model.parameters
 
     def forecast(self, block: Block) -> list[Forecast]:

@@ -175,12 +175,12 @@ class Records(LiveSource):
         how: dict[str, Any] = {"encoder": self.encoder, "keys": plan.keys, "names": names, "naive": plan.naive}
         how |= {"later": plan.waiting is not None, "alarm": plan.alarm, "drift": plan.drift}
         make: Callable[..., ForecastMaker] = partial(ForecastMaker, **how)
-        self._maker = make(model, listener=self.on_forecasts, warn=self._warn, on_drift=self._drifted)
+        self._maker = make(model, hears=lambda: self.on_forecasts, warn=self._warn, on_drift=self._drifted)
         self.copies.append(self._maker.forecaster.copies)
         if self._challenges:
             parts = Sizes(shards, self.largest, self.keys), plan.actions, make
             found = [Challenger(each, self.model(**each.model), *parts) for each in self._challenges]
-            self._contest = Contest(self._maker, found, self.on_forecasts, self._leads)
+            self._contest = Contest(self._maker, found, lambda: self.on_forecasts, self._leads)
 
     def __aiter__(self) -> Records:
         return self

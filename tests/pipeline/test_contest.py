@@ -157,3 +157,17 @@ def test_options_that_are_none_are_named(text: str, message: str) -> None:
     assert done.code == 2
     assert "--challenger: " in done.errors
     assert message in done.errors
+
+
+@pytest.mark.parametrize("challengers", [[], [Challenge("other", {"hidden_size": 5}, partial(Adam, 0.01))]], ids=len)
+async def test_who_listens_when_a_run_has_begun_hears_of_all_that_comes(challengers: list[Challenge]) -> None:
+    records, said = open_bytes([as_jsonl(DATA)], **GIVEN, challengers=challengers), list[tuple[Any, ...]]()
+    trainer = Trainer(records.model(hidden_size=5, seed=1), Adam(0.01), executor="inline")
+    await trainer.run(records, steps=5)
+    records.on_forecasts = note_forecasts(said)
+    await trainer.run(records, steps=5)
+    assert len(said) > 5
+    records.on_forecasts = None
+    count = len(said)
+    await trainer.run(records)
+    assert len(said) == count

@@ -23,15 +23,16 @@ Start = Callable[..., subprocess.Popen[bytes]]
 
 def test_it_is_killed_goes_on_and_comes_to_the_bits_of_the_serial_loop(start: Start) -> None:
     pytest.importorskip("h11", reason="asks the page")
-    process = start("demo", "--seconds", 1)
-    before: list[str] = []
-    while not (before and before[-1].startswith("step")):
-        before.append(process.stdout.readline().decode())
-    (page,) = re.findall(r"Look at it: (\S+)", "".join(before))
-    with urlopen(f"{page}/status") as answer:
-        assert json.load(answer)["records"]["keys"] > 1
+    process, text = start("demo", "--seconds", 2), ""
+    for begins in ("serving on", "going on from"):  # the first trainer, and the second
+        while f"\n{begins}" not in text or not text.endswith("records/s\n"):
+            text += process.stdout.readline().decode()
+        with urlopen(f"{re.findall(r'Look at it: (http.*)', text)[0]}/status") as answer:
+            status = json.load(answer)
+        assert len(status["keys"]) > 1
+        assert status["records"]["keys"] > 1
     output, errors = process.communicate(timeout=120)
-    text = output.decode()
+    text += output.decode()
     assert (process.returncode, errors) == (0, b"")
     assert "\n2. Killed without a warning (SIGKILL); the last checkpoint is of batch " in text
     (step,) = re.findall(r"the last checkpoint is of batch ([\d,]+)\.", text)
