@@ -28,9 +28,10 @@ from .folder import RunFolder, model_path
 from .generate import generate
 from .inspect import inspect
 from .job import Sinks
-from .options import make_settings, parse, say_what_is_missing
+from .options import make_settings, parse
 from .outcome import Outcome
 from .outputs import Outputs
+from .parser import say_what_is_missing
 from .predict import predict
 from .replay import replay
 from .saving import Saving

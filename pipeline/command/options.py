@@ -3,14 +3,8 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Sequence
-from importlib.metadata import version
-from typing import Any, NoReturn
 
-import numpy as np
-
-from ...core.base.compiled import INSTRUCTIONS, MISSING
 from ...core.cells.table import CELLS
 from ...core.online.drift import DETECTORS
 from ...core.optim.actions import ACTIONS
@@ -22,10 +16,11 @@ from ..sources import SCHEMES
 from .challengers import challenger_options
 from .config import words_of
 from .optimizers import OPTIMIZERS
+from .parser import Parser, Version
 from .settings import RECORDS, REPLAYED, TEXT, TEXT_ALONE, RecordSettings, Settings
 from .values import duration, every, every_or_none, fields_of, names, number, number_or_none, size, temperature, whole
 
-__all__ = ["make_parser", "make_settings", "parse", "say_what_is_missing"]
+__all__ = ["make_parser", "make_settings", "parse"]
 
 MINUTE, KEPT = 60.0, 3
 ASKS_FOR_RECORDS = ("key", "features", "target", "label")
@@ -81,49 +76,11 @@ def make_settings(given: argparse.Namespace) -> Settings:
     return Settings(**defaults | fields_of(Settings, options), records=records)
 
 
-def say_what_is_missing() -> None:
-    """Say on standard error that there are no compiled kernels; pip has hidden it."""
-    if MISSING:
-        print(f"recurrio: {MISSING}", file=sys.stderr)
-
-
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        self.exit(2, f"{self.prog}: {message} (see {self.prog} --help)\n")
-
-    def print_help(self, file: Any = None) -> None:  # noqa: ANN401 (argparse's signature)
-        print(self.format_help(), end="", file=file)  # argparse's own says nothing where it cannot write
-
-    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:  # noqa: ANN401 (argparse's signature)
-        """As argparse does it; but what follows an option that takes a text is its value, even with a dash in front."""
-        words = list(args)
-        texts = {
-            name
-            for name, action in self._option_string_actions.items()
-            if name.startswith("--") and action.nargs is None and action.type in (None, names) and not action.choices
-        }
-        for index in range(len(words) - 1, 0, -1):
-            value = words[index]
-            if words[index - 1] in texts and value[:1] == "-" and value not in ("--", *self._option_string_actions):
-                words[index - 1 : index + 1] = [f"{words[index - 1]}={value}"]
-        return super().parse_known_args(words, namespace)
-
-
-class _Version(argparse.Action):
-    """What a report of a fault should name: the last bits of results depend on all of it."""
-
-    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> NoReturn:
-        ours, python = version("recurrio"), ".".join(map(str, sys.version_info[:3]))
-        print(f"recurrio {ours} (Python {python}, NumPy {np.__version__}, kernels: {INSTRUCTIONS})")
-        say_what_is_missing()
-        parser.exit()
-
-
 def make_parser() -> argparse.ArgumentParser:
     """The parser of the command line, which the documentation also lists the options from."""
-    parser = _Parser(prog="recurrio", description="Train recurrent networks on data that is still arriving.")
+    parser = Parser(prog="recurrio", description="Train recurrent networks on data that is still arriving.")
     help_ = "show the version and what it computes with"
-    parser.add_argument("--version", action=_Version, nargs=0, default=argparse.SUPPRESS, help=help_)
+    parser.add_argument("--version", action=Version, nargs=0, default=argparse.SUPPRESS, help=help_)
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     _add_train(commands.add_parser("train", help="train on records or on a text, and write a model"))
     _add_predict(commands.add_parser("predict", help="forecast records with a trained model"))

@@ -36,6 +36,7 @@ class Status:
         self._events: deque[dict[str, Any]] = deque(maxlen=EVENTS)
         self._begun = self._asked = trio.current_time()
         self._said: dict[str, Any] = {}
+        self._before = trainer.step
 
     def note(self, text: str) -> None:
         """Something has happened."""
@@ -61,7 +62,7 @@ class Status:
         report, config = self.trainer.report(), self.trainer.model.config
         version, _ = self.trainer.latest()
         found: dict[str, Any] = {
-            "state": "waiting" if report is None else "training",
+            "state": "training" if report else "ended" if self.trainer.step > self._before else "waiting",
             "degraded": self.degraded(),
             "uptime": round(time - self._begun, 3),
             "step": self.trainer.step,

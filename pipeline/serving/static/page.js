@@ -22,7 +22,6 @@ const lossCurve = new Chart(at("loss-chart"), () => curves([
 const shown = { target: null, metric: undefined, name: "score", marks: [] };
 let statuses = []; // of the last seconds
 let moved = null; // when the last batch was applied: its number, and the uptime
-let trained = false; // whether this run has, as far as this page knows
 let source = null, heard = Date.now(), lost = null, loaded = false;
 
 function take(status) {
@@ -30,12 +29,10 @@ function take(status) {
   if (last && status.uptime < last.uptime) { // another run
     statuses = [];
     moved = null;
-    trained = false;
     history.clear();
   }
   statuses.push(status);
   while (statuses.length > 2 && status.uptime - statuses[1].uptime >= SPAN) statuses.shift();
-  trained ||= status.state === "training";
   if (moved?.step !== status.step) moved = { step: status.step, uptime: status.uptime };
   const targets = status.schema?.targets ?? [];
   const point = { seconds: status.uptime, step: status.step, loss: status.loss };
@@ -112,8 +109,8 @@ function sayState(status) {
   const { degraded, records, state, uptime } = status;
   const quiet = uptime - moved.uptime > QUIET;
   if (degraded.length) say(at("state"), `degraded: ${degraded.join("; ")}`, "bad");
-  else if (state === "waiting" && trained) say(at("state"), "the run has ended", "waits");
-  else if (state === "waiting" && status.step) say(at("state"), "not training yet, or not any more", "waits");
+  else if (state === "ended") say(at("state"), "the run has ended", "waits");
+  else if (state === "waiting" && status.step) say(at("state"), "waiting for the next batch", "waits");
   else if (state === "waiting" && !records) say(at("state"), "waiting for the first batch", "waits");
   else if (state === "waiting" && !records.records) say(at("state"), "waiting for the first record", "waits");
   else if (state === "waiting") say(at("state"), "waiting for enough records for a batch", "waits");

@@ -192,6 +192,16 @@ async def test_before_anything_was_learned_it_says_so() -> None:
         nursery.cancel_scope.cancel()
 
 
+async def test_when_it_has_ended_it_says_so() -> None:
+    run = Run([])
+    run.records = Records([{"k": "a", "x": number % 5} for number in range(50)], **GIVEN)
+    async with trio.open_nursery() as nursery:
+        client = Client(await nursery.start(partial(serve, run.trainer, run.records)))
+        await run.trainer.run(run.records)
+        assert (await client.get("/status"))["state"] == "ended"
+        nursery.cancel_scope.cancel()
+
+
 async def test_a_run_over_a_text(tmp_path: Path) -> None:
     (tmp_path / "text").write_text("to be or not to be\n" * 3000)
     async with open_source(tmp_path / "text", batch_size=4, seq_len=8) as source, trio.open_nursery() as nursery:
