@@ -75,14 +75,13 @@ async def _live(seconds: float, folder: Path, *, browse: bool) -> None:
                 await trio.to_thread.run_sync(webbrowser.open, page, abandon_on_cancel=True)
             await _until(store.steps, process)
             await _while(process, seconds / 2)
-        _below(process)
         step = store.steps()[-1]
         print(f"2. Killed without a warning (SIGKILL); the last checkpoint is of batch {step:,}.")
         print("   The same command again, which goes on from there:\n", flush=True)
         async with _trainer(words) as process:
             await _until(lambda: store.steps()[-1] > step + 1, process)
             await _while(process, seconds / 2)
-            process.terminate()  # as Ctrl-C would: it applies what it has, and makes a checkpoint
+            process.terminate()  # as Ctrl-C does
             await process.wait()
 
 
@@ -125,9 +124,11 @@ async def _trainer(words: list[str]) -> AsyncIterator[trio.Process]:
     try:
         yield process
     finally:
-        process.kill()
-        with trio.CancelScope(shield=True):
-            await process.wait()
+        if process.poll() is None:
+            process.kill()
+            with trio.CancelScope(shield=True):
+                await process.wait()
+            _below()
 
 
 async def _until(there: Callable[[], object], process: trio.Process) -> None:
@@ -167,7 +168,7 @@ def _can_serve() -> bool:
     return True
 
 
-def _below(process: trio.Process) -> None:
+def _below() -> None:
     """Go on below what a display has left behind that could not end: its last line is not whole, the cursor hidden."""
     live = sys.stdout.isatty() and os.environ.get("TERM", "dumb") != "dumb"
     print("\033[?25h\n" if live else "", flush=True)
