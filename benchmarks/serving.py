@@ -3,7 +3,7 @@
     python benchmarks/serving.py
 
 An LSTM of 128 units learns from 100 keys as fast as it can. Another process asks what would be forecast of a record, so
-many times a second over one connection each, and reads the events beside. Rounds are in pairs, without and with it.
+many times a second over eight connections, and reads the events beside; for five seconds, then not for five, and so on.
 """
 
 from __future__ import annotations
@@ -25,6 +25,8 @@ from recurrio.pipeline import Records, Trainer, serve
 
 KEYS, H, T, B = 100, 128, 8, 64
 CONNECTIONS = 8
+SPAN = 5.0  # seconds, by the clock of both processes; the client asks in every other one
+SETTLED = 2.5  # seconds of a span until its speed is measured
 
 
 def frames(until: float) -> Iterator[dict[str, Any]]:
@@ -35,36 +37,41 @@ def frames(until: float) -> Iterator[dict[str, Any]]:
         yield {"k": np.array([f"key {key}" for key in who.tolist()], object), "x": rng.standard_normal(1000)}
 
 
-async def train(seconds: float, rate: int) -> tuple[float, dict[str, Any]]:
-    """Records a second of a run that is asked `rate` times a second, and what the client says."""
-    said, answered = dict[str, Any](), trio.Event()
-    records = Records(
-        frames(time.perf_counter() + seconds), key="k", features="x", target="x@+1", seq_len=T, batch_size=B, stride=T
-    )
+async def train(pairs: int, rate: int) -> tuple[list[float], dict[str, Any]]:
+    """The speed while asked `rate` times a second over that of the time before, each time, and what the client says."""
+    ratios, said = list[float](), dict[str, Any]()
+    end = time.perf_counter() + (2 * pairs + 2) * SPAN
+    records = Records(frames(end), key="k", features="x", target="x@+1", seq_len=T, batch_size=B, stride=T)
     trainer = Trainer(records.model(hidden_size=H, seed=0), Adam(0.002), clip=1.0)
+
+    async def speed() -> float:
+        """Records a second until the next span, without its beginning."""
+        await trio.sleep(SETTLED)
+        start, before = time.perf_counter(), records.report()["records"]
+        await trio.sleep(SPAN - time.time() % SPAN)
+        return float(records.report()["records"] - before) / (time.perf_counter() - start)
+
     async with trio.open_nursery() as nursery:
-        if rate:
-            url = await nursery.start(partial(serve, trainer, records))
-            words = [sys.executable, __file__, "--client", url, "--rate", str(rate), "--seconds", str(seconds)]
+        url = await nursery.start(partial(serve, trainer, records))
+        nursery.start_soon(trainer.run, records)
+        await trio.sleep(2 * SPAN - time.time() % (2 * SPAN))
+        words = [sys.executable, __file__, "--client", url, "--rate", str(rate), "--pairs", str(pairs)]
 
-            async def ask() -> None:
-                done = await trio.run_process(words, capture_stdout=True)
-                said.update(json.loads(done.stdout))
-                answered.set()
+        async def ask() -> None:
+            done = await trio.run_process(words, capture_stdout=True)
+            said.update(json.loads(done.stdout))
 
-            nursery.start_soon(ask)
-        start = time.perf_counter()
-        await trainer.run(records)
-        taken = time.perf_counter() - start
-        if rate:
-            with trio.move_on_after(10):
-                await answered.wait()
+        async with trio.open_nursery() as asking:
+            asking.start_soon(ask)
+            for _ in range(pairs):
+                alone = await speed()
+                ratios.append(await speed() / alone)
         nursery.cancel_scope.cancel()
-    return records.report()["records"] / taken, said
+    return ratios, said
 
 
-async def ask(url: str, rate: int, seconds: float) -> None:
-    """Ask, and print how long it took, and how often it failed."""
+async def ask(url: str, rate: int, pairs: int) -> None:
+    """Ask in every other span, and print how long it took, and how often it failed."""
     port, times, failed = int(url.rpartition(":")[2]), list[float](), 0
     send, receive = trio.open_memory_channel[None](100_000)
 
@@ -95,18 +102,16 @@ async def ask(url: str, rate: int, seconds: float) -> None:
             while await stream.receive_some(1 << 16):
                 pass
 
-    await trio.sleep(1)  # until something was learned
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(watch)
-        async with trio.open_nursery() as workers:
+    for _ in range(pairs):
+        await trio.sleep(-time.time() % (2 * SPAN) - SPAN if time.time() % (2 * SPAN) < SPAN else 0)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(watch)
             for _ in range(CONNECTIONS):
-                workers.start_soon(worker)
-            end = trio.current_time() + seconds - 2
-            while trio.current_time() < end:
+                nursery.start_soon(worker)
+            while time.time() % (2 * SPAN) >= SPAN:
                 send.send_nowait(None)
                 await trio.sleep(1 / rate)
-            send.close()
-        nursery.cancel_scope.cancel()
+            nursery.cancel_scope.cancel()
     p50, p99 = np.quantile(times, [0.5, 0.99])
     print(json.dumps({"asked": len(times), "failed": failed, "p50": p50, "p99": p99, "most": max(times)}))
 
@@ -114,27 +119,19 @@ async def ask(url: str, rate: int, seconds: float) -> None:
 def main() -> None:
     """Print a line for each rate."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--seconds", type=float, default=12.0)
+    parser.add_argument("--pairs", type=int, default=12)
     parser.add_argument("--rate", type=int, help=argparse.SUPPRESS)
     parser.add_argument("--client", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.client:
-        trio.run(ask, arguments.client, arguments.rate, arguments.seconds)
+        trio.run(ask, arguments.client, arguments.rate, arguments.pairs)
         return
     for rate in (50, 500):
-        ratios, told = list[float](), list[dict[str, Any]]()
-        for _ in range(arguments.rounds):
-            alone, _ = trio.run(train, arguments.seconds, 0)
-            asked, said = trio.run(train, arguments.seconds, rate)
-            ratios.append(asked / alone)
-            told.append(said)
+        ratios, said = trio.run(train, arguments.pairs, rate)
         spread = f"{median(ratios):.3f} ({min(ratios):.3f}–{max(ratios):.3f})"
-        p50, p99, most = (1e3 * max(said[name] for said in told) for name in ("p50", "p99", "most"))
-        total, failed = (sum(said[name] for said in told) for name in ("asked", "failed"))
-        slow = f"p50 {p50:.1f} ms, p99 {p99:.1f} ms, at most {most:.1f} ms"
+        slow = ", ".join(f"{name} {1e3 * said[name]:.1f} ms" for name in ("p50", "p99", "most"))
         print(f"{rate} questions a second: {spread} of the speed; {slow}")
-        print(f"    {total:,} were answered, {failed} of them with an error; times are those of the slowest round")
+        print(f"    {said['asked']:,} were answered, {said['failed']} of them with an error", flush=True)
 
 
 if __name__ == "__main__":

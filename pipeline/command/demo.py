@@ -27,9 +27,9 @@ from .signals import Interrupts
 
 __all__ = ["demo"]
 
-# So large a model, and with a delay, that there is something to overlap.
+# So large a model, with a delay and in processes, that there is something to overlap, and that it does.
 WHAT = "--key device --features temperature,humidity --target temperature@+1 --interval 0.9"
-LARGE = "--hidden 256 --delay 1"
+LARGE = "--hidden 256 --delay 1 --executor process"
 KEPT = "--checkpoint-every 2s --keep 1000 --resume"
 START = "import sys; from recurrio.pipeline.command.cli import main; main()"
 LOOK = 0.1  # seconds

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
+import trio
+
 from .live import Arrivals
-from .record_lanes import LARGEST, RecordLanes
+from .record_lanes import LARGEST, LEAST, RecordLanes
 
 __all__ = ["Asking"]
 
-SOON = 512  # records that are taken at once while somebody asks, so that nobody waits for long
-QUIET = 200  # such pieces without a question, after which they are as large as before
+SOON = 0.02  # seconds that a piece is to take while somebody asks, so that nobody waits for long
+FIRST = 512  # records of the first such piece
+QUIET = 2.0  # seconds without a question, after which pieces are as large as before
 
 
 class Asking:
@@ -20,14 +24,17 @@ class Asking:
         self._lanes = lanes
         self._questions: list[Callable[[], None]] = []
         self._told = 0  # records that have been forecast
-        self._quiet = 0
+        self._rested = self._asked = -math.inf  # when they rested, and when somebody asked
+        self._number = 0  # records that there were when they rested
 
     def ask(self, question: Callable[[], None], *, rests: bool) -> None:
         """Call `question` when it can be answered: now, where the records rest."""
+        if trio.current_time() > self._asked + QUIET:
+            self._lanes.most = FIRST
+        self._asked = trio.current_time()
         if rests and self._told == self._lanes.number:
             question()
             return
-        self._lanes.most, self._quiet = SOON, 0
         self._questions.append(question)
 
     def forecast(self, arrivals: Arrivals) -> None:
@@ -41,9 +48,17 @@ class Asking:
         questions, self._questions = self._questions, []
         for question in questions:
             question()
-        self._quiet = 0 if questions else self._quiet + 1
-        if self._quiet > QUIET:
-            self._lanes.most = LARGEST
+        self._divide()
+
+    def _divide(self) -> None:
+        """Take as many records at once as will take as long as they should, by what the last ones have taken."""
+        now, lanes = trio.current_time(), self._lanes
+        taken, count = now - self._rested, lanes.number - self._number
+        self._rested, self._number = now, lanes.number
+        if now > self._asked + QUIET:
+            lanes.most = LARGEST
+        elif count and taken > 0:
+            lanes.most = min(max(LEAST, int(SOON * count / taken)), 2 * lanes.most, LARGEST)
 
     def load(self) -> None:
         """The lanes have taken up what they had."""

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
+import trio
+import trio.testing
 from support.streams import make_data
 
 from recurrio.core import Adam
 from recurrio.core.base.checks import ArgumentError
 from recurrio.pipeline import Forecast, Records, Trainer
+from recurrio.pipeline.lanes.asking import Asking
+from recurrio.pipeline.lanes.record_lanes import LARGEST, RecordLanes
 
 GIVEN: dict[str, Any] = {"key": "k", "features": "x,c:category", "target": "x@+2", "seq_len": 4, "batch_size": 6}
 PLANS: dict[str, dict[str, Any]] = {
@@ -144,3 +148,38 @@ async def test_what_cannot_be_asked() -> None:
     await Trainer(blind.model(hidden_size=3), Adam(0.01)).run(blind)
     with pytest.raises(ArgumentError, match="forecasts"):
         blind.suppose([{"x": 1.0}], 0, run.trainer.model.parameters)
+
+
+class Lanes:
+    """As much of `RecordLanes` as is asked."""
+
+    most, number = LARGEST, 0
+
+
+async def test_pieces_are_short_while_somebody_asks(autojump_clock: trio.testing.MockClock) -> None:
+    lanes, said = Lanes(), list[int]()
+    asking = Asking(cast(RecordLanes, lanes))
+
+    async def pieces(count: int, speed: float) -> None:
+        """So many of what is taken at once, at so many records a second."""
+        for _ in range(count):
+            await trio.sleep(lanes.most / speed)
+            lanes.number += lanes.most
+            asking.load()  # they have been forecast
+            asking.answer()
+
+    await pieces(3, 100_000.0)
+    assert lanes.most == LARGEST
+    for speed, most in ((100_000.0, 2000), (4000.0, 80), (1000.0, 64)):
+        for number in range(12):
+            asking.ask(lambda number=number: said.append(number), rests=False)  # type: ignore[misc]
+            await pieces(1, speed)
+        assert lanes.most == pytest.approx(most, abs=1)
+    assert said == [*range(12)] * 3
+    await trio.sleep(10)  # nothing comes, which says nothing of the speed
+    asking.answer()
+    asking.ask(said.clear, rests=True)
+    await pieces(8, 100_000.0)
+    assert lanes.most == 2000
+    await pieces(200, 100_000.0)
+    assert lanes.most == LARGEST
