@@ -5,15 +5,14 @@ from __future__ import annotations
 import gzip
 import json
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 from support.command import without_notice
+from support.forking import run_forked
 
 from recurrio.core import ByteVocabulary, CharVocabulary, TextModel
 
-COMMAND = [sys.executable, "-c", "import sys; from recurrio.pipeline.command.cli import main; sys.exit(main())"]
 SMALL = ["--hidden", "16", "--embedding", "8", "--batch-size", "4", "--seq-len", "16", "--executor", "inline"]
 FRENCH = "Où êtes-vous allé déjà ? À l’école.\n".replace("’", "'") * 120
 
@@ -21,8 +20,8 @@ FRENCH = "Où êtes-vous allé déjà ? À l’école.\n".replace("’", "'") * 
 def recurrio(*arguments: object, data: bytes = b"") -> subprocess.CompletedProcess[bytes]:
     """Run the command to its end."""
     words = [str(argument) for argument in arguments]
-    done = subprocess.run([*COMMAND, *words], input=data, capture_output=True, timeout=60, check=False)
-    return subprocess.CompletedProcess(words, done.returncode, done.stdout, without_notice(done.stderr))
+    code, output, errors = run_forked(words, data)
+    return subprocess.CompletedProcess(words, code, output, without_notice(errors))
 
 
 def test_bytes_are_written_as_bytes(tmp_path: Path) -> None:

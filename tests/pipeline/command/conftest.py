@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from support.command import without_notice
+from support.forking import run_forked
 
 MAIN = "import sys; from recurrio.pipeline.command.cli import main; sys.exit(main())"
 
@@ -19,10 +20,9 @@ def recurrio() -> Callable[..., subprocess.CompletedProcess[str]]:
 
     def run(*arguments: object, text: str | bytes | None = None) -> subprocess.CompletedProcess[str]:
         data = text.encode() if isinstance(text, str) else text
-        words = [sys.executable, "-c", MAIN, *map(str, arguments)]
-        done = subprocess.run(words, input=data or b"", capture_output=True, timeout=60, check=False)
-        errors = without_notice(done.stderr).decode()
-        return subprocess.CompletedProcess(words, done.returncode, done.stdout.decode(), errors)
+        words = [*map(str, arguments)]
+        code, output, errors = run_forked(words, data or b"")
+        return subprocess.CompletedProcess(words, code, output.decode(), without_notice(errors).decode())
 
     return run
 
