@@ -25,11 +25,18 @@ TEXT = [command for command in COMMANDS if re.search(r"\.txt|generate|book", com
 RECORDS = [command for command in COMMANDS if command not in TEXT]
 
 
-@pytest.fixture
-def folder(text_file: Path, tmp_path: Path) -> Path:
-    """A folder with all files that are named."""
-    folder = tmp_path / "files"
+@pytest.fixture(scope="module")
+def records(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the files of records."""
+    folder = tmp_path_factory.mktemp("records") / "files"
     subprocess.run([sys.executable, ROOT / "examples" / "records.py", folder], capture_output=True, check=True)
+    return folder
+
+
+@pytest.fixture
+def folder(records: Path, text_file: Path, tmp_path: Path) -> Path:
+    """A folder of one's own with all files that are named."""
+    folder = shutil.copytree(records, tmp_path / "files")
     for name in ("tinyshakespeare.txt", "book.txt"):
         shutil.copy(text_file, folder / name)
     return folder

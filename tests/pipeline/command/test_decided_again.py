@@ -29,17 +29,25 @@ RUNS: dict[str, list[object]] = {
 }
 
 
-@pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.chdir(tmp_path)
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("files")
     for seed, name in enumerate("abc"):
         records = [{**record, "id": f"{name}{at}"} for at, record in enumerate(make_data(6_000, 40, seed=seed))]
         if name == "a":
             late = [{"id": record["id"], "y": record["y"]} for record in records]
-            (tmp_path / "late.jsonl").write_bytes(as_jsonl(late))
+            (folder / "late.jsonl").write_bytes(as_jsonl(late))
             records = [{key: record[key] for key in ("k", "x", "id")} for record in records]
-        (tmp_path / f"{name}.jsonl").write_bytes(as_jsonl(records))
-    (tmp_path / "long.jsonl").write_bytes(as_jsonl(make_data(60_000, 40, seed=7)))  # some blocks
+        (folder / f"{name}.jsonl").write_bytes(as_jsonl(records))
+    (folder / "long.jsonl").write_bytes(as_jsonl(make_data(60_000, 40, seed=7)))  # some blocks
+    return folder
+
+
+@pytest.fixture
+def folder(files: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    for path in files.iterdir():
+        (tmp_path / path.name).symlink_to(path)
     return tmp_path
 
 
