@@ -62,17 +62,13 @@ def follow(
 
 
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
-@pytest.mark.parametrize("vocabulary", [6, 40])
 @pytest.mark.parametrize("cell", CELLS)
 @pytest.mark.parametrize(("dtype", "tolerance"), [("float32", 1e-5), ("float64", 1e-10)])
 def test_a_training_run_follows_torch(
-    dtype: str,
-    tolerance: float,
-    cell: str,
-    vocabulary: int,
-    optimizer: str,
-    make_batches: Callable[..., list[SequenceBatch]],
+    dtype: str, tolerance: float, cell: str, optimizer: str, make_batches: Callable[..., list[SequenceBatch]]
 ) -> None:
+    # One or the other in turn: each with each value of the others.
+    vocabulary = (6, 40)[([*CELLS].index(cell) + [*OPTIMIZERS].index(optimizer) + (dtype == "float64")) % 2]
     batches = [batch._replace(reset=False) for batch in make_batches(100, 9, 4, vocabulary)]
     model = SequenceModel(vocabulary, embedding_size=5, hidden_size=7, num_layers=2, cell=cell, dtype=dtype, seed=3)
     ours, theirs, parameters = follow(model, 3, optimizer, batches, 0.5)
