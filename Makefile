@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
-PYTEST := $(BIN)/python -m pytest -q --numprocesses auto --maxprocesses 4
+PYTEST := $(BIN)/python -m pytest -q --numprocesses auto --maxprocesses 4 --dist worksteal
 # A strict editable install lists the files, so a new file asks for a new one.
 TREE := pyproject.toml setup.py core $(wildcard core/kernels/*) $(wildcard core/*/ core/*/*/) \
     pipeline $(wildcard pipeline/*/)
