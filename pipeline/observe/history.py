@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import deque
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["History"]
 
-POINTS = 1000  # at most
+POINTS, EVENTS = 1000, 100  # at most
 MEASURES = {"mae": "MAE", "accuracy": "accuracy", "skill": "mean skill"}
 FLOAT64 = np.dtype(np.float64)
 
@@ -45,7 +46,10 @@ class History:
 
     A point is of ``stride`` batches, and all but the loss is what was so after the last of them. There is one for each
     batch at first; where there are `limit` of them, an even number, each two become one. Which batches a point is of
-    depends on how many there were, and on nothing else. The last point may be of fewer. Raises ArgumentError.
+    depends on how many there were, and on nothing else. The last point may be of fewer.
+
+    ``events`` are the last things that have happened, 100 at most: for each the time and the number of the last batch
+    before, and what it was. Raises ArgumentError.
     """
 
     time, batch, tokens, lr = _Column(), _Column(), _Column(), _Column()
@@ -60,6 +64,7 @@ class History:
         self._points = np.zeros((self.limit, len(COLUMNS)))
         self._count = self._held = 0  # points that are whole, and batches in the one behind them
         self._said = [math.nan] * 3  # of the records
+        self.events: deque[tuple[float, int, str]] = deque(maxlen=EVENTS)
 
     def __len__(self) -> int:
         return self._count + (self._held > 0)
@@ -120,9 +125,14 @@ class History:
         if len(self):
             self.points[-1, 4:7] = self._said
 
+    def note(self, text: str) -> None:
+        """Something has happened."""
+        batch = int(self.points[-1, COLUMNS.index("batch")]) if len(self) else 0
+        self.events.append((self.seconds, batch, text))
+
     def dump(self) -> Part:
         """A copy of it."""
-        about = {"stride": self.stride, "held": self._held, "measure": self.measure}
+        about = {"stride": self.stride, "held": self._held, "measure": self.measure, "events": [*self.events]}
         return Part({"points": self.points.copy()}, about)
 
     def load(self, part: Part) -> None:
@@ -131,14 +141,17 @@ class History:
         points = part.array("points", ("n", len(COLUMNS)), FLOAT64)
         stride, measure = check_count("stride", about.get("stride")), about.get("measure")
         held = check_count("held", about.get("held"), 0, stride - 1)
+        events = [_event(event) for event in about.get("events", ())]
         if not (held > 0) <= len(points) <= self.limit or measure not in (None, *MEASURES):
             raise ArgumentError("history", f"at most {self.limit} points of a measure", f"{len(points)} of {measure!r}")
         self._points[: len(points)] = points
+        self.events = deque(events, EVENTS)
         self.stride, self.measure, self._held, self._count = stride, measure, held, len(points) - (held > 0)
         self._said = points[-1, 4:7].tolist() if len(points) else [math.nan] * 3
 
     def cut(self, batches: int) -> None:
         """Forget what is of batches behind so many."""
+        self.events = deque((event for event in self.events if event[1] <= batches), EVENTS)
         kept = int(np.count_nonzero(self.points[:, 1] <= batches))
         if kept < len(self):
             self._count, self._held = kept, 0
@@ -168,3 +181,11 @@ class History:
 
 # The losses of a point are kept as their sum, and how many were finite.
 COLUMNS = [name for name, column in vars(History).items() if isinstance(column, _Column)] + ["total", "finite"]
+
+
+def _event(event: object) -> tuple[float, int, str]:
+    """One of `History.events`. Raises ArgumentError."""
+    match event:
+        case [float() | int() as time, int() as batch, str() as text]:
+            return float(time), batch, text
+    raise ArgumentError("events", "a time, a batch and a text each", event)

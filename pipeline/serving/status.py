@@ -36,11 +36,14 @@ class Status:
         self._events: deque[dict[str, Any]] = deque(maxlen=EVENTS)
         self._begun = self._asked = trio.current_time()
         self._said: dict[str, Any] = {}
+        for time, _, text in trainer.history.events:  # of runs that it goes on with
+            self._events.append({"seconds": round(time - trainer.history.seconds, 3), "text": text})
         self._before = trainer.step
 
     def note(self, text: str) -> None:
         """Something has happened."""
         self._events.append({"seconds": round(trio.current_time() - self._begun, 3), "text": text})
+        self.trainer.history.note(text)
 
     @property
     def ready(self) -> bool:

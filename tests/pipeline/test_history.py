@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import subprocess
 import sys
@@ -214,3 +215,22 @@ def test_thinned_curves_are_cut_to_whole_points() -> None:
     history.add(99.0, 51, 10, 2.0, 0.1)
     assert history.batch.tolist() == sorted(history.batch.tolist())
     assert history.batch[-1] == 51
+
+
+def test_what_has_happened_is_kept_up_to_where_it_is_cut() -> None:
+    history = History(8)
+    history.note("before the first")
+    for number in range(1, 201):
+        history.add(number / 4, number, 10, 0.5, 0.1)
+        history.note(f"after {number}")
+    assert len(history.events) == 100
+    loaded = History(8)
+    loaded.load(Part(history.dump().arrays, json.loads(json.dumps(history.dump().about))))
+    assert loaded.events == history.events
+    loaded.cut(120)
+    assert loaded.events[-1] == (30.0, 120, "after 120")
+    damaged = history.dump()
+    damaged.about["events"] = [["soon", 1, "text"]]
+    with pytest.raises(ArgumentError, match="events"):
+        loaded.load(damaged)
+    assert len(loaded.events) == 20

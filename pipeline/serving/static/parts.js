@@ -109,7 +109,7 @@ export function showStages(status, before) {
     });
     const share = (value) => percent(value, value >= 0.0005 && value < 0.0095 ? 1 : 0);
     say(text, `busy ${share(found.busy)} · input ${share(found.input)} · room ${share(found.room)}`);
-    const items = stage.name === "forecast" ? "records" : "batches";
+    const items = stage.name === "forecast" ? "pieces" : "batches"; // of what comes
     say(rate, `${found.rate && found.rate < 10 ? number(found.rate, 2) : count(found.rate)} ${items}/s`);
     rows(channels, status.channels.filter((channel) => isBehind(channel.name, stage.name, status.stages)),
       () => make("span"), (node, channel) => say(node, inWords(channel)));

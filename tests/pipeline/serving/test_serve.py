@@ -24,6 +24,7 @@ from recurrio.core.base.parameters import Array
 from recurrio.pipeline import Records, Trainer, open_source
 from recurrio.pipeline.serving import answers
 from recurrio.pipeline.serving.server import serve
+from recurrio.pipeline.serving.status import Status
 
 
 def bits(run: Run) -> dict[str, bytes]:
@@ -200,6 +201,18 @@ async def test_when_it_has_ended_it_says_so() -> None:
         await run.trainer.run(run.records)
         assert (await client.get("/status"))["state"] == "ended"
         nursery.cancel_scope.cancel()
+
+
+async def test_what_happened_before_a_resume_is_known() -> None:
+    before, run = Run([]), Run([])
+    before.trainer.history.add(30.0, 1, 1, 0.5, 0.1)
+    before.trainer.history.note("a drift")
+    before.trainer.history.add(40.0, 2, 1, 0.5, 0.1)
+    run.trainer.history.load(before.trainer.history.dump())
+    status = Status(run.trainer)
+    status.note("another")
+    assert status.now()["events"] == [{"seconds": -10.0, "text": "a drift"}, {"seconds": 0.0, "text": "another"}]
+    assert [text for _, _, text in run.trainer.history.events] == ["a drift", "another"]
 
 
 async def test_a_run_over_a_text(tmp_path: Path) -> None:
