@@ -12,6 +12,7 @@ __all__ = ["Guard"]
 
 FLOAT64 = np.dtype(np.float64)
 LEAST = 16  # values, before which no median is known
+LEAST_MEDIAN = 0.1  # where all is forecast well, what is a surprise and no more is as many times a smaller one
 
 
 class _Median:
@@ -39,7 +40,7 @@ class Guard:
     """Lets the updates of bad batches be skipped, and takes back what has led to them where they do not end.
 
     Bad is a batch whose loss, gradient or update is not finite, or whose loss or gradient norm is above `factor` times
-    the running median of the last 64 (and of 0.001). Version k + 1 is then version k. After `row` bad ones in a row the
+    the running median of the last 64 (and of 0.1). Version k + 1 is then version k. After `row` bad ones in a row the
     parameters and the optimizer's slots are those of the last batch that was kept, one in `every`, and the learning
     rate is half of what it was; after `cap` times that the run is at its end. All of that is by the numbers of batches,
     and so the same in any run over them.
@@ -64,8 +65,8 @@ class Guard:
 
     def explodes(self, loss: float, norm: float) -> str | None:
         """What is too large of a finite loss and norm; None where nothing is."""
-        found = {"loss": self._losses.explodes(loss, self.factor, 1e-3)}
-        found["gradient norm"] = self._norms.explodes(norm, self.factor, 1e-3)
+        found = {"loss": self._losses.explodes(loss, self.factor, LEAST_MEDIAN)}
+        found["gradient norm"] = self._norms.explodes(norm, self.factor, LEAST_MEDIAN)
         for name, value in (("loss", loss), ("gradient norm", norm)):
             if found[name]:
                 return f"the {name} is {value:.3g}, above {self.factor:g} times its running median"

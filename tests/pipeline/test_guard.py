@@ -171,3 +171,12 @@ def test_the_command_says_what_it_skips(tmp_path: Path, monkeypatch: pytest.Monk
     assert reports[-1]["skipped"] >= 8
     assert reports[-1]["undone"] > 0
     assert run_here(*words, "--out", "b", "--on-bad-batch", "stop").code == 1
+
+
+def test_a_surprise_where_all_is_forecast_well_is_learned_from() -> None:
+    guard = Guard()
+    for _ in range(64):
+        assert guard.explodes(1e-5, 1e-6) is None
+    assert guard.explodes(18.4, 11.1) is None  # a class that was thought to be impossible
+    assert guard.explodes(2e3, 1.0) is not None
+    assert guard.explodes(1.0, 2e3) is not None
