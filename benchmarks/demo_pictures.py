@@ -26,7 +26,7 @@ from selenium import webdriver
 COLUMNS, ROWS = 90, 20  # of the terminal
 PICTURES = {"light": (1120, "light"), "dark": (1120, "dark"), "phone": (390, "light")}  # pixels, and the colours
 COLOURS = {"brown": "yellow"}  # pyte's names, and rich's
-DRAWN = 8.0  # seconds that the pictures of the page take
+DRAWN = 14.0  # seconds that the pictures of the page take
 
 
 def watch(terminal: int, screen: pyte.HistoryScreen, came: list[str]) -> None:

@@ -72,7 +72,7 @@ async def _live(seconds: float, folder: Path, *, browse: bool) -> None:
             if page:
                 await _until(partial(_answers, serves), process)
             if page and browse:
-                await trio.to_thread.run_sync(webbrowser.open, page, abandon_on_cancel=True)
+                group.start_background(partial(trio.to_thread.run_sync, webbrowser.open, page, abandon_on_cancel=True))
             await _until(store.steps, process)
             await _while(process, seconds / 2)
         step = store.steps()[-1]

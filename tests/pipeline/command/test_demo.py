@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 from collections.abc import Callable
@@ -21,9 +22,11 @@ Recurrio = Callable[..., subprocess.CompletedProcess[str]]
 Start = Callable[..., subprocess.Popen[bytes]]
 
 
-def test_it_is_killed_goes_on_and_comes_to_the_bits_of_the_serial_loop(start: Start) -> None:
+def test_it_is_killed_goes_on_and_comes_to_the_bits_of_the_serial_loop(start: Start, tmp_path: Path) -> None:
     pytest.importorskip("h11", reason="asks the page")
-    process, text = start("demo", "--seconds", 2), ""
+    (browser := tmp_path / "browser").write_text(f"#!/bin/sh\necho $1 >'{tmp_path}/opened'\n")
+    browser.chmod(0o755)
+    process, text = start("demo", "--seconds", 2, "--open", env={**os.environ, "BROWSER": f"{browser} %s"}), ""
     for begins in ("serving on", "going on from"):  # the first trainer, and the second
         while f"\n{begins}" not in text or not text.endswith("records/s\n"):
             text += process.stdout.readline().decode()
@@ -33,6 +36,7 @@ def test_it_is_killed_goes_on_and_comes_to_the_bits_of_the_serial_loop(start: St
         assert status["records"]["keys"] > 1
     output, errors = process.communicate(timeout=120)
     text += output.decode()
+    assert (tmp_path / "opened").read_text() == f"{re.findall(r'Look at it: (http.*)', text)[0]}\n"
     assert (process.returncode, errors) == (0, b"")
     assert "\n2. Killed without a warning (SIGKILL); the last checkpoint is of batch " in text
     (step,) = re.findall(r"the last checkpoint is of batch ([\d,]+)\.", text)
