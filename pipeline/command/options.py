@@ -296,7 +296,9 @@ def _add_predict(predict: argparse.ArgumentParser) -> None:
 
 def _add_demo(demo: argparse.ArgumentParser) -> None:
     help_ = "of records that simulated devices send, or of a text, Python's own source code (%(default)s)"
-    demo.add_argument("what", nargs="?", choices=("records", "text"), default="records", help=help_)
+    demo.add_argument(
+        "what", nargs="?", metavar="records|text", choices=("records", "text"), default="records", help=help_
+    )
     demo.add_argument("--seconds", type=number, default=20.0, metavar="S", help="of training, live (%(default)s)")
     demo.add_argument("--open", action="store_true", help="open its page in a browser")
 
