@@ -29,19 +29,19 @@ SPAN = 5.0  # seconds, by the clock of both processes; the client asks in every 
 SETTLED = 2.5  # seconds of a span until its speed is measured
 
 
-def frames(until: float) -> Iterator[dict[str, Any]]:
-    """Records of random walks, until the clock says so."""
+def frames(until: float, count: int) -> Iterator[dict[str, Any]]:
+    """Records of random walks, so many at once, until the clock says so."""
     rng = np.random.default_rng(0)
     while time.perf_counter() < until:
-        who = rng.integers(0, KEYS, 1000)
-        yield {"k": np.array([f"key {key}" for key in who.tolist()], object), "x": rng.standard_normal(1000)}
+        who = rng.integers(0, KEYS, count)
+        yield {"k": np.array([f"key {key}" for key in who.tolist()], object), "x": rng.standard_normal(count)}
 
 
-async def train(pairs: int, rate: int) -> tuple[list[float], dict[str, Any]]:
+async def train(pairs: int, rate: int, count: int) -> tuple[list[float], dict[str, Any]]:
     """The speed while asked `rate` times a second over that of the time before, each time, and what the client says."""
     ratios, said = list[float](), dict[str, Any]()
     end = time.perf_counter() + (2 * pairs + 2) * SPAN
-    records = Records(frames(end), key="k", features="x", target="x@+1", seq_len=T, batch_size=B, stride=T)
+    records = Records(frames(end, count), key="k", features="x", target="x@+1", seq_len=T, batch_size=B, stride=T)
     trainer = Trainer(records.model(hidden_size=H, seed=0), Adam(0.002), clip=1.0)
 
     async def speed() -> float:
@@ -120,6 +120,7 @@ def main() -> None:
     """Print a line for each rate."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--pairs", type=int, default=12)
+    parser.add_argument("--count", type=int, default=1000, help="records that come at once; from a file it is 16384")
     parser.add_argument("--rate", type=int, help=argparse.SUPPRESS)
     parser.add_argument("--client", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
@@ -127,7 +128,7 @@ def main() -> None:
         trio.run(ask, arguments.client, arguments.rate, arguments.pairs)
         return
     for rate in (50, 500):
-        ratios, said = trio.run(train, arguments.pairs, rate)
+        ratios, said = trio.run(train, arguments.pairs, rate, arguments.count)
         spread = f"{median(ratios):.3f} ({min(ratios):.3f}–{max(ratios):.3f})"
         slow = ", ".join(f"{name} {1e3 * said[name]:.1f} ms" for name in ("p50", "p99", "most"))
         print(f"{rate} questions a second: {spread} of the speed; {slow}")
