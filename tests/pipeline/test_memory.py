@@ -42,7 +42,7 @@ def formula(cell: str, T: int, B: int, size: dict[str, int], shards: int = 1, de
         workspace += 4 * (B / shards) * (T * (I + 3 + held * H + (H if layer else 0)) + sweep * swept * H)
         workspace += 4 * (3 * matrix + gates * H * H) + OBJECTS[cell] * T
         parameters, I = parameters + matrix, H
-    return 4 * parameters * (1 + delay + 2 + shards * copies + 1 + 5) + shards * copies * workspace
+    return 4 * parameters * (1 + delay + 2 + shards * copies + 1 + 5) + shards * copies * workspace + 72_000
 
 
 @pytest.mark.parametrize(("cell", "T", "B", "size", "options"), SIZES)

@@ -28,13 +28,14 @@ def _server() -> socket.socket:
     """Started at the first use; it ends when this process does, as nobody else holds the socket."""
     ours, theirs = socket.socketpair()
     with theirs:
-        # The process belongs to whoever runs the tests until its end.
-        _server.process = subprocess.Popen(  # type: ignore[attr-defined]
+        # It is no child of this process, whose children some tests count: the one that is goes at once.
+        subprocess.run(
             [sys.executable, "-m", "support.forking", str(theirs.fileno())],
             pass_fds=[theirs.fileno()],
             env={**os.environ, "PYTHONPATH": os.pathsep.join([str(TESTS), *filter(None, sys.path)])},
             stdin=subprocess.DEVNULL,
             cwd=TESTS,
+            check=True,
         )
     ours.settimeout(60)
     return ours
@@ -94,6 +95,8 @@ def serve(messages: socket.socket, main: Callable[[], object]) -> None:
 
 
 if __name__ == "__main__":
+    if os.fork():
+        os._exit(0)
     from recurrio.pipeline.command import commands  # noqa: F401 (so that it is there)
     from recurrio.pipeline.command.cli import main
 

@@ -12,6 +12,7 @@ from urllib.request import urlopen
 
 import pytest
 import trio
+from support.command import without_notice
 
 from recurrio.pipeline.command import demo
 from recurrio.pipeline.command.beside import Came
@@ -36,6 +37,7 @@ def test_it_is_killed_goes_on_and_comes_to_the_bits_of_the_serial_loop(start: St
         assert status["records"]["keys"] > 1
     output, errors = process.communicate(timeout=120)
     text += output.decode()
+    errors = without_notice(without_notice(errors))  # each of its two trainers says it too
     assert (tmp_path / "opened").read_text() == f"{re.findall(r'Look at it: (http.*)', text)[0]}\n"
     assert (process.returncode, errors) == (0, b"")
     assert "\n2. Killed without a warning (SIGKILL); the last checkpoint is of batch " in text
