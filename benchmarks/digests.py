@@ -26,7 +26,7 @@ import trio
 
 PLAIN = "--without-kernels"
 if PLAIN in sys.argv:
-    sys.modules["recurrio.core._kernels"] = None  # type: ignore[assignment]
+    sys.modules["recurrio.core._kernels"] = None  # type: ignore[assignment] # to Python, a module that is not there
 
 from recurrio.core import (
     GRU,
@@ -107,7 +107,7 @@ def run(number: int) -> str:
     """One run, whose settings follow from its `number` alone."""
     rng = np.random.default_rng(number)
 
-    def pick(options: Any) -> Any:  # noqa: ANN401
+    def pick(options: Any) -> Any:  # noqa: ANN401 (a sequence of any things)
         return list(options)[rng.integers(len(options))]
 
     cell, kind = CELLS[number % 5], list(MODELS)[number // 5 % 6]
@@ -138,7 +138,7 @@ def run(number: int) -> str:
     return f"{number:3} {said}: {digest(model.parameters, np.array(losses))}"
 
 
-def layer(make: Any, number: int) -> str:  # noqa: ANN401
+def layer(make: Any, number: int) -> str:  # noqa: ANN401 (the class of a layer)
     """A layer forward, backward and step by step."""
     rng = np.random.default_rng(number)
     one = make(5, 9, num_layers=2, bidirectional=number % 2 == 1, seed=number)

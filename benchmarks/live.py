@@ -47,7 +47,7 @@ def learn(side: str, path: Path, times: int) -> None:
                 while not records.ledger.received:  # noqa: ASYNC110 (it tells nobody)
                     await trio.sleep(0.001)
                 start = perf_counter()
-                while records.ledger.received < total:  # noqa: ASYNC110
+                while records.ledger.received < total:  # noqa: ASYNC110 (as above)
                     await trio.sleep(0.005)
                 trainer.stop()
 

@@ -52,10 +52,10 @@ def jax_steps(V: int, I: int, H: int, *, tokens: bool) -> Steps:
     shapes |= {"embedding": (V, I)} if tokens else {}
     initial = {name: 0.1 * rng.standard_normal(shape, np.float32) for name, shape in shapes.items()}
 
-    def loss_of(p: dict[str, Any], inputs: Any, targets: Any, state: Any) -> tuple[Any, Any]:  # noqa: ANN401
+    def loss_of(p: dict[str, Any], inputs: Any, targets: Any, state: Any) -> tuple[Any, Any]:  # noqa: ANN401 (JAX's trees)
         x = p["embedding"][inputs] if tokens else inputs
 
-        def cell(carry: Any, from_x: Any) -> tuple[Any, Any]:  # noqa: ANN401
+        def cell(carry: Any, from_x: Any) -> tuple[Any, Any]:  # noqa: ANN401 (JAX's trees)
             h, c = carry
             i, f, g, o = jnp.split(from_x + h @ p["w_h"], 4, axis=-1)
             c = jax.nn.sigmoid(f) * c + jax.nn.sigmoid(i) * jnp.tanh(g)
@@ -66,7 +66,7 @@ def jax_steps(V: int, I: int, H: int, *, tokens: bool) -> Steps:
         logs = jax.nn.log_softmax(hidden @ p["w_o"] + p["b_o"])
         return -jnp.mean(jnp.take_along_axis(logs, targets[..., None], -1)), state
 
-    def step(p: Any, m: Any, v: Any, n: Any, inputs: Any, targets: Any, state: Any) -> tuple[Any, ...]:  # noqa: ANN401
+    def step(p: Any, m: Any, v: Any, n: Any, inputs: Any, targets: Any, state: Any) -> tuple[Any, ...]:  # noqa: ANN401 (JAX's trees)
         (loss, state), g = jax.value_and_grad(loss_of, has_aux=True)(p, inputs, targets, state)
         norm = jnp.sqrt(sum(jnp.sum(part * part) for part in jax.tree.leaves(g)))
         g = jax.tree.map(lambda part: part * jnp.minimum(1.0, CLIP / (norm + 1e-6)), g)

@@ -42,7 +42,7 @@ def _plain(value: Any) -> Any:  # noqa: ANN401 (anything may come)
     return bool(value) if kind == "b" else int(value) if kind in "iu" else float(value) if kind == "f" else value
 
 
-def check_count(argument: str, value: Any, least: int | None = 1, most: int | None = None) -> int:  # noqa: ANN401
+def check_count(argument: str, value: Any, least: int | None = 1, most: int | None = None) -> int:  # noqa: ANN401 (as above)
     """`value` as Python's int. Raises ArgumentError unless it is a whole number, no bool, from `least` to `most`."""
     number = _plain(value)
     whole = isinstance(number, int) and not isinstance(number, bool)
@@ -54,7 +54,7 @@ def check_count(argument: str, value: Any, least: int | None = 1, most: int | No
 
 def check_number(
     argument: str,
-    value: Any,  # noqa: ANN401
+    value: Any,  # noqa: ANN401 (as above)
     low: float,
     high: float = math.inf,
     *,

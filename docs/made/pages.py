@@ -15,7 +15,7 @@ from .commands import commands_text
 from .links import wrong_links
 
 if TYPE_CHECKING:
-    from docutils.nodes import Element, TextElement  # type: ignore[import-untyped]
+    from docutils.nodes import Element, TextElement  # type: ignore[import-untyped] # it has none
     from sphinx.addnodes import pending_xref
     from sphinx.application import Sphinx
     from sphinx.environment import BuildEnvironment

@@ -7,11 +7,11 @@ from time import perf_counter
 from typing import NamedTuple
 
 from ...core.base.state import Part
+from ...core.model.sequence_model import SequenceModel
 from ..checkpoint import Checkpoints, Found
 from ..observe.timeline import Timeline
-from ..sources.journal import Journals
-from .folder import journals_path, states_path
-from .rerun import Again, rerun, settings_of
+from .folder import states_path
+from .rerun import Again, opened, rerun, settings_of
 
 __all__ = ["Came", "by_the_pipeline", "by_the_serial_loop", "digest"]
 
@@ -53,9 +53,9 @@ async def by_the_pipeline(folder: str, found: Found, last: int, timeline: Timeli
     Raises CheckpointError, SourceError, and what a run of a trainer raises.
     """
     settings = settings_of(found)
-    async with settings.open_records(journals=Journals(journals_path(folder), only=True)) as records:
-        trainer = settings.make_trainer(settings.make_model(records))
-        trainer.resume(Checkpoints(states_path(folder)), records, found)
-        await trainer.run(records, steps=last - found.step, timeline=timeline)
+    async with opened(folder, settings, found) as source:
+        trainer = settings.make_trainer(SequenceModel.from_config(found.part.about["model"]))
+        trainer.resume(Checkpoints(states_path(folder)), source, found)
+        await trainer.run(source, steps=last - found.step, timeline=timeline)
     ends = [span.end for span in timeline.spans if span.task == "update"]
     return Came(digest(trainer.state.dump()), ends[-1] - ends[0])

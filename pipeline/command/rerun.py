@@ -24,7 +24,7 @@ from ..stages.intake import Intake, Marks
 from .folder import journals_path
 from .settings import Settings
 
-__all__ = ["Again", "rerun", "say_differences"]
+__all__ = ["Again", "opened", "rerun", "say_differences", "settings_of"]
 
 
 class Again(NamedTuple):
@@ -52,8 +52,7 @@ async def rerun(folder: str, found: Found, last: int, tell: Callable[[Again], ob
     The loop is that of `recurrio.core.serial`, in a thread. Raises CheckpointError, SourceError.
     """
     settings, about = settings_of(found), found.part.about
-    journals = Journals(journals_path(folder), only=True)
-    async with _opened(settings, found, journals) as source:
+    async with opened(folder, settings, found) as source:
         model = SequenceModel.from_config(about["model"])
         training = found.part.part("training")
         cut = {name: training.about[name] for name in ("shards", "ranks", "delay", "seed")}
@@ -103,8 +102,9 @@ def _batches(intake: Intake, state: TrainingState, kept: list[SequenceBatch]) ->
 
 
 @asynccontextmanager
-async def _opened(settings: Settings, found: Found, journals: Journals) -> AsyncIterator[Source | LiveSource]:
-    """What the run was about."""
+async def opened(folder: str, settings: Settings, found: Found) -> AsyncIterator[Source | LiveSource]:
+    """What the run in `folder` was about; what cannot be read again is read from its journals. Raises SourceError."""
+    journals = Journals(journals_path(folder), only=True)
     if settings.records is not None:
         async with settings.open_records(journals=journals) as records:
             yield records

@@ -67,14 +67,14 @@ class Graph:
         self._constants.append(self._onnx.numpy_helper.from_array(np.array(values, kind), self._name("constant")))
         return self._constants[-1].name
 
-    def add(self, operator: str, *inputs: str, outputs: int = 1, **attributes: Any) -> list[str]:  # noqa: ANN401
+    def add(self, operator: str, *inputs: str, outputs: int = 1, **attributes: Any) -> list[str]:  # noqa: ANN401 (the operator's)
         """The outputs of a node of this `operator`; an input that is left out is an empty name."""
         names = [self._name(operator) for _ in range(outputs)]
         # Nodes have names because onnxruntime 1.20 names what it makes of two nodes by theirs, and wants all different.
         self._nodes.append(self._onnx.helper.make_node(operator, inputs, names, names[0], **attributes))
         return names
 
-    def __call__(self, operator: str, *inputs: str, **attributes: Any) -> str:  # noqa: ANN401
+    def __call__(self, operator: str, *inputs: str, **attributes: Any) -> str:  # noqa: ANN401 (the operator's)
         """The output of a node that has one."""
         return self.add(operator, *inputs, **attributes)[0]
 

@@ -32,7 +32,7 @@ class Group:
         self._left += 1
         self._nursery.start_soon(self._foreground, task, arguments, name=name)
 
-    def start_background(self, task: Task, *arguments: Any, shield: bool = False) -> None:  # noqa: ANN401
+    def start_background(self, task: Task, *arguments: Any, shield: bool = False) -> None:  # noqa: ANN401 (the task's)
         """Start a `task` that ends with the last of the others. With `shield` it goes on where they are cancelled."""
         scope = trio.CancelScope(shield=shield)
         self._background.append(scope)

@@ -74,7 +74,7 @@ def refusal(status: int, why: str, headers: Mapping[str, str] = {}) -> Response:
     return Response(status, msgspec.json.encode({"error": why}), headers=headers)
 
 
-async def serve_http(listener: trio.SocketListener, handler: Handler, limits: Limits = Limits()) -> None:  # noqa: B008
+async def serve_http(listener: trio.SocketListener, handler: Handler, limits: Limits = Limits()) -> None:  # noqa: B008 (it cannot change)
     """Let `handler` answer whoever connects, until cancelled.
 
     Where there are too many connections, the one goes that has waited for its next request for longest; where none

@@ -32,11 +32,11 @@ def default_epochs(steps: int | None, epochs: int | None) -> int | None:
 
 
 @overload
-def fit(source: Records, **options: Any) -> RecordModel: ...  # noqa: ANN401
+def fit(source: Records, **options: Any) -> RecordModel: ...  # noqa: ANN401 (see below)
 @overload
-def fit(source: object, *, features: str | Iterable[str], **options: Any) -> RecordModel: ...  # noqa: ANN401
+def fit(source: object, *, features: str | Iterable[str], **options: Any) -> RecordModel: ...  # noqa: ANN401 (see below)
 @overload
-def fit(source: str | os.PathLike[str], **options: Any) -> TextModel: ...  # noqa: ANN401
+def fit(source: str | os.PathLike[str], **options: Any) -> TextModel: ...  # noqa: ANN401 (see below)
 def fit(
     source: Any,
     *,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from functools import partial
 from typing import Any, cast
 
 import numpy as np
@@ -172,7 +173,7 @@ async def test_pieces_are_short_while_somebody_asks(autojump_clock: trio.testing
     assert lanes.most == LARGEST
     for speed, most in ((100_000.0, 2000), (4000.0, 80), (1000.0, 64)):
         for number in range(12):
-            asking.ask(lambda number=number: said.append(number), rests=False)  # type: ignore[misc]
+            asking.ask(partial(said.append, number), rests=False)
             await pieces(1, speed)
         assert lanes.most == pytest.approx(most, abs=1)
     assert said == [*range(12)] * 3
