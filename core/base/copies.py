@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import sys
+from copy import copy
+from typing import TypeVar
 
 import numpy as np
 
 from .parameters import Array
 
-__all__ = ["Copies"]
+__all__ = ["Copies", "owned"]
 
 KEPT = 2  # memories: one copy may still be written to a disk while another is made
 UNUSED = 3  # references to a memory in the loop below
 LARGE = 1 << 20  # bytes
+
+T = TypeVar("T")
 
 
 class Copies:
@@ -50,3 +54,12 @@ class Copies:
         memory, rows = np.empty_like(self._table), min(2 * rows, len(self._table))
         memory[:rows] = 0
         self._memories = [(memory, rows), *self._memories][:KEPT]
+
+
+def owned(thing: T) -> T:
+    """A copy of it with arrays and lists of its own; what else it has is shared. Faster than ``deepcopy``."""
+    found = copy(thing)
+    for name, value in vars(found).items():
+        if isinstance(value, np.ndarray | list):
+            setattr(found, name, value.copy())
+    return found

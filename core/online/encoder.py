@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from copy import copy, deepcopy
+from copy import copy
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from ..base.checks import ArgumentError, check_array, check_number
+from ..base.copies import owned
 from ..base.parameters import Array
 from ..base.state import Part
 from .calendar import COLUMNS, Calendar, calendar
@@ -88,11 +89,12 @@ class Encoder:
         With scales of each key it is for the keys in these `rows`, in their order, of which −1 is a new one.
         """
         found = copy(self)
-        found.learns, found.centre, found._weight = False, self.centre.take(rows), deepcopy(self._weight)
+        found.learns, found.centre = False, self.centre.take(rows)
+        found._weight = None if self._weight is None else owned(self._weight)
         if isinstance(self.scaler, KeyedStandardiser):
             found.keys, found.scaler = max(1, len(rows)), self.scaler.take(rows)
         else:
-            found.scaler = deepcopy(self.scaler)
+            found.scaler = owned(self.scaler)
         return found
 
     def scale(self, values: Array, rows: Array, days: Array | None = None, chosen: Array | None = None) -> Scales:

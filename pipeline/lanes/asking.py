@@ -12,26 +12,28 @@ from .record_lanes import LARGEST, LEAST, RecordLanes
 
 __all__ = ["Asking"]
 
-SOON = 0.02  # seconds that a piece is to take while somebody asks, so that nobody waits for long
+SOON = 0.03  # seconds that a piece is to take where somebody may ask, so that nobody waits for long
 FIRST = 512  # records of the first such piece
-QUIET = 2.0  # seconds without a question, after which pieces are as large as before
 
 
 class Asking:
-    """Questions to be answered between two pieces of `lanes`; neither they nor the waiting change anything."""
+    """Questions to be answered between two pieces of `lanes`; neither they nor the waiting change anything.
 
-    def __init__(self, lanes: RecordLanes) -> None:
-        self._lanes = lanes
+    As long as answers are wanted `soon`, a piece is as large as can be learned from in 30 ms.
+    """
+
+    def __init__(self, lanes: RecordLanes, soon: Callable[[], bool]) -> None:
+        self._lanes, self._soon = lanes, soon
         self._questions: list[Callable[[], None]] = []
         self._told = 0  # records that have been forecast
-        self._rested = self._asked = -math.inf  # when they rested, and when somebody asked
-        self._number = 0  # records that there were when they rested
+        self._rested = -math.inf  # when they rested,
+        self._number = 0  # and the records that there were then
+        self._answered = False  # somebody
+        if soon():
+            lanes.most = FIRST
 
     def ask(self, question: Callable[[], None], *, rests: bool) -> None:
         """Call `question` when it can be answered: now, where the records rest."""
-        if trio.current_time() > self._asked + QUIET:
-            self._lanes.most = FIRST
-        self._asked = trio.current_time()
         if rests and self._told == self._lanes.number:
             question()
             return
@@ -48,14 +50,20 @@ class Asking:
         questions, self._questions = self._questions, []
         for question in questions:
             question()
+        self._answered |= bool(questions)
         self._divide()
+
+    def answered(self) -> bool:
+        """See `LiveSource`."""
+        answered, self._answered = self._answered, False
+        return answered
 
     def _divide(self) -> None:
         """Take as many records at once as will take as long as they should, by what the last ones have taken."""
         now, lanes = trio.current_time(), self._lanes
         taken, count = now - self._rested, lanes.number - self._number
         self._rested, self._number = now, lanes.number
-        if now > self._asked + QUIET:
+        if not self._soon():
             lanes.most = LARGEST
         elif count and taken > 0:
             lanes.most = min(max(LEAST, int(SOON * count / taken)), 2 * lanes.most, LARGEST)

@@ -112,6 +112,10 @@ class LiveSource(ABC, AsyncIterator[SequenceBatch | Arrivals]):
     def key_of(self, row: int) -> str | None:
         """The key in this row of the table; None of what is learned from again."""
 
+    @abstractmethod
+    def answered(self) -> bool:
+        """Whether somebody has been answered since this was asked last, who waits for a turn."""
+
     @property
     @abstractmethod
     def rests(self) -> bool:

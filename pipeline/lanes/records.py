@@ -56,6 +56,7 @@ class Records(LiveSource):
     in another run, in its place. `challengers` are models that learn beside that of the trainer, and whose forecasts
     take the place of its own where they are better: see `recurrio.pipeline.lanes.contest`.
 
+    ``soon`` is whether questions are to be answered within some 30 ms, as once somebody has asked: it costs some speed.
     Iterated over again, it goes on. Raises ArgumentError.
     """
 
@@ -86,7 +87,7 @@ class Records(LiveSource):
             name, value = next(pair for pair in plan.waits.items() if pair[1] is not None)
             raise ArgumentError(name, "none where records come from an async iterable", value)
         self.encoder = Encoder(plan.schema, plan.keys if plan.per_key else 0)
-        self.on_forecasts = on_forecasts
+        self.on_forecasts, self.soon = on_forecasts, False
         self.on_reject, self.on_warning = on_reject, on_warning
         self.log = DecisionLog(decisions, journal=None if _journals is None else _journals.decisions)
         self.ledger = Ledger()
@@ -162,7 +163,7 @@ class Records(LiveSource):
                 self._source.balance(self._lanes.later.waiting)
             if plan.forecasts:
                 self._begin_forecasts(model, shards, self._lanes.names)
-            self._asking = Asking(self._lanes)
+            self._asking = Asking(self._lanes, lambda: self.soon)
             parts = self._source, self._lanes, self._clock, self._reception, self.ledger
             self._pieces = Pieces(*parts, on_rest=self._asking.answer)
         elif shards != self._shards:
@@ -212,6 +213,10 @@ class Records(LiveSource):
         """See `LiveSource`."""
         return None if self._lanes is None or row >= len(self._lanes.names) else self._lanes.names[row]
 
+    def answered(self) -> bool:
+        """See `LiveSource`."""
+        return self._asking is not None and self._asking.answered()
+
     @property
     def rests(self) -> bool:
         """See `LiveSource`."""
@@ -259,9 +264,7 @@ class Records(LiveSource):
         turns = self.log.load(part.about["log"])
         pieces.load(part.about["pieces"])
         if isinstance(self._source, ApartBlocks) and self.log.replays:
-            self._source.share(
-                None
-            )  # what was decided comes between the records, whose keys are to be found one by one
+            self._source.share(None)  # what was decided comes between the records: their keys are found one by one
         if isinstance(self._source, MergedBlocks):  # from the source whose turn it was then
             self._source.repeat(turns, lanes.items)
         self._actions = check_actions(part.about["actions"])
@@ -284,6 +287,7 @@ class Records(LiveSource):
         """
         if self._asking is None:
             raise ArgumentError("records", "those of a run that has begun", "none")
+        self.soon = True
         self._asking.ask(question, rests=self.rests)
 
     def suppose(self, items: Sequence[Mapping[str, Any]], version: int, parameters: Array) -> tuple[Forecast, Block]:

@@ -63,6 +63,7 @@ async def serve(
         raise ArgumentError("serve", f"a token for other machines, in {TOKEN} or a file", address)
     recent = None
     if records is not None and records.plan.forecasts:
+        records.soon = True
         recent = records.on_forecasts = Recent(records.encoder, records.on_forecasts)
     status = Status(trainer, records, checkpoints, recent)
     if records is not None:

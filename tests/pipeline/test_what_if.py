@@ -157,9 +157,10 @@ class Lanes:
     most, number = LARGEST, 0
 
 
-async def test_pieces_are_short_while_somebody_asks(autojump_clock: trio.testing.MockClock) -> None:
+async def test_pieces_are_short_where_answers_are_wanted_soon(autojump_clock: trio.testing.MockClock) -> None:
     lanes, said = Lanes(), list[int]()
-    asking = Asking(cast(RecordLanes, lanes))
+    soon = False
+    asking = Asking(cast(RecordLanes, lanes), lambda: soon)
 
     async def pieces(count: int, speed: float) -> None:
         """So many of what is taken at once, at so many records a second."""
@@ -171,7 +172,8 @@ async def test_pieces_are_short_while_somebody_asks(autojump_clock: trio.testing
 
     await pieces(3, 100_000.0)
     assert lanes.most == LARGEST
-    for speed, most in ((100_000.0, 2000), (4000.0, 80), (1000.0, 64)):
+    soon = True
+    for speed, most in ((100_000.0, 3000), (4000.0, 120), (1000.0, 64)):
         for number in range(12):
             asking.ask(partial(said.append, number), rests=False)
             await pieces(1, speed)
@@ -181,6 +183,9 @@ async def test_pieces_are_short_while_somebody_asks(autojump_clock: trio.testing
     asking.answer()
     asking.ask(said.clear, rests=True)
     await pieces(8, 100_000.0)
-    assert lanes.most == 2000
-    await pieces(200, 100_000.0)
+    assert lanes.most == 3000
+    soon = False
+    await pieces(1, 100_000.0)
     assert lanes.most == LARGEST
+    Asking(cast(RecordLanes, lanes), lambda: True)  # its first pieces too
+    assert lanes.most == 512
