@@ -12,14 +12,14 @@ from .record_lanes import LARGEST, LEAST, RecordLanes
 
 __all__ = ["Asking"]
 
-SOON = 0.03  # seconds that a piece is to take where somebody may ask, so that nobody waits for long
+SOON = 0.035  # seconds that a piece is to take where somebody may ask, so that nobody waits for long
 FIRST = 512  # records of the first such piece
 
 
 class Asking:
     """Questions to be answered between two pieces of `lanes`; neither they nor the waiting change anything.
 
-    As long as answers are wanted `soon`, a piece is as large as can be learned from in 30 ms.
+    As long as answers are wanted `soon`, a piece is as large as can be learned from in 35 ms.
     """
 
     def __init__(self, lanes: RecordLanes, soon: Callable[[], bool]) -> None:
@@ -28,7 +28,6 @@ class Asking:
         self._told = 0  # records that have been forecast
         self._rested = -math.inf  # when they rested,
         self._number = 0  # and the records that there were then
-        self._answered = False  # somebody
         if soon():
             lanes.most = FIRST
 
@@ -43,20 +42,15 @@ class Asking:
         """These have been forecast."""
         self._told = max(self._told, arrivals.arrived.number + arrivals.stop)
 
-    def answer(self) -> None:
-        """The records rest."""
+    def answer(self) -> bool:
+        """The records rest; whether somebody has been answered, who waits for a turn."""
         if self._told != self._lanes.number:
-            return
+            return False
         questions, self._questions = self._questions, []
         for question in questions:
             question()
-        self._answered |= bool(questions)
         self._divide()
-
-    def answered(self) -> bool:
-        """See `LiveSource`."""
-        answered, self._answered = self._answered, False
-        return answered
+        return bool(questions)
 
     def _divide(self) -> None:
         """Take as many records at once as will take as long as they should, by what the last ones have taken."""

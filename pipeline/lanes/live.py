@@ -106,15 +106,11 @@ class LiveSource(ABC, AsyncIterator[SequenceBatch | Arrivals]):
 
     @abstractmethod
     def ready(self) -> SequenceBatch | Arrivals | None:
-        """The next item, where nothing has to be waited for; None where something has, or it is the end."""
+        """The next item, where nothing has to be waited for; None where others are to have a turn, or at the end."""
 
     @abstractmethod
     def key_of(self, row: int) -> str | None:
         """The key in this row of the table; None of what is learned from again."""
-
-    @abstractmethod
-    def answered(self) -> bool:
-        """Whether somebody has been answered since this was asked last, who waits for a turn."""
 
     @property
     @abstractmethod

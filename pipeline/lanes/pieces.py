@@ -26,7 +26,8 @@ Item = Arrivals | Packed
 class Pieces:
     """What the blocks of `source` bring about in `lanes`, the `clock`, and the end of the blocks, in their order.
 
-    The `reception` is told of each piece before its items come; `on_rest` is called before there is another one.
+    The `reception` is told of each piece before its items come. Before there is another one, `on_rest` says whether
+    others are to have a turn first.
     """
 
     def __init__(
@@ -36,7 +37,7 @@ class Pieces:
         clock: RecordClock,
         reception: Reception,
         ledger: Ledger,
-        on_rest: Callable[[], None] = lambda: None,
+        on_rest: Callable[[], bool] = lambda: False,
     ) -> None:
         self._source, self._lanes, self._clock = source, lanes, clock
         self._reception, self._ledger, self._on_rest = reception, ledger, on_rest
@@ -45,19 +46,21 @@ class Pieces:
         self._ahead: Piece | None = None  # where it has been looked at which comes next,
         self._next: Item | None = None  # and so with the items
         self._place: Place | None = None  # of what is behind the last piece in its block
+        self._turn = False  # of others is due
         self.given = 0  # batches
         self.ended = False
         self._left = 0  # records that had no label at the end
 
     def ready(self) -> Item | None:
-        """The next item, where nothing has to be waited for; None where something has, or it is the end."""
-        while True:
+        """The next item, where nothing has to be waited for; None where others are to have a turn, or at the end."""
+        while not self._turn:
             item, self._next = self._next or next(self._items, None), None
             if item is not None:
                 self.given += isinstance(item, Packed)
                 return item
-            if self._ahead is None:
-                self._on_rest()
+            if self._ahead is None and self._on_rest():
+                self._turn = True
+                break
             piece, self._ahead = self._ahead or next(self._pieces, None), None
             if piece is None:
                 self._place = None
@@ -67,6 +70,7 @@ class Pieces:
                 if self._place is not None:
                     self._place = further(self._place, piece.block.size, len(piece.block.rejects))
             self._items = piece.items
+        return None
 
     @property
     def rests(self) -> bool:
@@ -83,7 +87,15 @@ class Pieces:
         return self._ahead is None and self._next is None
 
     async def more(self) -> bool:
-        """Wait for the next block, or for the clock; whether there is more to be `ready`, as long as there may be."""
+        """Wait for the turn of others, the next block, or the clock.
+
+        Says whether there is more to be `ready`, as long as there may be.
+        """
+        if self._turn:
+            for _ in range(2):  # whatever the order of tasks is; much of the block may be left, so nothing cancels it
+                await trio.lowlevel.cancel_shielded_checkpoint()
+            self._turn = False
+            return True
         if self.ended:
             return False
         lanes, block = self._lanes, None

@@ -56,7 +56,7 @@ class Records(LiveSource):
     in another run, in its place. `challengers` are models that learn beside that of the trainer, and whose forecasts
     take the place of its own where they are better: see `recurrio.pipeline.lanes.contest`.
 
-    ``soon`` is whether questions are to be answered within some 30 ms, as once somebody has asked: it costs some speed.
+    ``soon`` is whether questions are to be answered within some 40 ms, as once somebody has asked: it costs some speed.
     Iterated over again, it goes on. Raises ArgumentError.
     """
 
@@ -212,10 +212,6 @@ class Records(LiveSource):
     def key_of(self, row: int) -> str | None:
         """See `LiveSource`."""
         return None if self._lanes is None or row >= len(self._lanes.names) else self._lanes.names[row]
-
-    def answered(self) -> bool:
-        """See `LiveSource`."""
-        return self._asking is not None and self._asking.answered()
 
     @property
     def rests(self) -> bool:

@@ -162,8 +162,6 @@ class Intake:
 
     async def _take(self) -> Item | None:
         if self.records is not None and (item := self.records.ready()) is not None:
-            if self.records.answered():
-                await trio.lowlevel.cancel_shielded_checkpoint()  # with the item in hand
             return item  # many are: a cancel scope for each would take its time
         try:
             if isinstance(self._source, AsyncIterator):
