@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from contextlib import ExitStack
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import trio
 
+from ...core.base.checks import ArgumentError
 from ...core.optim.updater import Updater, planned_version
 from ..flow.channels import Receiver, Sender
 from ..observe.meters import StageMeter
@@ -25,6 +26,19 @@ class Applied(NamedTuple):
     loss: float
     grad_norm: float
     size: int  # time steps × lanes
+
+    def dump(self) -> list[Any]:
+        """It, as JSON; floats that are not finite too."""
+        return [self.batch_number, self.version, float(self.loss).hex(), float(self.grad_norm).hex(), self.size]
+
+    @classmethod
+    def of(cls, state: list[Any]) -> Applied:
+        """That which `dump` gave. Raises ArgumentError."""
+        try:
+            number, version, loss, norm, size = state
+            return cls(int(number), int(version), float.fromhex(loss), float.fromhex(norm), int(size))
+        except (TypeError, ValueError):
+            raise ArgumentError("last", "a batch that was applied", state) from None
 
 
 async def update(

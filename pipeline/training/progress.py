@@ -62,14 +62,14 @@ class Progress:
     def now(
         self,
         executor: str,
-        wiring: Wiring,
+        wiring: Wiring | None,
         records: Mapping[str, Any] | None = None,
         latency: Mapping[str, float] | None = None,
         guard: Guard | None = None,
     ) -> Report:
         """The report of the batch that was counted last."""
         (since, before), (now, total) = self._finished[0], self._finished[-1]
-        stages, channels = wiring.reports(now)
+        stages, channels = ((), ()) if wiring is None else wiring.reports(now)
         assert self.last is not None
         number, version, loss, grad_norm, _ = self.last
         speed = (total - before) / max(now - since, 1e-9)

@@ -81,7 +81,7 @@ class Run:
         self._scope = trio.CancelScope()
         self._progress = Progress(LOOK if listener is None else report_every, tokens)
         self._history, self._line, self._origin = history, line, trio.current_time() - history.seconds
-        self._reports: Any = None  # how long they are before the one at the end
+        self._said: tuple[Any, Any] | None = None  # see `_reports`, before the one at the end
         self._checkpoints, self._barrier = checkpoints, None if checkpoints is None else self._guard(checkpoints)
 
     def _guard(self, checkpoints: Checkpoints) -> Barrier:
@@ -99,7 +99,8 @@ class Run:
             assert self._executor is not None
             training = Part.of(training=state.snapshot(self._executor.memory))
             about = {"step": number, "tokens": self._progress.tokens, "settings": dict(checkpoints.settings)}
-            about |= {"reports": self._reports or checkpoints.of_reports(), "told": intake.told()}
+            reports, last = self._said or self._reports(checkpoints)
+            about |= {"reports": reports, "last": last, "told": intake.told()}
             about |= {"fingerprint": fingerprint(self._plan.blas_threads), "model": state.model.config}
             parts = {**source.arrays, **training.arrays}
             checkpoints.put(number, Part(parts, {**about, **source.about, **training.about}))
@@ -108,6 +109,11 @@ class Run:
         self._enter = enter
         intake.guard(passes)
         return barrier
+
+    def _reports(self, checkpoints: Checkpoints) -> tuple[Any, Any]:
+        """How long they are, and the batch of which there is one more if this is the end."""
+        last = self._progress.last if self._progress.is_behind or self._intake.records is not None else None
+        return checkpoints.of_reports(), None if last is None else last.dump()
 
     def latest(self) -> tuple[int, Array]:
         """See `Trainer.latest`."""
@@ -196,7 +202,7 @@ class Run:
                 await self._segment(limit)
         self._intake.end()
         if self._checkpoints is not None:
-            self._reports = self._checkpoints.of_reports()
+            self._said = self._reports(self._checkpoints)
         # Of records more is known at their end than when the last batch was applied.
         if self._progress.is_behind or self._intake.records is not None:
             await self._report()

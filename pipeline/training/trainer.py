@@ -26,7 +26,8 @@ from ..observe.notebook import notebook_line
 from ..observe.reports import Report
 from ..observe.timeline import Timeline
 from ..plan.plan import Plan
-from ..stages import Batches, Intake, Marks
+from ..stages import Applied, Batches, Intake, Marks
+from .progress import Progress
 from .run import Listener, Run
 from .wiring import LINKS, Stage
 
@@ -94,7 +95,8 @@ class Trainer:
         self.history = History()
         self._intake: Intake | None = None  # of the run that is going on
         self._run: Run | None = None  # from its first batch on
-        self._tokens = 0  # of the run that it goes on with
+        self._tokens = 0  # of the run that it goes on with,
+        self._last: Applied | None = None  # and the batch that its last report would be of, if nothing more came
 
     @property
     def step(self) -> int:
@@ -236,14 +238,24 @@ class Trainer:
                         await self._run.train()
                     finally:
                         self._run.close()
+            elif self._last is not None and listener is not None:
+                await listener(self._report_again(intake, self._last))
             return self.step - before
         finally:
-            self._run, self._tokens = None, 0
+            self._run, self._tokens, self._last = None, 0, None
             try:
                 await intake.aclose()
             finally:
                 self._intake = None
                 _in_training.discard(self.model)
+
+    def _report_again(self, intake: Intake, last: Applied) -> Report:
+        """The last report of a run that was cut short behind its `last` batch, and has no other to go on with."""
+        progress = Progress(tokens=self._tokens)
+        progress.last = last
+        records = intake.report(last.batch_number)
+        self.history.say(records)
+        return progress.report("", None, records, intake.latency(), self.state.updater.guard)
 
     def stop(self, grace: float = 5.0) -> bool:
         """End the run that is going on: it takes no more batches in, and applies those it has.
@@ -290,10 +302,12 @@ class Trainer:
                 intake = Intake(batches, None)
                 intake.load(self.model, self._plan.shards, found.part.part("source"))
                 intake.recall(found.part.about.get("told"))
+                last = found.part.about.get("last")
+                last = None if last is None else Applied.of(last)
                 self.state.load(found.part.part("training"))
             except (ArgumentError, KeyError, TypeError) as error:
                 raise CheckpointError(f"{found.path}: of another run, or damaged: {error}") from None
-            self._tokens = tokens
+            self._tokens, self._last = tokens, last
         return found
 
     def reset(self) -> None:

@@ -16,7 +16,7 @@ from support.streams import as_jsonl, make_data, note_forecasts
 
 from recurrio.core import SGD, Adagrad, Adam, AdamW, Optimizer, RMSprop, SequenceBatch, SequenceModel
 from recurrio.core.base.state import Part
-from recurrio.pipeline import Challenge, Records, Trainer, open_records, open_source
+from recurrio.pipeline import Challenge, Records, Report, Trainer, open_records, open_source
 from recurrio.pipeline.checkpoint import Checkpoints, CheckpointStore
 from recurrio.pipeline.executors import EXECUTORS
 
@@ -200,6 +200,55 @@ class Own:
 
     def rewind(self, position: int) -> None:
         self._next = position
+
+
+def said(report: Report) -> tuple[Any, ...]:
+    """What of it is a function of the batches."""
+    counts = report.step, report.version, report.staleness, report.tokens, report.skipped, report.undone
+    return *counts, repr(report.loss), repr(report.grad_norm), report.records
+
+
+@pytest.mark.parametrize("delay", [0, 2])
+@pytest.mark.parametrize("count", [41, 44])  # at the end is what makes no batch, or one that is closed short
+async def test_the_last_report_of_records_is_not_lost(tmp_path: Path, count: int, delay: int) -> None:
+    async def run(folder: str, steps: int | None = None) -> list[tuple[Any, ...]]:
+        checkpoints, reports = Checkpoints(tmp_path / folder, every=None), list[Report]()
+        async with open_records(path, features="x", target="x@+1", seq_len=4, batch_size=1, stride=4) as records:
+            trainer = Trainer(records.model(hidden_size=3, seed=1), Adam(0.01), delay=delay, executor="inline")
+            trainer.resume(checkpoints, records)
+            how: dict[str, Any] = {"report_every": 3, "steps": steps, "checkpoints": checkpoints}
+            await trainer.run(records, on_report=reports.append, **how)
+        return [said(report) for report in reports]
+
+    path = tmp_path / "records.jsonl"
+    path.write_text('{"x": 1.5}\n' * count)
+    whole = await run("whole")
+    last = whole[-1][0]
+    assert last == {41: 10, 44: 11}[count]
+    for steps in range(1, last + 1):
+        await run(str(steps), steps)
+        assert await run(str(steps)) == ([one for one in whole if one[0] > steps] or whole[-1:])
+        assert await run(str(steps)) == whole[-1:]
+
+
+@pytest.mark.parametrize("every", [1, 3, 5])
+async def test_the_last_report_of_batches_is_not_lost(tmp_path: Path, every: int) -> None:
+    async def run(folder: str, steps: int | None = None) -> list[tuple[Any, ...]]:
+        model = SequenceModel(input_size=2, output_size=1, hidden_size=4, seed=1)
+        trainer, batches = Trainer(model, Adam(0.01), executor="inline"), Own(10)
+        checkpoints, reports = Checkpoints(tmp_path / folder, every=None), list[Report]()
+        trainer.resume(checkpoints, batches)
+        how: dict[str, Any] = {"report_every": every, "steps": steps, "checkpoints": checkpoints}
+        await trainer.run(batches, on_report=reports.append, **how)
+        return [said(report) for report in reports]
+
+    whole = await run("whole")
+    behind = whole[-1:] if every == 3 else []
+    assert [step for step, *_ in whole] == {1: [*range(1, 11)], 3: [3, 6, 9, 10], 5: [5, 10]}[every]
+    for steps in range(1, 11):
+        await run(str(steps), steps)
+        assert await run(str(steps)) == ([one for one in whole if one[0] > steps] or behind)
+        assert await run(str(steps)) == behind
 
 
 async def test_a_source_of_ones_own_takes_part_by_two_methods(tmp_path: Path) -> None:
