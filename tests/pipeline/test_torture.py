@@ -25,13 +25,14 @@ RECORDS = ["--features", "x", "--target", "x@+1", "--predictions", "predictions"
 KEYED = [*RECORDS, "--key", "k", "--max-keys", "7", "--replay", "2", "--interval", "0.9"]
 KEYED += ["--alarm", "0.99", "--rotate", "3000"]
 RIVAL = ["--challenger", "--lr 0.02 --hidden 4"]  # which makes runs longer
+RARELY = ["--executor", "inline", "--checkpoint-every", "9"]  # of one stream: many steps
 TEXT = ["--embedding", "4", "--steps", "24"]
 
 EACH = ["a text file", "a record file", "a keyed stream", "labels that come later", "numbered lines"]
 RUNS: dict[str, list[str]] = {
     "a text file": ["text", *TEXT, "--delay", "2", "--executor", "inline"],
     "a text file in processes": ["text", *TEXT, "--executor", "process", "--shards", "2", "--optimizer", "rmsprop"],
-    "a record file": ["records.jsonl", *RECORDS, "--executor", "inline", "--optimizer", "sgd", "--lr", "0.1"],
+    "a record file": ["records.jsonl", *RECORDS, *RARELY, "--optimizer", "sgd", "--lr", "0.1"],
     "a keyed stream": ["records.jsonl", *KEYED, *RIVAL, "--executor", "inline"],
     "a keyed stream in threads": [
         *("records.jsonl", *KEYED, *RIVAL, "--executor", "thread", "--delay", "2", "--shards", "2")
@@ -48,7 +49,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What is trained on."""
     folder, rng, level = tmp_path_factory.mktemp("torture"), random.Random(1), [0.0] * 9
     lines, late = [], []
-    for number in range(220):
+    for number in range(150):
         key = rng.randrange(9)
         level[key] = 0.9 * level[key] + rng.gauss(0, 1)
         record = {"k": key, "x": round(level[key], 3)}
