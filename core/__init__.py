@@ -27,7 +27,7 @@ from .optim.optimizers import SGD, Adagrad, Adam, AdamW, RMSprop
 from .optim.schedules import ConstantLR, CosineLR, PlateauLR, Schedule, StepLR
 from .optim.updater import NonFiniteError
 from .text.text_model import TextModel
-from .text.vocabulary import ByteVocabulary, CharVocabulary
+from .text.vocabularies import ByteVocabulary, CharVocabulary, SubwordVocabulary, WordVocabulary
 
 __all__ = [
     "GRU",
@@ -59,8 +59,10 @@ __all__ = [
     "SequenceModel",
     "StateDictError",
     "StepLR",
+    "SubwordVocabulary",
     "TextModel",
     "WeightsError",
+    "WordVocabulary",
     "clip_norm",
     "clip_value",
     "directional_error",

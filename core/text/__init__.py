@@ -1,6 +1,6 @@
 """Text: vocabularies, and a model with its vocabulary."""
 
 from .text_model import TextModel
-from .vocabulary import ByteVocabulary, CharVocabulary, Vocabulary
+from .vocabularies import ByteVocabulary, CharVocabulary, SubwordVocabulary, Vocabulary, WordVocabulary
 
-__all__ = ["ByteVocabulary", "CharVocabulary", "TextModel", "Vocabulary"]
+__all__ = ["ByteVocabulary", "CharVocabulary", "SubwordVocabulary", "TextModel", "Vocabulary", "WordVocabulary"]

@@ -15,7 +15,7 @@ from ..base.html import html_table
 from ..base.parameters import Array
 from ..base.safetensors import WeightsError, load_weights, save_weights
 from ..model.sequence_model import SequenceModel
-from .vocabulary import ByteVocabulary, CharVocabulary, Vocabulary
+from .vocabularies import ByteVocabulary, CharVocabulary, TextVocabulary, vocabulary_config, vocabulary_from_config
 
 __all__ = ["FORMAT", "TextModel"]
 
@@ -30,9 +30,11 @@ class TextModel:
 
     history: Any = None
 
-    def __init__(self, model: SequenceModel, vocabulary: Vocabulary) -> None:
+    def __init__(self, model: SequenceModel, vocabulary: TextVocabulary) -> None:
         if not model.network.head.streams or model.network.output_size != model.vocabulary_size:
             raise ArgumentError("model", "one that predicts the next token", model.config)
+        if not isinstance(vocabulary, TextVocabulary):
+            raise ArgumentError("vocabulary", "characters or bytes", type(vocabulary).__name__)
         if isinstance(vocabulary, CharVocabulary) and not vocabulary.characters[1:]:
             raise ArgumentError("vocabulary", "at least one character", "none")
         if model.vocabulary_size != len(vocabulary):
@@ -49,12 +51,7 @@ class TextModel:
     @property
     def vocabulary_config(self) -> dict[str, str]:
         """The vocabulary as plain JSON."""
-        found = {"kind": self.vocabulary.kind}
-        if isinstance(self.vocabulary, CharVocabulary):
-            found["characters"] = self.vocabulary.characters
-        elif self.vocabulary.encoding is not None:
-            found["encoding"] = self.vocabulary.encoding
-        return found
+        return vocabulary_config(self.vocabulary)
 
     def save(
         self,
@@ -79,15 +76,10 @@ class TextModel:
         if metadata.get("format") != FORMAT:
             raise WeightsError(f"{name}: a safetensors file, but no text model of recurrio")
         try:
-            about = json.loads(metadata["vocabulary"])
-            vocabulary: Vocabulary
-            if about["kind"] == "bytes":
-                vocabulary = ByteVocabulary(about.get("encoding"))
-            else:
-                vocabulary = CharVocabulary(about["characters"])
+            vocabulary = vocabulary_from_config(json.loads(metadata["vocabulary"]))
             model = SequenceModel.from_config(json.loads(metadata["model"]))
             model.load_state_dict(weights)
-            return cls(model, vocabulary)
+            return cls(model, vocabulary)  # type: ignore[arg-type]  # which says no to others
         except (KeyError, TypeError, ValueError) as error:
             raise WeightsError(f"{name}: a damaged text model: {error}") from error
 

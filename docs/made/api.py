@@ -22,7 +22,7 @@ GROUPS = {
     "recurrio.core": {
         "Layers": "GRU LSTM RNN LSTMState Linear Embedding",
         "Models": "SequenceModel SequenceBatch shard_lanes summary",
-        "Text": "TextModel ByteVocabulary CharVocabulary",
+        "Text": "TextModel ByteVocabulary CharVocabulary WordVocabulary SubwordVocabulary",
         "Losses": "BCEWithLogitsLoss CrossEntropyLoss HuberLoss IntervalLoss MSELoss",
         "Optimizers": "Optimizer SGD Adagrad Adam AdamW RMSprop",
         "Schedules and clipping": "Schedule ConstantLR CosineLR PlateauLR StepLR clip_norm clip_value",

@@ -12,7 +12,7 @@ import numpy as np
 
 from ...core.base.safetensors import WeightsError
 from ...core.text.text_model import TextModel
-from ...core.text.vocabulary import ByteVocabulary, CharVocabulary
+from ...core.text.vocabularies import ByteVocabulary, CharVocabulary
 from .folder import model_path
 
 __all__ = ["generate"]

@@ -10,13 +10,13 @@ from ...core.model.sequence_model import SequenceModel
 from ...core.online.encoder import Encoder
 from ...core.online.record_model import RecordModel
 from ...core.text.text_model import TextModel
-from ...core.text.vocabulary import Vocabulary
+from ...core.text.vocabularies import TextVocabulary
 from .folder import model_path
 
 __all__ = ["begin_with"]
 
 
-def begin_with(named: str, model: SequenceModel, reads: Encoder | Vocabulary) -> None:
+def begin_with(named: str, model: SequenceModel, reads: Encoder | TextVocabulary) -> None:
     """Let `model`, which has learned nothing, have the weights of the model that is `named`, a file or its folder.
 
     `reads` is what gives its inputs a meaning; an encoder takes over the order of categories and classes too, as the

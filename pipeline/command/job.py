@@ -10,7 +10,7 @@ import trio
 
 from ...core.model.sequence_model import SequenceModel
 from ...core.online.encoder import Encoder
-from ...core.text.vocabulary import Vocabulary
+from ...core.text.vocabularies import TextVocabulary
 from ..checkpoint.checkpoints import Output
 from ..observe.reports import Report
 from ..observe.timeline import Timeline
@@ -68,7 +68,7 @@ class Job(NamedTuple):
         """The argument that says where journals go, if there are any."""
         return {} if self.saving is None else {"journals": self.saving.journals}
 
-    def begin(self, model: SequenceModel, reads: Encoder | Vocabulary) -> None:
+    def begin(self, model: SequenceModel, reads: Encoder | TextVocabulary) -> None:
         """Let a new `model`, of what `reads` says, have the weights that it is to begin with."""
         if self.init is not None and (self.saving is None or self.saving.found is None):
             begin_with(self.init, model, reads)

@@ -14,7 +14,7 @@ import trio
 from ...core.base.parameters import Array
 from ...core.base.table import rows_of
 from ...core.model.batch import SequenceBatch
-from ...core.text.vocabulary import ByteVocabulary
+from ...core.text.vocabularies import ByteVocabulary
 from ..checkpoint import CheckpointError, CheckpointStore
 from ..lanes import Source
 from ..lanes.live import LiveSource

@@ -14,7 +14,7 @@ from ...core.model.batch import SequenceBatch
 from ...core.model.sequence_model import SequenceModel
 from ...core.text.symbol_scores import SymbolScores
 from ...core.text.text_model import TextModel
-from ...core.text.vocabulary import Vocabulary
+from ...core.text.vocabularies import TextVocabulary
 from ..lanes import Source, open_source, read_vocabulary
 from ..observe.reports import Report
 from ..training.fit import default_epochs
@@ -122,7 +122,7 @@ async def train_text(job: Job) -> None:
             run.leftover = source.leftover
 
 
-async def _vocabulary(settings: Settings) -> str | Vocabulary:
+async def _vocabulary(settings: Settings) -> str | TextVocabulary:
     name = settings.vocabulary
     if name in ("chars", "bytes"):
         return name

@@ -10,7 +10,7 @@ import trio
 
 from ...core.base.checks import check_count
 from ...core.text.text_model import TextModel
-from ...core.text.vocabulary import CharVocabulary, Vocabulary
+from ...core.text.vocabularies import CharVocabulary, TextVocabulary
 from ..decoding import TextDecoder, check_encoding
 from ..sources import FileTransport, Opening, Position, SourceError, Streams, open_transport
 from ..sources.journal import Journals
@@ -27,7 +27,7 @@ async def open_source(
     *,
     batch_size: int,
     seq_len: int,
-    vocabulary: str | Vocabulary = "chars",
+    vocabulary: str | TextVocabulary = "chars",
     epochs: int | None = 1,
     encoding: str | None = None,
     position: Position | None = None,
@@ -73,7 +73,7 @@ async def open_source(
             yield stream
 
 
-async def read_vocabulary(path: str | os.PathLike[str], encoding: str | None = None) -> Vocabulary:
+async def read_vocabulary(path: str | os.PathLike[str], encoding: str | None = None) -> TextVocabulary:
     """The vocabulary in the file `path`: of the model if it ends in ``.safetensors``, else the characters of the text.
 
     Raises OSError, WeightsError, SourceError.

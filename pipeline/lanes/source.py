@@ -9,7 +9,7 @@ import numpy as np
 
 from ...core.base.parameters import Array
 from ...core.model.batch import SequenceBatch
-from ...core.text.vocabulary import ByteVocabulary, CharVocabulary, Vocabulary
+from ...core.text.vocabularies import ByteVocabulary, CharVocabulary, TextVocabulary
 from ..decoding import ByteDecoder, Decoder, TextDecoder
 from ..sources import Position
 
@@ -23,7 +23,7 @@ class Source(Protocol):
     vocabulary. ``position`` is behind the batch that came last: a source that is opened there goes on with the next.
     """
 
-    vocabulary: Vocabulary
+    vocabulary: TextVocabulary
     unknown: int
 
     @property
@@ -39,18 +39,18 @@ class Source(Protocol):
     def __aiter__(self) -> AsyncGenerator[SequenceBatch, None]: ...
 
 
-def given_vocabulary(wanted: str | Vocabulary, encoding: str | None) -> Vocabulary | None:
+def given_vocabulary(wanted: str | TextVocabulary, encoding: str | None) -> TextVocabulary | None:
     """The vocabulary that is known before the text is; None for ``"chars"``, which has to be learned."""
     if wanted == "bytes":
         return ByteVocabulary(encoding)
     return None if isinstance(wanted, str) else wanted
 
 
-def make_decoder(vocabulary: Vocabulary | None, encoding: str | None) -> Decoder[str] | Decoder[bytes]:
+def make_decoder(vocabulary: TextVocabulary | None, encoding: str | None) -> Decoder[str] | Decoder[bytes]:
     """What brings the symbols that `vocabulary` encodes, or characters where it has to be learned."""
     return ByteDecoder() if isinstance(vocabulary, ByteVocabulary) else TextDecoder(encoding or "utf-8")
 
 
-def count_unknown(vocabulary: Vocabulary, tokens: Array) -> int:
+def count_unknown(vocabulary: TextVocabulary, tokens: Array) -> int:
     """How many of `tokens` stand for symbols that are none of the vocabulary."""
     return int(np.count_nonzero(tokens == 0)) if isinstance(vocabulary, CharVocabulary) else 0

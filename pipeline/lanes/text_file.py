@@ -13,7 +13,7 @@ import trio
 
 from ...core.base.parameters import Array
 from ...core.model.batch import SequenceBatch
-from ...core.text.vocabulary import ByteVocabulary, CharVocabulary, Vocabulary
+from ...core.text.vocabularies import ByteVocabulary, CharVocabulary, TextVocabulary
 from ..decoding import Decoder, TextDecoder
 from ..sources import FileTransport, Position, SourceError
 from .source import count_unknown, given_vocabulary, make_decoder
@@ -77,7 +77,7 @@ class TextFile:
         file: FileTransport,
         batch_size: int,
         seq_len: int,
-        vocabulary: str | Vocabulary = "chars",
+        vocabulary: str | TextVocabulary = "chars",
         epochs: int | None = 1,
         *,
         encoding: str | None = None,
@@ -118,7 +118,7 @@ class TextFile:
     def _survey(self) -> None:
         """Count the symbols, learn the vocabulary, check that there is a batch."""
         if isinstance(self._given, ByteVocabulary):
-            self.vocabulary: Vocabulary = self._given
+            self.vocabulary: TextVocabulary = self._given
             self.symbols = self._file.end
         else:
             self.symbols, characters, self._waypoints = survey(self._file, self._encoding)
@@ -169,7 +169,7 @@ class _Lane:
     """One lane's place in the file. It holds little more than what it was asked for."""
 
     def __init__(
-        self, file: FileTransport, vocabulary: Vocabulary, decoder: Decoder[Any], byte: int, bytes_per_symbol: float
+        self, file: FileTransport, vocabulary: TextVocabulary, decoder: Decoder[Any], byte: int, bytes_per_symbol: float
     ) -> None:
         self._file, self._vocabulary, self._decoder = file, vocabulary, decoder
         self._byte, self._bytes_per_symbol = byte, bytes_per_symbol

@@ -13,7 +13,7 @@ import trio
 
 from ...core.base.parameters import Array
 from ...core.model.batch import SequenceBatch
-from ...core.text.vocabulary import CharVocabulary, Vocabulary
+from ...core.text.vocabularies import CharVocabulary, TextVocabulary
 from ..decoding import Decoder
 from ..sources import Position, SourceError, Transport
 from .source import count_unknown, given_vocabulary, make_decoder
@@ -50,7 +50,7 @@ class TextStream:
         transport: Transport,
         batch_size: int,
         seq_len: int,
-        vocabulary: str | Vocabulary = "chars",
+        vocabulary: str | TextVocabulary = "chars",
         *,
         encoding: str | None = None,
         position: Position | None = None,
@@ -70,7 +70,7 @@ class TextStream:
 
     async def __aenter__(self) -> TextStream:
         if self._given is not None:
-            self.vocabulary: Vocabulary = self._given
+            self.vocabulary: TextVocabulary = self._given
         else:
             text = ""
             while self._came < self._used + self._needed and not self._ended:

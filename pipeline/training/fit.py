@@ -14,7 +14,7 @@ from ...core.online.record_model import RecordModel
 from ...core.optim.optimizer import Optimizer
 from ...core.optim.optimizers import Adam
 from ...core.text.text_model import TextModel
-from ...core.text.vocabulary import Vocabulary
+from ...core.text.vocabularies import TextVocabulary
 from ..lanes import open_source
 from ..lanes.live import LiveSource
 from ..observe.reports import Report
@@ -53,7 +53,7 @@ def fit(
     delay: int = 0,
     shards: int = 1,
     executor: str = "auto",
-    vocabulary: str | Vocabulary = "chars",
+    vocabulary: str | TextVocabulary = "chars",
     encoding: str | None = None,
     seed: int = 0,
     on_report: Callable[[Report], None] | None = None,

@@ -14,13 +14,13 @@ from recurrio.core import SequenceModel
 from recurrio.core.base.parameters import Array
 from recurrio.core.cells.table import CELLS
 from recurrio.core.text.text_model import TextModel
-from recurrio.core.text.vocabulary import ByteVocabulary, CharVocabulary, Vocabulary
+from recurrio.core.text.vocabularies import ByteVocabulary, CharVocabulary, TextVocabulary
 from recurrio.pipeline.export import ExportError, to_onnx
 
 CHARACTERS = CharVocabulary("the quick brown fox\N{SNOWMAN}\n")
 
 
-def make(vocabulary: Vocabulary = CHARACTERS, **options: object) -> TextModel:
+def make(vocabulary: TextVocabulary = CHARACTERS, **options: object) -> TextModel:
     sizes = {"embedding_size": 4, "hidden_size": [7, 5], "num_layers": 2}
     return TextModel(SequenceModel(len(vocabulary), seed=1, **{**sizes, **options}), vocabulary)
 
@@ -69,7 +69,7 @@ def test_steps_and_lanes_at_once() -> None:
     ],
     ids=["chars", "bytes", "latin-1"],
 )
-def test_the_symbols_are_said(vocabulary: Vocabulary, about: dict[str, str]) -> None:
+def test_the_symbols_are_said(vocabulary: TextVocabulary, about: dict[str, str]) -> None:
     exported = Exported(model := to_onnx(make(vocabulary)))
     assert exported.about["vocabulary"] == about
     assert exported.about["states"] == dict.fromkeys(("hidden_0", "cell_0", "hidden_1", "cell_1"), "0")

@@ -1,22 +1,22 @@
-"""Vocabularies: the one-to-one map between the symbols of a text and tokens ``0…V−1``."""
+"""The vocabulary of characters."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any, ClassVar
 
 import numpy as np
 
-from ..base.parameters import Array
+from ...base.parameters import Array
+from .vocabulary import UNKNOWN
 
-__all__ = ["UNKNOWN", "ByteVocabulary", "CharVocabulary", "Vocabulary"]
-
-UNKNOWN = "\ufffd"
+__all__ = ["CharVocabulary"]
 
 
 class CharVocabulary:
     """Characters in the order of their code points, behind token 0, which stands for any other character."""
 
-    kind = "chars"
+    kind: ClassVar[str] = "chars"
 
     def __init__(self, characters: Iterable[str]) -> None:
         self.characters = UNKNOWN + "".join(sorted(set(characters) - {UNKNOWN}))
@@ -25,6 +25,21 @@ class CharVocabulary:
 
     def __len__(self) -> int:
         return len(self.characters)
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """See `Vocabulary`."""
+        return {"characters": self.characters}
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> CharVocabulary:
+        """See `Vocabulary`."""
+        return cls(config["characters"])
+
+    @classmethod
+    def learn(cls, texts: Iterable[str]) -> CharVocabulary:
+        """That of all the characters in `texts`."""
+        return cls(set().union(*texts))
 
     def encode(self, text: str) -> Array:
         """The tokens ``(len(text),)`` of `text`."""
@@ -42,27 +57,3 @@ class CharVocabulary:
     def decode(self, tokens: Iterable[int]) -> str:
         """The text of `tokens`."""
         return "".join(self.characters[token] for token in tokens)
-
-
-class ByteVocabulary:
-    """The 256 byte values. `encoding` is what the bytes are as text, where that is known."""
-
-    kind = "bytes"
-
-    def __init__(self, encoding: str | None = None) -> None:
-        self.encoding = encoding
-
-    def __len__(self) -> int:
-        return 256
-
-    def encode(self, text: str | bytes) -> Array:
-        """The bytes of `text`, in the encoding, or UTF-8, where it is a string. Raises UnicodeEncodeError."""
-        data = text.encode(self.encoding or "utf-8", "surrogateescape") if isinstance(text, str) else text
-        return np.frombuffer(data, np.uint8).astype(np.int32)
-
-    def decode(self, tokens: Iterable[int]) -> str:
-        """The text of `tokens`, in the encoding, or UTF-8; bytes that are none become U+FFFD."""
-        return bytes(tokens).decode(self.encoding or "utf-8", "replace")
-
-
-Vocabulary = CharVocabulary | ByteVocabulary
