@@ -80,7 +80,7 @@ class SequenceBatch(_Fields):
     def check_size(self, steps: int, lanes: int) -> None:
         """Raise ArgumentError where this batch is larger than what `steps` of `lanes` have room for."""
         if self.inputs.shape[0] > steps or self.inputs.shape[1] > lanes:
-            expected = f"at most {steps} steps of {lanes} lanes, as the first batch has"
+            expected = f"at most {steps} steps of {lanes} lanes, as the first batch has, or largest says"
             raise ArgumentError("inputs", expected, self.inputs.shape)
 
 

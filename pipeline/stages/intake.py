@@ -51,6 +51,16 @@ class Listening(Protocol):
         ...
 
 
+@runtime_checkable
+class Bounded(Protocol):
+    """Batches that say how large they are; of others none is larger than the first."""
+
+    @property
+    def largest(self) -> tuple[int, int]:
+        """The most steps T and lanes B that one of them has."""
+        ...
+
+
 class Intake:
     """The batches of `batches`, async or not, until they end, until `close`, or `limit` in all.
 
@@ -128,11 +138,12 @@ class Intake:
             rewind(part.about["position"])
 
     def size(self, first: Item) -> tuple[int, int, int, int]:
-        """The most steps T and lanes B of a batch, where `first` is the next item; and see `LiveSource.keys`."""
+        """The most steps T and lanes B of a batch, where `first` is the next item; see `Bounded`, `LiveSource.keys`."""
         if self.records is not None:
             return (*self.records.largest, *self.records.keys)
         assert isinstance(first, SequenceBatch)
-        return (*first.inputs.shape[:2], 0, 0)
+        largest = self._given.largest if isinstance(self._given, Bounded) else first.inputs.shape[:2]
+        return (*largest, 0, 0)
 
     async def peek(self) -> Item | None:
         """The item that is next, and stays so; None when there is none any more."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
+from inspect import isawaitable
 from weakref import WeakSet
 
 import trio
@@ -121,7 +122,7 @@ class Trainer:
         batches: Batches,
         *,
         steps: int | None = None,
-        on_report: Callable[[Report], None] | None = None,
+        on_report: Callable[[Report], Awaitable[None] | None] | None = None,
         report_every: float = 1,
         between: Mapping[str, Stage] | None = None,
         timeline: Timeline | None = None,
@@ -130,14 +131,16 @@ class Trainer:
     ) -> int:
         """Train on `batches`, at most `steps` of them, and return how many were applied.
 
-        No batch is larger than the first, which has the most steps T; one with fewer lanes leaves the hidden states of
-        the last lanes as they are. They can also be `Records`, of which forecasts are made as they come. `on_report` is
-        called after each batch, or each `report_every`-th, or, where that is a float, after as many seconds; and for
-        the last one. Of records there is one more at the end, when all is known of them. ``step`` and
-        ``model.parameters`` are then those after the batch; what it writes into them is lost. A stage that fails ends
-        all of them, and its error is what is raised here. As in any trio program, an async generator among `batches`
-        must not hold a nursery or a cancel scope open where it yields; it is closed in the end, unless it has more than
-        `steps`, for the next run. With ``nursery.start`` it has started when `stop` can end it.
+        No batch is larger than the first, which has the most steps T, unless `batches` say their ``largest``, the most
+        steps and lanes of one. One with fewer lanes leaves the hidden states of the last lanes as they are. They can
+        also be `Records`, of which forecasts are made as they come. `on_report` is called after each batch, or each
+        `report_every`-th, or, where that is a float, after as many seconds; and for the last one. Of records there is
+        one more at the end, when all is known of them. ``step`` and ``model.parameters`` are then those after the
+        batch; what it writes into them is lost. It may be async, and no further batch is applied before it has ended.
+        A stage that fails ends all of them, and its error is what is raised here. As in any trio program, an async
+        generator among `batches` must not hold a nursery or a cancel scope open where it yields; it is closed in the
+        end, unless it has more than `steps`, for the next run. With ``nursery.start`` it has started when `stop` can
+        end it.
 
         `between` puts stages of the caller's between those of the pipeline, one task for each shard: it says for
         ``"loaded"``, ``"forwarded"`` or ``"backwarded"``, the messages in `recurrio.pipeline.plan.messages`, an
@@ -148,7 +151,9 @@ class Trainer:
 
         async def listener(report: Report) -> None:
             assert on_report is not None
-            on_report(report)
+            waiting = on_report(report)
+            if isawaitable(waiting):
+                await waiting
 
         every = _check_every(report_every)
         heard = None if on_report is None else listener
