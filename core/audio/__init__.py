@@ -1,0 +1,5 @@
+"""Sound: what a model reads of it."""
+
+from .log_mel import BANDS, LOWEST_RATE, log_mel, normalised
+
+__all__ = ["BANDS", "LOWEST_RATE", "log_mel", "normalised"]
