@@ -30,8 +30,8 @@ class RaggedBatches:
     Its targets are ``(1, B)``, or ``(S, B)`` for its longest target, with `PADDING` behind the others. The last batch
     of a pool can have fewer lanes.
 
-    ``largest`` are the most steps and lanes of a batch, and ``per_epoch`` the batches of an epoch. Iterated over again,
-    it begins anew, or where it was rewound to. Raises ArgumentError.
+    ``largest`` are the most steps, T or S, and lanes of a batch, and ``per_epoch`` the batches of an epoch. Iterated
+    over again, it begins anew, or where it was rewound to. Raises ArgumentError.
     """
 
     def __init__(
@@ -58,7 +58,8 @@ class RaggedBatches:
             target_lengths[:] = [len(one) for one in self._targets]
         # By length, then by that of the target; who is equal in both stays in the order of the shuffle.
         self._sizes = self._lengths * (target_lengths.max() + 1) + target_lengths
-        self.largest = max(1, int(self._lengths.max())), min(self.batch_size, len(inputs))
+        longest = max(int(self._lengths.max()), int(target_lengths.max()))
+        self.largest = max(1, longest), min(self.batch_size, len(inputs))
         self.per_epoch = -(-len(inputs) // self.batch_size)
         self._begin = self._next = 0  # batches of all epochs
 

@@ -95,7 +95,7 @@ def test_targets_can_be_sequences() -> None:
     (batch,) = batches
     assert batch.inputs.shape == (3, 3, 2)
     assert batch.inputs.dtype == np.float32
-    assert batches.largest == (3, 3)
+    assert batches.largest == (4, 3)
     assert batch.targets.shape == (4, 3)
     lanes = {int(length): batch.targets[:, lane].tolist() for lane, length in enumerate(batch.lengths)}
     assert lanes == {3: [3, 1, 4, 1], 1: [PADDING] * 4, 2: [5, *[PADDING] * 3]}
