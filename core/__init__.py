@@ -1,15 +1,17 @@
 """The NumPy core: everything numeric, with no concurrency in it.
 
 Its rooms, from the bottom up: `base`, what all stand on; the `cells`; the `losses` and `optim`, from a gradient to the
-next parameters; the `layers`, which torch's users know; the `model`, with the batches it is trained on; `text`. On top,
-`training_state` is all that the next batch depends on, and `serial` the plain training loop that the pipeline is tested
-against. Beside them, `gradcheck` checks a gradient, and `functional` has the cells as one writes them to learn.
+next parameters; the `layers`, which torch's users know; the `model`, with the batches it is trained on; `text` and
+`audio`. On top, `training_state` is all that the next batch depends on, and `serial` the plain training loop that the
+pipeline is tested against. Beside them, `gradcheck` checks a gradient, and `functional` has the cells as one writes
+them to learn.
 
 The shape alphabet of every docstring: `T` time steps, `B` lanes (rows of a batch), `I` input features, `H` hidden
 units, `P` output units (`H`, or those of a projection), `V` vocabulary size, `O` or `F` outputs, `L` layers,
 `D` directions.
 """
 
+from .audio import log_mel, normalise_utterance
 from .base.checks import ArgumentError
 from .base.module import StateDictError
 from .base.safetensors import WeightsError, load_weights, save_weights
@@ -26,6 +28,7 @@ from .optim.optimizer import Optimizer
 from .optim.optimizers import SGD, Adagrad, Adam, AdamW, RMSprop
 from .optim.schedules import ConstantLR, CosineLR, PlateauLR, Schedule, StepLR
 from .optim.updater import NonFiniteError
+from .text.text_classifier import TextClassifier
 from .text.text_model import TextModel
 from .text.vocabularies import ByteVocabulary, CharVocabulary, SubwordVocabulary, WordVocabulary
 
@@ -60,6 +63,7 @@ __all__ = [
     "StateDictError",
     "StepLR",
     "SubwordVocabulary",
+    "TextClassifier",
     "TextModel",
     "WeightsError",
     "WordVocabulary",
@@ -67,6 +71,8 @@ __all__ = [
     "clip_value",
     "directional_error",
     "load_weights",
+    "log_mel",
+    "normalise_utterance",
     "save_weights",
     "shard_lanes",
     "summary",

@@ -1,10 +1,11 @@
 """The pipeline: trio stages linked by memory channels, around the core.
 
 Its rooms, from the bottom up: `flow`, channels and groups of tasks; `observe`, what a run says of itself; `sources`
-bring bytes, `decoding` says what they mean, and `lanes` make batches of that, of a text or of records; `export` makes
-ONNX graphs of models; `checkpoint`, what a run goes on from; `plan`, what it is to do; `executors`, where it computes;
-the `stages`; `training`, the trainer and what wires the stages up; `serving`, a run that can be asked; `command`, the
-command line. `testing` has helpers for parts of one's own.
+bring bytes, `decoding` says what they mean, and `lanes` make batches of that, of a text or of records; `tasks` say what
+rows of a file are to be trained for; `export` makes ONNX graphs of models; `checkpoint`, what a run goes on from;
+`plan`, what it is to do; `executors`, where it computes; the `stages`; `training`, the trainer and what wires the
+stages up; `serving`, a run that can be asked; `command`, the command line. `testing` has helpers for parts of one's
+own.
 
 What is exported is imported when it is first asked for, because `command` answers signals before NumPy and trio load.
 """
@@ -13,12 +14,15 @@ TYPE_CHECKING = False  # that of typing, which takes longer to import than all t
 
 if TYPE_CHECKING:
     from .checkpoint import CheckpointError, Checkpoints
+    from .decoding.recordings import read_recordings
+    from .decoding.table import read_table
     from .export import ExportError, to_onnx
     from .flow.channels import Receiver, Sender
     from .lanes import open_source
     from .lanes.challenger import Challenge
     from .lanes.forecast import Forecast
     from .lanes.open_records import open_records
+    from .lanes.ragged import RaggedBatches
     from .lanes.records import Records
     from .observe.history import History
     from .observe.reports import Report
@@ -27,19 +31,24 @@ if TYPE_CHECKING:
     from .plan.messages import Backwarded, Forwarded, Loaded
     from .serving.server import serve
     from .sources import SourceError
+    from .tasks import Classification
+    from .training.epochs import BestEpoch, train_epochs
     from .training.fit import fit
     from .training.trainer import Trainer
 
 __all__ = [
     "Backwarded",
+    "BestEpoch",
     "Challenge",
     "CheckpointError",
     "Checkpoints",
+    "Classification",
     "ExportError",
     "Forecast",
     "Forwarded",
     "History",
     "Loaded",
+    "RaggedBatches",
     "Receiver",
     "Records",
     "Report",
@@ -51,20 +60,26 @@ __all__ = [
     "fit",
     "open_records",
     "open_source",
+    "read_recordings",
+    "read_table",
     "serve",
     "to_onnx",
+    "train_epochs",
 ]
 
 _HOMES = {
     "Backwarded": "plan.messages",
+    "BestEpoch": "training.epochs",
     "Challenge": "lanes.challenger",
     "CheckpointError": "checkpoint",
     "Checkpoints": "checkpoint",
+    "Classification": "tasks",
     "ExportError": "export",
     "Forecast": "lanes.forecast",
     "Forwarded": "plan.messages",
     "History": "observe.history",
     "Loaded": "plan.messages",
+    "RaggedBatches": "lanes.ragged",
     "Receiver": "flow.channels",
     "Records": "lanes.records",
     "Report": "observe.reports",
@@ -76,8 +91,11 @@ _HOMES = {
     "fit": "training.fit",
     "open_records": "lanes.open_records",
     "open_source": "lanes",
+    "read_recordings": "decoding.recordings",
+    "read_table": "decoding.table",
     "serve": "serving.server",
     "to_onnx": "export",
+    "train_epochs": "training.epochs",
 }
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from ..base.checks import ArgumentError, check_count
 from ..base.parameters import Array
 
-__all__ = ["BANDS", "LOWEST_RATE", "log_mel", "normalised"]
+__all__ = ["BANDS", "LOWEST_RATE", "log_mel", "normalise_utterance"]
 
 WINDOW, HOP = 0.025, 0.010  # seconds
 BANDS, LOWEST, HIGHEST = 40, 50.0, 4000.0  # of which the edges are in Hz
@@ -40,7 +40,7 @@ def log_mel(samples: Array, rate: int) -> Array:
     return np.log(energies).astype(np.float32)
 
 
-def normalised(features: Array) -> Array:
+def normalise_utterance(features: Array) -> Array:
     """`features` ``(T, F)`` of an utterance without the mean of each band, in units of one deviation for all of them.
 
     So neither the microphone nor how loud it was is left in them. Silence is zeros.

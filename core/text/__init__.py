@@ -1,6 +1,16 @@
-"""Text: vocabularies, and a model with its vocabulary."""
+"""Text: vocabularies, and models with their vocabulary."""
 
+from .text_classifier import Prediction, TextClassifier
 from .text_model import TextModel
 from .vocabularies import ByteVocabulary, CharVocabulary, SubwordVocabulary, Vocabulary, WordVocabulary
 
-__all__ = ["ByteVocabulary", "CharVocabulary", "SubwordVocabulary", "TextModel", "Vocabulary", "WordVocabulary"]
+__all__ = [
+    "ByteVocabulary",
+    "CharVocabulary",
+    "Prediction",
+    "SubwordVocabulary",
+    "TextClassifier",
+    "TextModel",
+    "Vocabulary",
+    "WordVocabulary",
+]

@@ -22,7 +22,8 @@ GROUPS = {
     "recurrio.core": {
         "Layers": "GRU LSTM RNN LSTMState Linear Embedding",
         "Models": "SequenceModel SequenceBatch shard_lanes summary",
-        "Text": "TextModel ByteVocabulary CharVocabulary WordVocabulary SubwordVocabulary",
+        "Text and sound": "TextModel TextClassifier ByteVocabulary CharVocabulary WordVocabulary SubwordVocabulary "
+        "log_mel normalise_utterance",
         "Losses": "BCEWithLogitsLoss CrossEntropyLoss HuberLoss IntervalLoss MSELoss",
         "Optimizers": "Optimizer SGD Adagrad Adam AdamW RMSprop",
         "Schedules and clipping": "Schedule ConstantLR CosineLR PlateauLR StepLR clip_norm clip_value",
@@ -38,6 +39,7 @@ GROUPS = {
     "recurrio.pipeline": {
         "Training": "Trainer fit Report Checkpoints History Timeline",
         "Sources": "Records open_records open_source Forecast Challenge",
+        "Tasks": "Classification read_table read_recordings RaggedBatches train_epochs BestEpoch",
         "A run that is asked, a model that leaves": "serve to_onnx",
         "Stages of your own": "Loaded Forwarded Backwarded Receiver Sender",
         "Errors": "CheckpointError ExportError SourceError StageHungError",

@@ -10,11 +10,11 @@ import numpy as np
 from ...core.base.checks import ArgumentError, check_count
 from ...core.base.parameters import Array
 from ...core.model.batch import SequenceBatch
+from ...core.model.padding import PADDING, pad
 from ..sources import SourceError
 
-__all__ = ["PADDING", "RaggedBatches", "by_length", "pad"]
+__all__ = ["RaggedBatches"]
 
-PADDING = -100  # a target that is none: the `ignore_index` of the losses
 POOL = 20  # batches whose sequences are sorted together
 
 
@@ -105,27 +105,6 @@ class RaggedBatches:
                 of_epoch, rows = epoch, self.rows(epoch)
             self._next += 1
             yield self.batch(rows[batch])
-
-
-def by_length(inputs: Sequence[Array], batch_size: int = 64) -> Iterator[tuple[Array, Array, Array]]:
-    """The sequences `inputs` in batches of about one length: their numbers ``(B,)``, padded inputs, and ``lengths``.
-
-    Each is there once, the short ones first, for a model that is asked and not trained.
-    """
-    lengths = np.array([len(one) for one in inputs], np.int64)
-    order = np.argsort(lengths, kind="stable")
-    for start in range(0, len(order), check_count("batch_size", batch_size)):
-        rows = order[start : start + batch_size]
-        yield rows, pad([inputs[row] for row in rows], 0), lengths[rows]
-
-
-def pad(sequences: Sequence[Array], fill: int) -> Array:
-    """`B` sequences ``(T, …)`` side by side, ``(T, B, …)``: of the steps of the longest, or one, and filled up."""
-    steps = max(1, *map(len, sequences))
-    padded: Array = np.full((steps, len(sequences), *sequences[0].shape[1:]), fill, sequences[0].dtype)
-    for lane, sequence in enumerate(sequences):
-        padded[: len(sequence), lane] = sequence
-    return padded
 
 
 def _checked(argument: str, sequences: Sequence[Array], *, least: int = 0, most: int = 2) -> list[Array]:

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from recurrio.core import ArgumentError
-from recurrio.core.audio import log_mel, normalised
+from recurrio.core.audio import log_mel, normalise_utterance
 
 RNG = np.random.default_rng(0)
 
@@ -73,19 +73,19 @@ def test_every_band_has_a_frequency() -> None:
 
 def test_silence_and_little_sound() -> None:
     assert np.allclose(log_mel(np.zeros(0), 8000), math.log(1e-10))
-    assert not normalised(log_mel(np.zeros(4000), 8000)).any()
+    assert not normalise_utterance(log_mel(np.zeros(4000), 8000)).any()
 
 
 @given(st.integers(1, 20), st.floats(-3, 3), st.floats(0.1, 10))
 def test_neither_microphone_nor_loudness_is_left(steps: int, shift: float, scale: float) -> None:
     features = np.random.default_rng(steps).normal(size=(steps, 5))
-    found = normalised(features)
+    found = normalise_utterance(features)
     assert np.allclose(found.mean(axis=0), 0, atol=1e-9)
     if steps > 1:
         assert found.std() == pytest.approx(1)
     microphone = np.linspace(-1, 1, 5) + shift
-    assert np.allclose(normalised(scale * features + microphone), found, atol=1e-6)
-    assert normalised(features.astype(np.float32)).dtype == np.float32
+    assert np.allclose(normalise_utterance(scale * features + microphone), found, atol=1e-6)
+    assert normalise_utterance(features.astype(np.float32)).dtype == np.float32
 
 
 def test_what_has_no_features() -> None:

@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 
 from recurrio.core import Adam, ArgumentError, SequenceBatch, SequenceModel
+from recurrio.core.model.padding import by_length
 from recurrio.pipeline import Checkpoints, Report, Trainer
-from recurrio.pipeline.lanes.ragged import RaggedBatches, by_length
+from recurrio.pipeline.lanes.ragged import RaggedBatches
 from recurrio.pipeline.training.epochs import BestEpoch, train_epochs
 
 RNG = np.random.default_rng(0)

@@ -12,13 +12,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from recurrio.core import Adam, ArgumentError, SequenceBatch, SequenceModel
+from recurrio.core.model.padding import PADDING, by_length, pad
 from recurrio.core.optim.updater import Updater
 from recurrio.core.serial import run
 from recurrio.core.training_state import TrainingState
 from recurrio.pipeline import Checkpoints, SourceError, Trainer
 from recurrio.pipeline.executors import EXECUTORS
 from recurrio.pipeline.flow.worker_process import obstacle
-from recurrio.pipeline.lanes.ragged import PADDING, RaggedBatches, by_length, pad
+from recurrio.pipeline.lanes.ragged import RaggedBatches
 
 Array = np.ndarray
 COMPUTED = [

@@ -1,0 +1,82 @@
+"""The task of saying which class a text is of."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from ...core.base.checks import ArgumentError
+from ...core.base.parameters import Array
+from ...core.losses.loss import CrossEntropyLoss
+from ...core.model.padding import by_length
+from ...core.model.sequence_model import SequenceModel
+from ...core.text.text_classifier import TextClassifier
+from ...core.text.vocabularies import VOCABULARIES, likely_kind
+from ..lanes.ragged import RaggedBatches
+
+__all__ = ["Classification", "every_tenth"]
+
+Pairs = Sequence[tuple[str, ...]]
+
+
+def every_tenth(rows: Pairs) -> tuple[list[tuple[str, ...]], list[tuple[str, ...]]]:
+    """The `rows` to be trained on, and every tenth one, by which the best epoch is chosen."""
+    return [row for number, row in enumerate(rows, 1) if number % 10], [*rows[9::10]]
+
+
+class Classification:
+    """Texts with their classes: `rows` ``(text, label)`` to be trained on, and `dev`, by which they are scored.
+
+    Where `dev` is not given, it is every tenth of the rows. `symbols` is a name in `VOCABULARIES`; None is what suits
+    the texts, see `likely_kind`. ``vocabulary`` and ``classes``, in the order of their code points, are those of the
+    rows to be trained on. Raises ArgumentError where these are too few, or are of one class.
+    """
+
+    def __init__(self, rows: Pairs, dev: Pairs | None = None, symbols: str | None = None) -> None:
+        if dev is None:
+            if len(rows) < 10:
+                raise ArgumentError("rows", "at least 10, of which every tenth is not trained on", len(rows))
+            rows, dev = every_tenth(rows)
+        texts, labels = [text for text, _ in rows], [label for _, label in rows]
+        self.classes = tuple(sorted(set(labels)))
+        if len(self.classes) < 2 or not dev:
+            got = f"{len(self.classes)} in {len(rows)} rows, and {len(dev)} rows"
+            raise ArgumentError("rows", "two classes at least, and one row to score them by", got)
+        symbols = likely_kind(texts) if symbols is None else symbols
+        if symbols not in VOCABULARIES:
+            raise ArgumentError("symbols", f"one of {', '.join(VOCABULARIES)}", repr(symbols))
+        self.vocabulary = VOCABULARIES[symbols].learn(texts)
+        self._inputs, self._targets = [self.vocabulary.encode(text) for text in texts], self._numbers(labels)
+        self._dev_inputs = [self.vocabulary.encode(text) for text, _ in dev]
+        self._dev_targets = self._numbers([label for _, label in dev])
+
+    def _numbers(self, labels: Sequence[str]) -> Array:
+        """The numbers of the classes; −1 of one that there is none of."""
+        numbers = {label: number for number, label in enumerate(self.classes)}
+        return np.array([numbers.get(label, -1) for label in labels], np.int64)
+
+    def model(self, **options: Any) -> SequenceModel:  # noqa: ANN401 (see below)
+        """A model of the sizes of the vocabulary and the classes; `options` are those of `SequenceModel`.
+
+        It is of the last state where they do not say otherwise.
+        """
+        given = {"output": "last", "loss": CrossEntropyLoss(), **options}
+        return SequenceModel(len(self.vocabulary), output_size=len(self.classes), **given)
+
+    def batches(self, batch_size: int = 64, *, epochs: int | None = 1, seed: int = 0) -> RaggedBatches:
+        """The rows to be trained on."""
+        return RaggedBatches(self._inputs, self._targets, batch_size, epochs=epochs, seed=seed)
+
+    def score(self, model: SequenceModel) -> float:
+        """The accuracy of `model`: how many of the rows that it is scored by it is right about, of all."""
+        right = 0
+        for rows, inputs, lengths in by_length(self._dev_inputs):
+            outputs, _ = model(inputs, lengths=lengths)
+            right += int(np.count_nonzero(outputs[0].argmax(axis=1) == self._dev_targets[rows]))
+        return right / len(self._dev_targets)
+
+    def trained(self, model: SequenceModel) -> TextClassifier:
+        """What is kept of `model`: with the vocabulary and the classes."""
+        return TextClassifier(model, self.vocabulary, self.classes)
