@@ -14,7 +14,7 @@ from ...core.model.batch import SequenceBatch
 from ...core.model.sequence_model import SequenceModel
 from ..lanes.live import Arrivals, LiveSource
 
-__all__ = ["Batches", "Intake", "Item", "Listening", "Marks"]
+__all__ = ["Batches", "Bounded", "Intake", "Item", "Listening", "Marks"]
 
 Item = SequenceBatch | Arrivals
 Batches = AsyncIterable[Item] | Iterable[Item]

@@ -52,9 +52,12 @@ async def train_epochs(
     A run that goes on from one of the `checkpoints`, see `Trainer.resume`, needs what `on_epoch` was given last, as
     `before`. Epochs that come again are scored again, and have the same score.
 
-    Raises ArgumentError where no epoch has been before, and none comes.
+    Raises ArgumentError where no epoch has been before, and none comes; and where the trainer has begun with others.
     """
     model, best = trainer.model, before
+    others = (trainer.step - batches.position()["batch"]) % batches.per_epoch
+    if others:
+        raise ArgumentError("trainer", f"whole epochs of {batches.per_epoch} batches before", f"{others} more")
 
     def scored(parameters: Array) -> float:
         asked = copy.copy(model)

@@ -125,6 +125,15 @@ async def test_a_part_of_an_epoch_counts_where_there_is_no_whole_one(stopped: in
     assert trainer.step == stopped
 
 
+async def test_a_trainer_that_has_begun_with_something_else() -> None:
+    trainer = make_trainer()
+    await trainer.run(make_batches(), steps=3)
+    with pytest.raises(ArgumentError, match="trainer: expected whole epochs of 7 batches before, got 3 more"):
+        await train_epochs(trainer, make_batches(), accuracy)
+    await trainer.run(make_batches(), steps=4)
+    assert (await train_epochs(trainer, make_batches(2), accuracy)).epoch in (2, 3)
+
+
 async def test_no_epoch_at_all() -> None:
     with pytest.raises(ArgumentError, match="batches: expected at least one epoch, got none"):
         await train_epochs(make_trainer(), make_batches(0), accuracy)
