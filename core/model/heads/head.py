@@ -42,7 +42,10 @@ class HeadPasses(Protocol):
         ...
 
     def loss(self, targets: Array, counted: Array | None) -> Pass[float]:
-        """After `outputs`: the summed loss of this rank's columns, or lanes; `counted` is ``(S, B)``."""
+        """After `outputs`: the summed loss of this rank's columns, or lanes.
+
+        `targets` are those of a `SequenceBatch`; `counted` ``(S, B)`` says which of the outputs count.
+        """
         ...
 
     def backward(self, views: dict[str, Array], scale: float) -> Pass[None]:
