@@ -161,9 +161,10 @@ class CTCLoss(Loss):
     if they were not there. Outputs that are log-probabilities are logits too.
 
     The mean is torch's: each lane's loss is divided by the number of its labels, or by 1, and the sum by that of the
-    lanes; here only lanes with a step that counts are lanes. A lane whose labels do not fit into its steps, two that
-    are the same taking one more, has a loss and a gradient of 0, as with torch's ``zero_infinity=True``; the mean
-    counts it. Source: Graves and others (2006), Connectionist temporal classification; ``torch.nn.CTCLoss``.
+    lanes; here only lanes with a step that counts are lanes. As with torch's ``zero_infinity=True``, a lane without any
+    way has a loss and a gradient of 0, and the mean counts it: where its labels do not fit into its steps, two that are
+    the same taking one more, or where outputs of −∞ rule all ways out. nan always comes out.
+    Source: Graves and others (2006), Connectionist temporal classification; ``torch.nn.CTCLoss``.
     """
 
     blank: int = 0
