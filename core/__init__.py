@@ -19,7 +19,7 @@ from .gradcheck import directional_error
 from .layers.embedding import Embedding
 from .layers.linear import Linear
 from .layers.recurrent import GRU, LSTM, RNN, LSTMState
-from .losses import BCEWithLogitsLoss, CrossEntropyLoss, HuberLoss, IntervalLoss, MSELoss
+from .losses import BCEWithLogitsLoss, CrossEntropyLoss, CTCLoss, HuberLoss, IntervalLoss, MSELoss
 from .model.batch import SequenceBatch, shard_lanes
 from .model.sequence_model import SequenceModel
 from .model.summary import summary
@@ -28,6 +28,7 @@ from .optim.optimizer import Optimizer
 from .optim.optimizers import SGD, Adagrad, Adam, AdamW, RMSprop
 from .optim.schedules import ConstantLR, CosineLR, PlateauLR, Schedule, StepLR
 from .optim.updater import NonFiniteError
+from .text.ctc_decoding import ctc_beam, ctc_greedy
 from .text.text_classifier import TextClassifier
 from .text.text_model import TextModel
 from .text.vocabularies import ByteVocabulary, CharVocabulary, SubwordVocabulary, WordVocabulary
@@ -43,6 +44,7 @@ __all__ = [
     "ArgumentError",
     "BCEWithLogitsLoss",
     "ByteVocabulary",
+    "CTCLoss",
     "CharVocabulary",
     "ConstantLR",
     "CosineLR",
@@ -69,6 +71,8 @@ __all__ = [
     "WordVocabulary",
     "clip_norm",
     "clip_value",
+    "ctc_beam",
+    "ctc_greedy",
     "directional_error",
     "load_weights",
     "log_mel",

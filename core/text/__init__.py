@@ -1,5 +1,6 @@
-"""Text: vocabularies, and models with their vocabulary."""
+"""Text: vocabularies, models with their vocabulary; from the outputs of one that was trained with CTC to labels."""
 
+from .ctc_decoding import ctc_beam, ctc_greedy
 from .text_classifier import Prediction, TextClassifier
 from .text_model import TextModel
 from .vocabularies import ByteVocabulary, CharVocabulary, SubwordVocabulary, Vocabulary, WordVocabulary
@@ -13,4 +14,6 @@ __all__ = [
     "TextModel",
     "Vocabulary",
     "WordVocabulary",
+    "ctc_beam",
+    "ctc_greedy",
 ]

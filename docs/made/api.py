@@ -23,8 +23,8 @@ GROUPS = {
         "Layers": "GRU LSTM RNN LSTMState Linear Embedding",
         "Models": "SequenceModel SequenceBatch shard_lanes summary",
         "Text and sound": "TextModel TextClassifier ByteVocabulary CharVocabulary WordVocabulary SubwordVocabulary "
-        "log_mel normalise_utterance",
-        "Losses": "BCEWithLogitsLoss CrossEntropyLoss HuberLoss IntervalLoss MSELoss",
+        "ctc_beam ctc_greedy log_mel normalise_utterance",
+        "Losses": "BCEWithLogitsLoss CTCLoss CrossEntropyLoss HuberLoss IntervalLoss MSELoss",
         "Optimizers": "Optimizer SGD Adagrad Adam AdamW RMSprop",
         "Schedules and clipping": "Schedule ConstantLR CosineLR PlateauLR StepLR clip_norm clip_value",
         "Weights and gradients": "load_weights save_weights directional_error",
