@@ -11,7 +11,7 @@ import trio
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recurrio.core import Adam, ArgumentError, SequenceBatch, SequenceModel
+from recurrio.core import Adam, ArgumentError, CTCLoss, SequenceBatch, SequenceModel
 from recurrio.core.model.padding import PADDING, by_length, pad
 from recurrio.core.optim.updater import Updater
 from recurrio.core.serial import run
@@ -151,6 +151,23 @@ async def test_they_train_as_in_the_serial_loop(executor: str, shards: int, dela
     ours, theirs = trainer.state.dump(), state.dump()
     assert ours.arrays.keys() == theirs.arrays.keys()
     assert all(np.array_equal(ours.arrays[name], array) for name, array in theirs.arrays.items())
+
+
+@pytest.mark.parametrize("executor", COMPUTED)
+async def test_labels_without_their_times_train_as_in_the_serial_loop(executor: str) -> None:
+    rng = np.random.default_rng(2)
+    inputs = [rng.standard_normal((rng.integers(0, 12), 5)).astype(np.float32) for _ in range(40)]
+    labels = [rng.integers(1, 4, rng.integers(0, 1 + max(2, len(one) // 2))) for one in inputs]
+
+    def make() -> tuple[SequenceModel, RaggedBatches]:
+        model = SequenceModel(input_size=5, hidden_size=6, output_size=4, loss=CTCLoss(), seed=1)
+        return model, RaggedBatches(inputs, labels, 6, epochs=2)
+
+    model, batches = make()
+    done = [*run(TrainingState(model, Updater(Adam(0.01)), shards=2), batches, largest=batches.largest)]
+    again, batches = make()
+    assert await Trainer(again, Adam(0.01), shards=2, executor=executor).run(batches) == len(done) == 14
+    assert np.array_equal(again.parameters, model.parameters)
 
 
 async def test_one_target_a_step_is_padded_too() -> None:
