@@ -70,7 +70,7 @@ def _inspect_model(path: str | os.PathLike[str]) -> None:
         config = about["model"]
         stack = f"{config['cell']} {config['num_layers']}×{config['hidden_size']}"
         lines.append(("model", f"{stack}, {model.layout.size:,} parameters, loss {config['loss']['loss']}"))
-        lines += _records(about) if "schema" in about else [("vocabulary", _vocabulary(about["vocabulary"]))]
+        lines += _records(about) if "schema" in about else _text(about)
         training = about.get("training") or {}
         said = [
             f"{name} {' '.join(value) if isinstance(value, list) else value}"
@@ -104,7 +104,6 @@ def _said(value: object) -> str:
     return ", ".join(map(json.dumps, value)) if isinstance(value, list) else json.dumps(value)
 
 
-def _vocabulary(vocabulary: dict[str, str]) -> str:
-    if vocabulary["kind"] == "bytes":
-        return "bytes"
-    return f"{len(vocabulary['characters']) + 1} characters"
+def _text(about: dict[str, Any]) -> list[tuple[str, str]]:
+    lines = [("vocabulary", f"{about['vocabulary']['kind']}, {about['model']['vocabulary_size']:,} symbols")]
+    return [*lines, ("classes", _said(about["classes"]))] if "classes" in about else lines

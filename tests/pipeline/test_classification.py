@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from support.in_process import run_here
 
 from recurrio.core import Adam, ArgumentError, CharVocabulary, TextClassifier
 from recurrio.pipeline import Classification, Trainer, read_table, train_epochs
@@ -39,6 +40,14 @@ async def test_a_table_becomes_a_classifier(tmp_path: Path) -> None:
     found = TextClassifier.load(tmp_path / "model.safetensors").predict(["The film is not broken!", "it is dull"])
     assert [one.label for one in found] == ["good", "bad"]
     assert min(one.probability for one in found) > 0.5
+
+
+def test_the_command_says_what_is_in_its_file(tmp_path: Path) -> None:
+    task = Classification([("a b", "x"), ("a b", "y")], [("a b", "x")])
+    task.trained(task.model(embedding_size=2, hidden_size=2, seed=0)).save(tmp_path / "model.safetensors")
+    shown = run_here("inspect", tmp_path / "model.safetensors")
+    assert shown.code == 0
+    assert 'vocabulary: words, 3 symbols\nclasses:    "x", "y"\n' in shown.output
 
 
 def test_every_tenth_row_is_kept_apart() -> None:
