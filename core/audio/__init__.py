@@ -1,5 +1,5 @@
 """Sound: what a model reads of it."""
 
-from .log_mel import BANDS, LOWEST_RATE, log_mel, normalise_utterance
+from .log_mel import BANDS, log_mel, normalise_utterance
 
-__all__ = ["BANDS", "LOWEST_RATE", "log_mel", "normalise_utterance"]
+__all__ = ["BANDS", "log_mel", "normalise_utterance"]

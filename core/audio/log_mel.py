@@ -6,10 +6,11 @@ from functools import cache
 
 import numpy as np
 
+from ..base.blas import one_blas_thread
 from ..base.checks import ArgumentError, check_count
 from ..base.parameters import Array
 
-__all__ = ["BANDS", "LOWEST_RATE", "log_mel", "normalise_utterance"]
+__all__ = ["BANDS", "log_mel", "normalise_utterance"]
 
 WINDOW, HOP = 0.025, 0.010  # seconds
 BANDS, LOWEST, HIGHEST = 40, 50.0, 4000.0  # of which the edges are in Hz
@@ -36,8 +37,9 @@ def log_mel(samples: Array, rate: int) -> Array:
     frames = np.lib.stride_tricks.sliding_window_view(samples, window)[::hop] * np.hamming(window)
     bins = _bins(window)
     power = np.square(np.abs(np.fft.rfft(frames, bins)))
-    energies: Array = np.maximum(power @ _triangles(rate, bins).T, FLOOR)
-    return np.log(energies).astype(np.float32)
+    with one_blas_thread():  # their number can change the last bits
+        energies: Array = power @ _triangles(rate, bins).T
+    return np.log(np.maximum(energies, FLOOR)).astype(np.float32)
 
 
 def normalise_utterance(features: Array) -> Array:
