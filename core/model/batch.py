@@ -65,6 +65,11 @@ class SequenceBatch(_Fields):
         return cls(*iterable)
 
     @property
+    def steps(self) -> int:
+        """T, or S where that is more: what there must be room for."""
+        return max(len(self.inputs), len(self.targets))
+
+    @property
     def size(self) -> int:
         """T·B, the time steps of all lanes."""
         return int(self.inputs.shape[0] * self.inputs.shape[1])
@@ -79,9 +84,10 @@ class SequenceBatch(_Fields):
 
     def check_size(self, steps: int, lanes: int) -> None:
         """Raise ArgumentError where this batch is larger than what `steps` of `lanes` have room for."""
-        if self.inputs.shape[0] > steps or self.inputs.shape[1] > lanes:
+        if self.steps > steps or self.inputs.shape[1] > lanes:
+            name = "targets" if len(self.inputs) <= steps < len(self.targets) else "inputs"
             expected = f"at most {steps} steps of {lanes} lanes, as the first batch has"
-            raise ArgumentError("inputs", expected, self.inputs.shape)
+            raise ArgumentError(name, expected, getattr(self, name).shape)
 
 
 def _cut(value: Any, lanes: slice | Array) -> Any:  # noqa: ANN401 (what a field of a batch is)
@@ -94,13 +100,13 @@ def _cut(value: Any, lanes: slice | Array) -> Any:  # noqa: ANN401 (what a field
 class BatchSpec(NamedTuple):
     """The arrays of batches of up to `steps` × `lanes`.
 
-    ``arrays`` gives, for steps and lanes, the shape and dtype of each array by its name in `SequenceBatch`, which need
-    not have all of them.
+    ``arrays`` gives, for steps, lanes and target steps S, or None for the most of these, the shape and dtype of each
+    array by its name in `SequenceBatch`, which need not have all of them.
     """
 
     steps: int
     lanes: int
-    arrays: Callable[[int, int], Mapping[str, tuple[tuple[int, ...], np.dtype]]]
+    arrays: Callable[[int, int, int | None], Mapping[str, tuple[tuple[int, ...], np.dtype]]]
 
 
 class BatchBuffer:
@@ -111,40 +117,41 @@ class BatchBuffer:
 
     def __init__(self, spec: BatchSpec, arena: Arena) -> None:
         self._spec = spec
-        largest = self._shapes(spec.steps, spec.lanes)
+        largest = self._shapes(spec.steps, spec.lanes, None)
         self._room = {name: arena.empty((math.prod(shape),), dtype) for name, (shape, dtype) in largest.items()}
-        self._shape = (-1, -1)
+        self._shape: tuple[int, ...] = ()
         self._views: dict[str, Array] = {}
 
-    def _shapes(self, steps: int, lanes: int) -> dict[str, tuple[tuple[int, ...], np.dtype]]:
-        return {**self._spec.arrays(steps, lanes), **dict.fromkeys(("rows", "carry"), ((lanes,), np.dtype(np.int64)))}
+    def _shapes(self, steps: int, lanes: int, targets: int | None) -> dict[str, tuple[tuple[int, ...], np.dtype]]:
+        rows = ((lanes,), np.dtype(np.int64))
+        return {**self._spec.arrays(steps, lanes, targets), "rows": rows, "carry": rows}
 
-    def write(self, batch: SequenceBatch) -> tuple[int, int, int, int]:
-        """Copy `batch` in; its steps, its lanes, what there is of it, and its classes, for `read`."""
-        steps, lanes = batch.inputs.shape[:2]
+    def write(self, batch: SequenceBatch) -> tuple[int, int, int, int, int]:
+        """Copy `batch` in; its steps, lanes and target steps, what there is of it, and its classes, for `read`."""
+        (steps, lanes), targets = batch.inputs.shape[:2], len(batch.targets)
         kinds = 0
-        for place, (name, room) in enumerate(self._arrays(steps, lanes).items()):
+        for place, (name, room) in enumerate(self._arrays(steps, lanes, targets).items()):
             value = getattr(batch, name)
             if isinstance(value, np.ndarray):
                 room[...] = value
                 kinds |= 2 << 2 * place
             else:
                 kinds |= (value is True) << 2 * place
-        return steps, lanes, kinds, batch.classes
+        return steps, lanes, targets, kinds, batch.classes
 
-    def read(self, steps: float, lanes: float, kinds: float, classes: float) -> SequenceBatch:
+    def read(self, steps: float, lanes: float, targets: float, kinds: float, classes: float) -> SequenceBatch:
         """The batch that was written, in this memory."""
         values: dict[str, Any] = {}
-        for place, (name, room) in enumerate(self._arrays(int(steps), int(lanes)).items()):
+        for place, (name, room) in enumerate(self._arrays(int(steps), int(lanes), int(targets)).items()):
             kind = int(kinds) >> 2 * place & 3
             if kind:
                 values[name] = room if kind == 2 else True
         return SequenceBatch(**values, classes=int(classes))
 
-    def _arrays(self, steps: int, lanes: int) -> dict[str, Array]:
-        if self._shape != (steps, lanes):
-            self._shape = (steps, lanes)
-            shapes = self._shapes(steps, lanes)
+    def _arrays(self, steps: int, lanes: int, targets: int) -> dict[str, Array]:
+        if self._shape != (steps, lanes, targets):
+            self._shape = (steps, lanes, targets)
+            shapes = self._shapes(steps, lanes, targets)
             self._views = {
                 name: self._room[name][: math.prod(shape)].reshape(shape) for name, (shape, _) in shapes.items()
             }

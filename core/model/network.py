@@ -43,6 +43,25 @@ class Network:
         views = self.layout.views(parameters)
         return Blocks(views, self.stack.weights(views, "rnn."))
 
+    @property
+    def most_ranks(self) -> int:
+        """How many ranks can share the units."""
+        return self.stack.most_ranks
+
+    @property
+    def drops(self) -> bool:
+        """Whether outputs drop out between layers."""
+        return self.stack.dropout > 0
+
+    def shape(self, batch: SequenceBatch) -> tuple[int, int]:
+        """T and B of `batch`."""
+        steps, lanes = batch.inputs.shape[:2]
+        return steps, lanes
+
+    def largest(self, steps: int, lanes: int) -> tuple[int, int]:
+        """The shape of batches of `steps` of `lanes`."""
+        return steps, lanes
+
     def folds(self, steps: int, lanes: int) -> bool:
         """Whether the embedding of a batch of this shape is folded into the first layer."""
         return self.vocabulary_size is not None and folds(self.stack, steps, lanes, self.vocabulary_size)
@@ -66,8 +85,13 @@ class Network:
         """The arrays of batches of up to `T` steps of `B` lanes."""
         return BatchSpec(steps, lanes, self.arrays)
 
-    def arrays(self, steps: int, lanes: int) -> dict[str, tuple[tuple[int, ...], np.dtype]]:
-        """The shape and dtype of each array of a batch of `T` steps of `B` lanes, by its name in `SequenceBatch`."""
+    def arrays(
+        self, steps: int, lanes: int, target_steps: int | None = None
+    ) -> dict[str, tuple[tuple[int, ...], np.dtype]]:
+        """The shape and dtype of each array of a batch of `T` steps of `B` lanes, by its name in `SequenceBatch`.
+
+        The targets are as many as the head has of so many steps, whatever `target_steps` says.
+        """
         features, dtype = (steps, lanes, self.stack.sizes[0].input_size), self.stack.dtype
         indices = self.vocabulary_size is not None
         targets = (self.head.target_steps(steps), lanes, self.output_size)

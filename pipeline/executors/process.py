@@ -56,7 +56,7 @@ class RemoteRank:
 
     def forward(self, version_row: float, batch_number: float, *flags: float) -> Pass[float]:
         """`ShardRank.forward` of the batch that was written."""
-        return self._rank.forward(0, int(version_row), int(batch_number), self._batch.read(*flags[:4]))
+        return self._rank.forward(0, int(version_row), int(batch_number), self._batch.read(*flags[:5]))
 
     def backward(self, scale: float, whole: float, *_: float) -> Pass[None]:
         """`ShardRank.backward`."""
@@ -114,7 +114,7 @@ class _Layout:
                 starts.append(arena.size)
                 lay_out_counters(arena, ranks)
                 batches.append(BatchBuffer(model.network.spec(work.steps, width), arena))
-                arena.skip(shared_bytes(model.network, work.steps, width, ranks, 1))
+                arena.skip(shared_bytes(model, work.steps, width, ranks, 1))
             self.starts.append(starts)
             self.batches.append(batches)
 
