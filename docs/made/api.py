@@ -21,7 +21,7 @@ SHORT = {
 GROUPS = {
     "recurrio.core": {
         "Layers": "GRU LSTM RNN LSTMState Linear Embedding",
-        "Models": "SequenceModel SequenceBatch shard_lanes summary",
+        "Models": "SequenceModel EncoderDecoder SequenceBatch shard_lanes summary",
         "Text": "TextModel ByteVocabulary CharVocabulary",
         "Losses": "BCEWithLogitsLoss CrossEntropyLoss HuberLoss IntervalLoss MSELoss",
         "Optimizers": "Optimizer SGD Adagrad Adam AdamW RMSprop",

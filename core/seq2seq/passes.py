@@ -1,0 +1,100 @@
+"""The passes over the batches of one shape: source → encoder → decoder → head, forward and backward."""
+
+from __future__ import annotations
+
+from itertools import chain
+
+import numpy as np
+
+from ..base.arena import Arenas, DryArena
+from ..base.parameters import Array
+from ..base.product import multiply
+from ..base.ranks import Pass, Rank
+from ..cells.buffers import State
+from ..layers import linear
+from ..layers.embedding import Lookup
+from ..model.batch import SequenceBatch
+from .network import Blocks, EncoderDecoderNetwork
+
+__all__ = ["Passes", "room"]
+
+HEAD = "head.matrix"
+
+
+class Passes:
+    """The buffers of one batch of `T` source steps and `S` target steps of `B` lanes, and what is computed in them.
+
+    `gradient` ``(size,)`` is the vector that the backward pass writes; the loss goes into `losses` ``(1,)``.
+    """
+
+    def __init__(
+        self,
+        network: EncoderDecoderNetwork,
+        shape: tuple[int, ...],
+        gradient: Array,
+        losses: Array,
+        arenas: Arenas,
+    ) -> None:
+        self.shape, self.arenas = shape, arenas
+        self._network, self._losses = network, losses
+        (T, S, B), rank = shape, Rank()
+        self._encoder = Lookup(network.encoder, T, B, rank, arenas)
+        self._decoder = Lookup(network.decoder, S, B, rank, arenas)
+        self._state = network.encoder.initial_state(B, rank, arenas.own)
+        arenas.own.keep(self._encoder.workspace.d_outputs, 0)  # its gradient comes by the state alone
+        self._kernel = network.loss.kernel(network.target_size, S * B, network.decoder.dtype, arenas.own)
+        self._d_blocks = network.blocks(gradient)
+        self._views: dict[str, Array] = {}  # of the parameters in use
+
+    def outputs(self, blocks: Blocks, batch: SequenceBatch, rng: np.random.Generator | None = None) -> Pass[Array]:
+        """The outputs ``(V, S·B)`` for the sources of `batch`, and for its targets up to each step."""
+        network, (T, _, B) = self._network, self.shape
+        views, encoder, decoder = blocks
+        self._views = views
+        for array in chain(*self._state):
+            array.fill(0)
+        masks, state = network.masks(T, B, batch.lengths), self._state
+        yield from self._encoder.forward(views["encoder.embedding.weight"], encoder, batch.inputs, state, masks, rng)
+        # What the encoder leaves is what the decoder begins with.
+        before = network.before(batch.targets)
+        yield from self._decoder.forward(views["decoder.embedding.weight"], decoder, before, state, None, rng)
+        linear.forward(views[HEAD], self._decoder.workspace.one_and_outputs, self._kernel.outputs)
+        return self._kernel.outputs
+
+    def forward(
+        self, blocks: Blocks, batch: SequenceBatch, state: list[State], rng: np.random.Generator | None = None
+    ) -> Pass[float]:
+        """See `recurrio.core.model.workspace.Workspace`; there is nothing in `state`."""
+        yield from self.outputs(blocks, batch, rng)
+        self._losses[0] = self._kernel.forward(batch.targets.reshape(-1))
+        return float(self._losses[0])
+
+    def backward(self, scale: float) -> Pass[None]:
+        """See `recurrio.core.model.workspace.Workspace`."""
+        encoder, decoder = self._encoder.workspace, self._decoder.workspace
+        self._kernel.backward(scale)
+        multiply(self._views[HEAD][:, 1:].T, self._kernel.outputs, decoder.d_outputs)
+        for loop in decoder.kernels:
+            for gradient in loop.d_state:
+                gradient.fill(0)
+        yield from decoder.backward()
+        for into, loop in zip(encoder.kernels, decoder.kernels, strict=True):
+            for gradient, begins in zip(into.d_state, loop.d_state, strict=True):
+                np.copyto(gradient, begins)
+        yield from encoder.backward()
+
+    def weight_gradient(self) -> Pass[None]:
+        """See `recurrio.core.model.workspace.Workspace`."""
+        views, encoder, decoder = self._d_blocks
+        linear.weight_gradient(self._kernel.outputs, self._decoder.workspace.one_and_outputs, views[HEAD])
+        self._encoder.weight_gradient(views["encoder.embedding.weight"], encoder)
+        self._decoder.weight_gradient(views["decoder.embedding.weight"], decoder)
+        yield
+
+
+def room(network: EncoderDecoderNetwork, steps: int, lanes: int) -> tuple[int, int]:
+    """The bytes that any batch of up to so many `steps` and `lanes` needs; see `Trainable`."""
+    arenas = Arenas(DryArena(), DryArena())
+    gradient = np.broadcast_to(network.decoder.dtype.type(0), network.layout.size)
+    Passes(network, network.largest(steps, lanes), gradient, np.empty(1), arenas)
+    return arenas.shared.size, arenas.own.size
