@@ -1,7 +1,7 @@
 """From sequence to sequence: the encoder–decoder, which reads all of a sequence and then writes another.
 
-From the bottom up: `network`, what it is without its parameters; `passes` over the batches of one shape;
-`encoder_decoder`, the model; `table`, all models of the core by the name in their configs.
+From the bottom up: `scores` and `attention`; `network`, what it is without its parameters; `passes` over the batches of
+one shape; `encoder_decoder`, the model; `table`, all models of the core by the name in their configs.
 """
 
 from .encoder_decoder import EncoderDecoder

@@ -27,6 +27,7 @@ from ..model.batch import SequenceBatch
 from ..model.trainable import Shape
 from .network import EncoderDecoderNetwork
 from .passes import Passes, room
+from .scores import SCORES
 
 __all__ = ["EncoderDecoder"]
 
@@ -38,6 +39,8 @@ class EncoderDecoder(Layered):
     - `start` and `end`: the symbols, of those to write, that a target begins behind, and that it ends with.
     - `embedding_size`, `hidden_size`, `num_layers`, `cell`, `bias`, `dropout`, `dtype`: those of both recurrent stacks,
       see `recurrio.core.RNN`. The decoder begins with the state that the encoder has after the last symbol.
+    - `attention`: with it each output of the decoder looks up what it needs in those of the encoder, by a score that is
+      ``"dot"``, ``"general"`` or ``"additive"``: see `recurrio.core.seq2seq.scores`. None: it has the state alone.
     - `loss`: cross-entropy, by default without options.
     - `seed` of the initial parameters, which are those of torch's layers made in the order of the state dict: a whole
       number below 2³². With None it is drawn afresh, and kept in ``seed``.
@@ -64,6 +67,7 @@ class EncoderDecoder(Layered):
         cell: str = "gru",
         bias: bool = True,
         dropout: float = 0.0,
+        attention: str | None = None,
         loss: CrossEntropyLoss | Mapping[str, Any] | None = None,
         dtype: DTypeLike = "float32",
         seed: int | None = None,
@@ -77,6 +81,9 @@ class EncoderDecoder(Layered):
         found = CrossEntropyLoss() if loss is None else loss_from_config(loss) if isinstance(loss, Mapping) else loss
         if not isinstance(found, CrossEntropyLoss):
             raise ArgumentError("loss", "CrossEntropyLoss(), with its options, or its config", repr(loss))
+        if attention is not None and attention not in SCORES:
+            raise ArgumentError("attention", f"None or one of {', '.join(SCORES)}", repr(attention))
+        score = None if attention is None else SCORES[attention]
         dtype = check_dtype(dtype).name
         encoder, decoder = (
             Stack(cell, embedding_size, hidden_size, num_layers, bias, dropout, dtype=dtype) for _ in range(2)
@@ -92,10 +99,12 @@ class EncoderDecoder(Layered):
             "embedding_size": embedding_size,
             "cell": cell,
             **{name: given[name] for name in ("hidden_size", "num_layers", "bias", "dropout", "dtype")},
+            "attention": attention,
             "loss": found.config,
         }
         self.dtype, self.layout = encoder.dtype, Layout()
-        self.network = EncoderDecoderNetwork(encoder, decoder, source_size, target_size, start, found, self.layout)
+        sizes, symbols = (encoder.output_size, decoder.output_size), (source_size, target_size, start)
+        self.network = EncoderDecoderNetwork(encoder, decoder, *symbols, score, found, self.layout)
         self.start, self.end = start, end
 
         # The layers as users know them, on slices of the one vector.
@@ -104,8 +113,11 @@ class EncoderDecoder(Layered):
             "encoder.rnn": recurrent,
             "decoder.embedding": Embedding(target_size, embedding_size, dtype=dtype, _draw=False),
             "decoder.rnn": StackParameters(decoder, draw=False),
-            "head": Linear(decoder.output_size, target_size, dtype=dtype, _draw=False),
         }
+        if score is not None:
+            self._layers |= score.layers(*sizes, self.dtype)
+            self._layers["combine"] = Linear(sum(sizes), decoder.output_size, dtype=dtype, _draw=False)
+        self._layers["head"] = Linear(decoder.output_size, target_size, dtype=dtype, _draw=False)
         self._assemble(seed, _draw)
 
     @classmethod
@@ -127,6 +139,7 @@ class EncoderDecoder(Layered):
             ("symbols", f"{network.source_size:,} to read, {network.target_size:,} to write"),
             ("cell", network.encoder.cell.kind),
             ("layers × units", f"{self.config['num_layers']} × {self.config['hidden_size']}"),
+            ("attention", self.config["attention"] or "none"),
             ("loss", network.loss),
             ("parameters", f"{self.layout.size:,} {self.dtype.name}"),
         ]

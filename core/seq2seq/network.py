@@ -1,4 +1,4 @@
-"""What an encoder–decoder is, without its parameters: two embeddings, two stacks, a head and its loss."""
+"""What an encoder–decoder is, without its parameters: two embeddings, two stacks, attention?, a head and its loss."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from ..layers.embedding import check_indices
 from ..layers.stack import Stack
 from ..losses.loss import CrossEntropyLoss
 from ..model.batch import BatchSpec, SequenceBatch
+from .scores import Score
 
 __all__ = ["Blocks", "EncoderDecoderNetwork"]
 
@@ -29,13 +30,16 @@ class Blocks(NamedTuple):
 
 @dataclass(frozen=True)
 class EncoderDecoderNetwork:
-    """The parts of a model; see `recurrio.core.model.trainable.TrainableNetwork`. It is for one rank."""
+    """The parts of a model, with the `score` of its attention; a `recurrio.core.model.trainable.TrainableNetwork`.
+
+    It is for one rank."""
 
     encoder: Stack
     decoder: Stack
     source_size: int
     target_size: int
     start: int
+    score: Score | None
     loss: CrossEntropyLoss
     layout: Layout
 

@@ -1,4 +1,4 @@
-"""The passes over the batches of one shape: source → encoder → decoder → head, forward and backward."""
+"""The passes over the batches of one shape: source → encoder → decoder → attention? → head, forward and backward."""
 
 from __future__ import annotations
 
@@ -14,7 +14,9 @@ from ..cells.buffers import State
 from ..layers import linear
 from ..layers.embedding import Lookup
 from ..model.batch import SequenceBatch
+from .attention import Attention
 from .network import Blocks, EncoderDecoderNetwork
+from .scores import Sizes
 
 __all__ = ["Passes", "room"]
 
@@ -41,7 +43,15 @@ class Passes:
         self._encoder = Lookup(network.encoder, T, B, rank, arenas)
         self._decoder = Lookup(network.decoder, S, B, rank, arenas)
         self._state = network.encoder.initial_state(B, rank, arenas.own)
-        arenas.own.keep(self._encoder.workspace.d_outputs, 0)  # its gradient comes by the state alone
+        encoder, decoder = self._encoder.workspace, self._decoder.workspace
+        self._attention: Attention | None = None
+        self._one_and_values, self._d_values = decoder.one_and_outputs, decoder.d_outputs
+        if network.score is None:
+            arenas.own.keep(encoder.d_outputs, 0)  # its gradient comes by the state alone
+        else:
+            sizes = Sizes(T, S, B, network.encoder.output_size, network.decoder.output_size)
+            self._attention = attention = Attention(network.score, sizes, network.decoder.dtype, arenas.own)
+            self._one_and_values, self._d_values = attention.one_and_values, attention.d_values
         self._kernel = network.loss.kernel(network.target_size, S * B, network.decoder.dtype, arenas.own)
         self._d_blocks = network.blocks(gradient)
         self._views: dict[str, Array] = {}  # of the parameters in use
@@ -58,7 +68,11 @@ class Passes:
         # What the encoder leaves is what the decoder begins with.
         before = network.before(batch.targets)
         yield from self._decoder.forward(views["decoder.embedding.weight"], decoder, before, state, None, rng)
-        linear.forward(views[HEAD], self._decoder.workspace.one_and_outputs, self._kernel.outputs)
+        if self._attention is not None:
+            memory = self._encoder.workspace.one_and_outputs[1:]
+            self._attention.read(views, memory, None if masks is None else masks.padding)
+            self._attention.forward(views, self._decoder.workspace.one_and_outputs[1:])
+        linear.forward(views[HEAD], self._one_and_values, self._kernel.outputs)
         return self._kernel.outputs
 
     def forward(
@@ -73,7 +87,9 @@ class Passes:
         """See `recurrio.core.model.workspace.Workspace`."""
         encoder, decoder = self._encoder.workspace, self._decoder.workspace
         self._kernel.backward(scale)
-        multiply(self._views[HEAD][:, 1:].T, self._kernel.outputs, decoder.d_outputs)
+        multiply(self._views[HEAD][:, 1:].T, self._kernel.outputs, self._d_values)
+        if self._attention is not None:
+            self._attention.backward(self._views, decoder.d_outputs, encoder.d_outputs)
         for loop in decoder.kernels:
             for gradient in loop.d_state:
                 gradient.fill(0)
@@ -86,7 +102,9 @@ class Passes:
     def weight_gradient(self) -> Pass[None]:
         """See `recurrio.core.model.workspace.Workspace`."""
         views, encoder, decoder = self._d_blocks
-        linear.weight_gradient(self._kernel.outputs, self._decoder.workspace.one_and_outputs, views[HEAD])
+        linear.weight_gradient(self._kernel.outputs, self._one_and_values, views[HEAD])
+        if self._attention is not None:
+            self._attention.weight_gradient(views)
         self._encoder.weight_gradient(views["encoder.embedding.weight"], encoder)
         self._decoder.weight_gradient(views["decoder.embedding.weight"], decoder)
         yield

@@ -22,14 +22,18 @@ from recurrio.core import (
     summary,
 )
 from recurrio.core.cells.table import CELLS
+from recurrio.core.seq2seq.scores import SCORES
 from recurrio.core.seq2seq.table import model_from_config
 from recurrio.core.serial import train
 
 V, W, START, END = 6, 7, 5, 6
 
+STEPS_OF = {"rnn_relu": 1e-6}  # so small that no unit passes its bend
 OPTIONS: dict[str, dict[str, Any]] = {
     "plain": {},
     "deep": {"num_layers": 2, "hidden_size": (4, 5), "dropout": 0.3, "bias": False},
+    **{score: {"attention": score} for score in SCORES},
+    "deep and dot": {"num_layers": 2, "attention": "dot", "dropout": 0.3},
     "smoothed": {"loss": CrossEntropyLoss(label_smoothing=0.1, weight=(1.0, 0.5, 2.0, 1.0, 0.1, 0.0, 1.0))},
 }
 
@@ -43,6 +47,7 @@ def make_model(cell: str = "gru", dtype: str = "float64", **options: Any) -> Enc
 @pytest.mark.parametrize("cell", CELLS)
 def test_the_gradient_is_the_slope(cell: str, options: str) -> None:
     model, rng = make_model(cell, **OPTIONS[options]), np.random.default_rng(2)
+    model.parameters *= 2  # attention that looks the same everywhere has hardly a slope
     for batch in random_pairs(model, 3, 5, 4, 3, least=0):
 
         def run(batch: SequenceBatch = batch) -> tuple[float, np.ndarray]:
@@ -51,7 +56,7 @@ def test_the_gradient_is_the_slope(cell: str, options: str) -> None:
         gradient = run()[1]
         views, d_views = model.layout.views(model.parameters), model.layout.views(gradient)
         for name, view in views.items():
-            error = directional_error(lambda: run()[0], view, d_views[name], rng=rng, step=1e-4)
+            error = directional_error(lambda: run()[0], view, d_views[name], rng=rng, step=STEPS_OF.get(cell, 1e-3))
             assert error < 1e-6, name
 
 
@@ -60,12 +65,13 @@ def test_the_gradient_is_the_slope(cell: str, options: str) -> None:
     lengths=st.lists(st.tuples(st.integers(1, 6), st.integers(1, 5)), min_size=1, max_size=4),
     cell=st.sampled_from(sorted(CELLS)),
     more=st.tuples(st.integers(0, 3), st.integers(0, 3)),
+    options=st.sampled_from(sorted(OPTIONS)),
     seed=st.integers(0, 99),
 )
 def test_padding_does_not_matter_and_lanes_do_not_touch(
-    lengths: list[tuple[int, int]], cell: str, more: tuple[int, int], seed: int
+    lengths: list[tuple[int, int]], cell: str, more: tuple[int, int], options: str, seed: int
 ) -> None:
-    model, rng = make_model(cell, **OPTIONS["deep"]), np.random.default_rng(seed)
+    model, rng = make_model(cell, **OPTIONS[options]), np.random.default_rng(seed)
     sources = [rng.integers(0, V, length).tolist() for length, _ in lengths]
     targets = [rng.integers(0, W, length - 1).tolist() for _, length in lengths]
     batch = batch_of(sources, targets, END)
@@ -81,13 +87,13 @@ def test_padding_does_not_matter_and_lanes_do_not_touch(
         inputs=np.pad(inputs, ((0, more[0]), (0, 0))),
         targets=np.pad(batch.targets, ((0, more[1]), (0, 0)), constant_values=IGNORED),
     )
-    alone = [model.gradient(batch_of([source], [target], END)) for source, target in zip(sources, targets, strict=True)]
-    symbols = np.array([length for _, length in lengths])
+    pairs = [batch_of([source], [target], END) for source, target in zip(sources, targets, strict=True)]
+    alone, totals = [model.gradient(pair) for pair in pairs], np.array([model.network.total(pair) for pair in pairs])
     longer_loss, longer_gradient = model.gradient(longer)
     np.testing.assert_allclose(longer_loss, loss, rtol=1e-12)
     np.testing.assert_allclose(longer_gradient, gradient, rtol=1e-9, atol=1e-12)
-    np.testing.assert_allclose(symbols @ [each[0] for each in alone] / symbols.sum(), loss, rtol=1e-12)
-    np.testing.assert_allclose(symbols @ [each[1] for each in alone] / symbols.sum(), gradient, rtol=1e-9, atol=1e-12)
+    np.testing.assert_allclose(totals @ [each[0] for each in alone] / totals.sum(), loss, rtol=1e-12)
+    np.testing.assert_allclose(totals @ [each[1] for each in alone] / totals.sum(), gradient, rtol=1e-9, atol=1e-12)
 
 
 def test_outputs_are_those_before_each_target() -> None:
@@ -129,6 +135,7 @@ def test_a_config_a_copy_and_a_repr_make_an_equal_one() -> None:
         ({"end": -1}, "end: expected a whole number from 0 to 6, got -1"),
         ({"loss": {"loss": "mse"}}, "loss: expected CrossEntropyLoss"),
         ({"cell": "x"}, "cell: expected one of"),
+        ({"attention": "x"}, "attention: expected None or one of dot, general, additive, got 'x'"),
     ],
 )
 def test_options_that_are_none_are_refused(options: dict[str, Any], message: str) -> None:
@@ -175,3 +182,26 @@ def test_it_learns_to_say_which_symbol_came_first() -> None:
     losses = [step.loss for step in train(model, Adam(0.01), (batch() for _ in range(200)))]
     assert losses[0] > 1.5
     assert losses[-1] < 0.05
+
+
+@pytest.mark.parametrize("score", SCORES)
+def test_it_learns_to_reverse_with_attention(score: str) -> None:
+    options = {"embedding_size": 12, "hidden_size": 24, "attention": score, "seed": 0}
+    model, rng = EncoderDecoder(5, 7, start=5, end=6, **options), np.random.default_rng(0)
+
+    def batch() -> SequenceBatch:
+        sources = [rng.integers(0, 5, rng.integers(1, 7)).tolist() for _ in range(32)]
+        return batch_of(sources, [source[::-1] for source in sources], 6)
+
+    losses = [step.loss for step in train(model, Adam(0.01), (fill(batch()) for _ in range(400)), clip=1.0)]
+    assert losses[0] > 1.5
+    assert np.mean(losses[-10:]) < 0.05
+
+
+def fill(batch: SequenceBatch) -> SequenceBatch:
+    """With room for six symbols, so that none is larger than the first one."""
+    inputs, targets = (
+        np.pad(part, ((0, steps - len(part)), (0, 0)), constant_values=value)
+        for part, steps, value in ((batch.inputs, 6, 0), (batch.targets, 7, IGNORED))
+    )
+    return batch._replace(inputs=inputs, targets=targets)

@@ -11,6 +11,7 @@ from support.pairs import random_pairs
 
 from recurrio.core import Adam, ArgumentError, EncoderDecoder, SequenceBatch
 from recurrio.core.cells.table import CELLS
+from recurrio.core.seq2seq.scores import SCORES
 from recurrio.core.serial import Step, train
 from recurrio.pipeline import Checkpoints, Records, Trainer
 from recurrio.pipeline.flow.worker_process import obstacle
@@ -19,7 +20,8 @@ T, S, B, COUNT = 6, 8, 5, 9  # targets longer than sources
 
 ROWS: dict[str, dict[str, Any]] = {
     **{cell: {"cell": cell} for cell in CELLS},
-    "deep": {"cell": "lstm", "num_layers": 2, "dropout": 0.3},
+    **{score: {"attention": score} for score in SCORES},
+    "deep": {"cell": "lstm", "num_layers": 2, "dropout": 0.3, "attention": "general"},
     "float64": {"dtype": "float64"},
 }
 
@@ -62,7 +64,7 @@ async def test_same_bits_as_the_serial_loop(row: str, shards: int, delay: int, e
 
 
 @pytest.mark.skipif(obstacle() is not None, reason=str(obstacle()))
-@pytest.mark.parametrize("row", ["gru", "deep"])
+@pytest.mark.parametrize("row", ["gru", "deep", "additive"])
 async def test_same_bits_in_processes(row: str) -> None:
     await check_same_bits(row, "process", shards=2, delay=1, seed=5)
 
