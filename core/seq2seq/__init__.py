@@ -4,6 +4,7 @@ From the bottom up: `scores` and `attention`; `network`, what it is without its 
 one shape; `encoder_decoder`, the model; `table`, all models of the core by the name in their configs.
 """
 
+from .decoding import Hypothesis, beam, greedy
 from .encoder_decoder import EncoderDecoder
 
-__all__ = ["EncoderDecoder"]
+__all__ = ["EncoderDecoder", "Hypothesis", "beam", "greedy"]
