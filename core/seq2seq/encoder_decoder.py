@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -15,6 +17,7 @@ from ..base.html import html_table
 from ..base.module import Module
 from ..base.parameters import Array, Layout
 from ..base.ranks import Rank, lockstep
+from ..base.safetensors import WeightsError, load_weights, save_weights
 from ..cells.buffers import State
 from ..layers.embedding import Embedding
 from ..layers.layered import Layered
@@ -29,7 +32,9 @@ from .network import EncoderDecoderNetwork
 from .passes import Passes, room
 from .scores import SCORES
 
-__all__ = ["EncoderDecoder"]
+__all__ = ["FORMAT", "EncoderDecoder"]
+
+FORMAT = "recurrio-encoder-decoder-1"
 
 
 class EncoderDecoder(Layered):
@@ -127,6 +132,34 @@ class EncoderDecoder(Layered):
         A ``"seed"`` in it is kept, and nothing is drawn.
         """
         return cls(**{name: value for name, value in config.items() if name != "model"}, _draw=False)
+
+    def save(
+        self,
+        path: str | os.PathLike[str],
+        training: dict[str, object] | None = None,
+        parameters: Array | None = None,
+    ) -> None:
+        """Write a safetensors file: weights under torch's names, and the configuration as metadata.
+
+        `training` is recorded beside it, as JSON; `parameters` are others than the model's own. Raises OSError.
+        """
+        about = {"model": {**self.config, "seed": self.seed}, "training": training or {}}
+        metadata = {name: json.dumps(value) for name, value in about.items()}
+        save_weights(path, self.state_dict(parameters), {"format": FORMAT, **metadata})
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> EncoderDecoder:
+        """Read what `save` wrote. Raises OSError, or WeightsError where the file is something else."""
+        weights, metadata = load_weights(path)
+        name = os.fspath(path)
+        if metadata.get("format") != FORMAT:
+            raise WeightsError(f"{name}: a safetensors file, but no encoder–decoder of recurrio")
+        try:
+            model = cls.from_config(json.loads(metadata["model"]))
+            model.load_state_dict(weights)
+        except (KeyError, TypeError, ValueError) as error:
+            raise WeightsError(f"{name}: a damaged encoder–decoder: {error}") from error
+        return model
 
     def _arguments(self) -> dict[str, Any]:
         loss = self.network.loss

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import copy
+import json
 import pickle
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,10 +20,14 @@ from recurrio.core import (
     CrossEntropyLoss,
     EncoderDecoder,
     SequenceBatch,
+    WeightsError,
     directional_error,
+    load_weights,
+    save_weights,
     summary,
 )
 from recurrio.core.cells.table import CELLS
+from recurrio.core.seq2seq.encoder_decoder import FORMAT
 from recurrio.core.seq2seq.scores import SCORES
 from recurrio.core.seq2seq.table import model_from_config
 from recurrio.core.serial import train
@@ -126,6 +132,32 @@ def test_a_config_a_copy_and_a_repr_make_an_equal_one() -> None:
         model_from_config({"model": "x"})
     assert "encoder.rnn.l0" in summary(model)
     assert "symbols" in model._repr_html_()
+
+
+def test_it_goes_to_a_file_and_back(tmp_path: Path) -> None:
+    model = make_model("lstm", "float32", attention="additive", num_layers=2)
+    path = tmp_path / "model.safetensors"
+    model.save(path, {"step": 3})
+    again = EncoderDecoder.load(path)
+    assert (again.config, again.seed) == (model.config, 1)
+    assert again.parameters.tobytes() == model.parameters.tobytes()
+    weights, metadata = load_weights(path)
+    assert json.loads(metadata["training"]) == {"step": 3}
+    assert weights.keys() == model.state_dict().keys()
+    model.save(path, parameters=2 * model.parameters)
+    assert np.array_equal(EncoderDecoder.load(path).parameters, 2 * model.parameters)
+
+
+def test_a_file_of_something_else_is_refused(tmp_path: Path) -> None:
+    model, path = make_model(), tmp_path / "model.safetensors"
+    save_weights(path, model.state_dict())
+    with pytest.raises(WeightsError, match="no encoder–decoder of recurrio"):
+        EncoderDecoder.load(path)
+    for config in ({**model.config, "hidden_size": 9}, {**model.config, "x": 1}, {}, None):
+        metadata = {"format": FORMAT} | ({} if config is None else {"model": json.dumps(config)})
+        save_weights(path, model.state_dict(), metadata)
+        with pytest.raises(WeightsError, match="a damaged encoder–decoder"):
+            EncoderDecoder.load(path)
 
 
 @pytest.mark.parametrize(
