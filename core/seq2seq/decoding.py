@@ -19,6 +19,7 @@ from ..base.ranks import Rank, lockstep
 from ..cells.buffers import State
 from ..layers.embedding import Lookup
 from .attention import Attention
+from .bridge import Bridge
 from .encoder_decoder import EncoderDecoder
 from .scores import Sizes
 
@@ -181,6 +182,7 @@ class _Writer:
                 self._attention = Attention(network.score, sizes, dtype, Arena())
                 memory = reader.workspace.one_and_outputs[1:]
                 self._attention.read(views, memory, None if masks is None else masks.padding)
+            state = Bridge(network.encoder, B, Arena()).forward(views, state)
         self._state: list[State] = [tuple(np.tile(part, (1, width)) for part in parts) for parts in state]
 
     @np.errstate(over="ignore", invalid="ignore")

@@ -28,6 +28,7 @@ from ..losses.loss import CrossEntropyLoss
 from ..losses.table import loss_from_config
 from ..model.batch import SequenceBatch
 from ..model.trainable import Shape
+from .bridge import bridge_layers
 from .network import EncoderDecoderNetwork
 from .passes import Passes, room
 from .scores import SCORES
@@ -44,6 +45,8 @@ class EncoderDecoder(Layered):
     - `start` and `end`: the symbols, of those to write, that a target begins behind, and that it ends with.
     - `embedding_size`, `hidden_size`, `num_layers`, `cell`, `bias`, `dropout`, `dtype`: those of both recurrent stacks,
       see `recurrio.core.RNN`. The decoder begins with the state that the encoder has after the last symbol.
+    - `bidirectional`: the encoder reads in both directions, and a layer between makes one state of two: see
+      `recurrio.core.seq2seq.bridge`.
     - `attention`: with it each output of the decoder looks up what it needs in those of the encoder, by a score that is
       ``"dot"``, ``"general"`` or ``"additive"``: see `recurrio.core.seq2seq.scores`. None: it has the state alone.
     - `loss`: cross-entropy, by default without options.
@@ -72,6 +75,7 @@ class EncoderDecoder(Layered):
         cell: str = "gru",
         bias: bool = True,
         dropout: float = 0.0,
+        bidirectional: bool = False,
         attention: str | None = None,
         loss: CrossEntropyLoss | Mapping[str, Any] | None = None,
         dtype: DTypeLike = "float32",
@@ -91,8 +95,11 @@ class EncoderDecoder(Layered):
         score = None if attention is None else SCORES[attention]
         dtype = check_dtype(dtype).name
         encoder, decoder = (
-            Stack(cell, embedding_size, hidden_size, num_layers, bias, dropout, dtype=dtype) for _ in range(2)
+            Stack(cell, embedding_size, hidden_size, num_layers, bias, dropout, both, dtype=dtype)
+            for both in (bidirectional, False)
         )
+        if attention == "dot" and encoder.directions == 2:
+            raise ArgumentError("attention", "general or additive where the encoder has two directions", "'dot'")
         recurrent = StackParameters(encoder, draw=False)
         given = recurrent._arguments()
         self.config: dict[str, Any] = {
@@ -103,7 +110,9 @@ class EncoderDecoder(Layered):
             "end": end,
             "embedding_size": embedding_size,
             "cell": cell,
-            **{name: given[name] for name in ("hidden_size", "num_layers", "bias", "dropout", "dtype")},
+            **{
+                name: given[name] for name in ("hidden_size", "num_layers", "bias", "dropout", "bidirectional", "dtype")
+            },
             "attention": attention,
             "loss": found.config,
         }
@@ -116,6 +125,7 @@ class EncoderDecoder(Layered):
         self._layers: dict[str, Module] = {
             "encoder.embedding": Embedding(source_size, embedding_size, dtype=dtype, _draw=False),
             "encoder.rnn": recurrent,
+            **bridge_layers(encoder),
             "decoder.embedding": Embedding(target_size, embedding_size, dtype=dtype, _draw=False),
             "decoder.rnn": StackParameters(decoder, draw=False),
         }
@@ -170,7 +180,7 @@ class EncoderDecoder(Layered):
         network = self.network
         return [
             ("symbols", f"{network.source_size:,} to read, {network.target_size:,} to write"),
-            ("cell", network.encoder.cell.kind),
+            ("cell", f"{network.encoder.cell.kind}{', reads both ways' * (network.encoder.directions == 2)}"),
             ("layers × units", f"{self.config['num_layers']} × {self.config['hidden_size']}"),
             ("attention", self.config["attention"] or "none"),
             ("loss", network.loss),

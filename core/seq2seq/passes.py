@@ -1,4 +1,4 @@
-"""The passes over the batches of one shape: source → encoder → decoder → attention? → head, forward and backward."""
+"""The passes over the batches of one shape: source → encoder → bridge → decoder → attention? → head."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from ..layers import linear
 from ..layers.embedding import Lookup
 from ..model.batch import SequenceBatch
 from .attention import Attention
+from .bridge import Bridge
 from .network import Blocks, EncoderDecoderNetwork
 from .scores import Sizes
 
@@ -43,11 +44,12 @@ class Passes:
         self._encoder = Lookup(network.encoder, T, B, rank, arenas)
         self._decoder = Lookup(network.decoder, S, B, rank, arenas)
         self._state = network.encoder.initial_state(B, rank, arenas.own)
+        self._bridge = Bridge(network.encoder, B, arenas.own)
         encoder, decoder = self._encoder.workspace, self._decoder.workspace
         self._attention: Attention | None = None
         self._one_and_values, self._d_values = decoder.one_and_outputs, decoder.d_outputs
         if network.score is None:
-            arenas.own.keep(encoder.d_outputs, 0)  # its gradient comes by the state alone
+            arenas.shared.keep(encoder.d_outputs, 0)  # its gradient comes by the state alone
         else:
             sizes = Sizes(T, S, B, network.encoder.output_size, network.decoder.output_size)
             self._attention = attention = Attention(network.score, sizes, network.decoder.dtype, arenas.own)
@@ -65,8 +67,7 @@ class Passes:
             array.fill(0)
         masks, state = network.masks(T, B, batch.lengths), self._state
         yield from self._encoder.forward(views["encoder.embedding.weight"], encoder, batch.inputs, state, masks, rng)
-        # What the encoder leaves is what the decoder begins with.
-        before = network.before(batch.targets)
+        before, state = network.before(batch.targets), self._bridge.forward(views, state)
         yield from self._decoder.forward(views["decoder.embedding.weight"], decoder, before, state, None, rng)
         if self._attention is not None:
             memory = self._encoder.workspace.one_and_outputs[1:]
@@ -94,9 +95,8 @@ class Passes:
             for gradient in loop.d_state:
                 gradient.fill(0)
         yield from decoder.backward()
-        for into, loop in zip(encoder.kernels, decoder.kernels, strict=True):
-            for gradient, begins in zip(into.d_state, loop.d_state, strict=True):
-                np.copyto(gradient, begins)
+        d_begins, d_ends = ([loop.d_state for loop in stack.kernels] for stack in (decoder, encoder))
+        self._bridge.backward(self._views, d_begins, d_ends)
         yield from encoder.backward()
 
     def weight_gradient(self) -> Pass[None]:
@@ -105,6 +105,7 @@ class Passes:
         linear.weight_gradient(self._kernel.outputs, self._one_and_values, views[HEAD])
         if self._attention is not None:
             self._attention.weight_gradient(views)
+        self._bridge.weight_gradient(views)
         self._encoder.weight_gradient(views["encoder.embedding.weight"], encoder)
         self._decoder.weight_gradient(views["decoder.embedding.weight"], decoder)
         yield

@@ -50,7 +50,10 @@ def all_targets(limit: int) -> list[list[int]]:
 def test_a_wide_beam_is_a_search_through_all(
     lengths: list[int], attention: str | None, cell: str, penalty: float, seed: int
 ) -> None:
-    model, rng = make_model(seed, attention, cell=cell, num_layers=2), np.random.default_rng(seed)
+    model, rng = (
+        make_model(seed, attention, cell=cell, num_layers=2, bidirectional=attention != "dot"),
+        np.random.default_rng(seed),
+    )
     sources, limit = [rng.integers(0, V, length).tolist() for length in lengths], 4
     found = beam(model, pad(sources, 0), np.array(lengths), width=60, limit=limit, length_penalty=penalty)
     for source, hypotheses in zip(sources, found, strict=True):

@@ -17,20 +17,25 @@ torch.set_num_threads(1)  # at these sizes threads only wait for each other
 V, W, E, H, START, END = 11, 13, 6, 8, 11, 12
 
 
-def make_twin(cell: str, attention: str | None) -> Any:  # noqa: ANN401 (a module of torch)
+def make_twin(cell: str, attention: str | None, both: bool = False) -> Any:  # noqa: ANN401 (a module of torch)
     """torch's layers under the names of ours, made in the same order."""
     rnn, linear = {"gru": torch.nn.GRU, "lstm": torch.nn.LSTM}[cell], torch.nn.Linear
 
-    def side(size: int) -> Any:  # noqa: ANN401
-        return torch.nn.ModuleDict({"embedding": torch.nn.Embedding(size, E), "rnn": rnn(E, H)})
+    def side(size: int, both: bool) -> Any:  # noqa: ANN401
+        return torch.nn.ModuleDict({"embedding": torch.nn.Embedding(size, E), "rnn": rnn(E, H, bidirectional=both)})
 
-    layers, scores = {"encoder": side(V), "decoder": side(W)}, {}
+    M = 2 * H if both else H
+    layers, scores = {"encoder": side(V, both)}, {}
+    if both:
+        parts = {part: linear(2 * H, H) for part in ("h", "c")[: 2 if cell == "lstm" else 1]}
+        layers["bridge"] = torch.nn.ModuleDict({"l0": torch.nn.ModuleDict(parts)})
+    layers["decoder"] = side(W, False)
     if attention in ("general", "additive"):
-        scores["key"] = linear(H, H, bias=False)
+        scores["key"] = linear(M, H, bias=False)
     if attention == "additive":
         scores |= {"query": linear(H, H, bias=False), "energy": linear(H, 1, bias=False)}
     if attention is not None:
-        layers |= {"attention": torch.nn.ModuleDict(scores), "combine": linear(2 * H, H)}
+        layers |= {"attention": torch.nn.ModuleDict(scores), "combine": linear(M + H, H)}
     return torch.nn.ModuleDict({**layers, "head": linear(H, W)})
 
 
@@ -42,6 +47,10 @@ def loss_of(twin: Any, batch: SequenceBatch, attention: str | None) -> Any:  # n
     packed = pack(twin["encoder"]["embedding"](inputs), lengths, enforce_sorted=False)
     memory, state = twin["encoder"]["rnn"](packed)
     memory, _ = pad(memory, total_length=len(inputs))
+    if "bridge" in twin:
+        layers, parts = twin["bridge"]["l0"].values(), state if isinstance(state, tuple) else (state,)
+        made = [torch.tanh(layer(torch.cat((*part,), 1)))[None] for layer, part in zip(layers, parts, strict=True)]
+        state = tuple(made) if len(made) > 1 else made[0]
     before = torch.cat((torch.full_like(targets[:1], START), targets[:-1].clamp(min=0)))
     q, _ = twin["decoder"]["rnn"](twin["decoder"]["embedding"](before), state)
     if attention is not None:
@@ -58,12 +67,17 @@ def loss_of(twin: Any, batch: SequenceBatch, attention: str | None) -> Any:  # n
     return torch.nn.functional.cross_entropy(twin["head"](q).flatten(0, 1), targets.flatten())
 
 
-@pytest.mark.parametrize("attention", [None, *SCORES])
+KINDS = [*[(attention, False) for attention in (None, *SCORES)]]
+KINDS += [(attention, True) for attention in (None, "general", "additive")]
+
+
+@pytest.mark.parametrize(("attention", "both"), KINDS)
 @pytest.mark.parametrize("cell", ["gru", "lstm"])
-def test_loss_and_gradients_are_those_of_torch(cell: str, attention: str | None) -> None:
+def test_loss_and_gradients_are_those_of_torch(cell: str, attention: str | None, both: bool) -> None:
     options = {"embedding_size": E, "hidden_size": H, "cell": cell, "attention": attention, "seed": 3}
+    options["bidirectional"] = both
     model = EncoderDecoder(V, W, start=START, end=END, **options)
-    twin = make_twin(cell, attention)
+    twin = make_twin(cell, attention, both)
     twin.load_state_dict({name: torch.from_numpy(array) for name, array in model.state_dict().items()})
     for batch in random_pairs(model, 4, 9, 7, 6):
         loss, gradient = model.gradient(batch)
@@ -76,12 +90,12 @@ def test_loss_and_gradients_are_those_of_torch(cell: str, attention: str | None)
             np.testing.assert_allclose(ours, theirs[name], rtol=1e-5, atol=1e-6, err_msg=name)
 
 
-@pytest.mark.parametrize("attention", [None, *SCORES])
-def test_a_seed_gives_the_parameters_of_torch(attention: str | None) -> None:
-    options = {"embedding_size": E, "hidden_size": H, "attention": attention, "seed": 3}
+@pytest.mark.parametrize(("attention", "both"), KINDS)
+def test_a_seed_gives_the_parameters_of_torch(attention: str | None, both: bool) -> None:
+    options = {"embedding_size": E, "hidden_size": H, "attention": attention, "bidirectional": both, "seed": 3}
     model = EncoderDecoder(V, W, start=START, end=END, **options)
     ours = model.state_dict()
     torch.manual_seed(3)
-    twin = make_twin("gru", attention)
+    twin = make_twin("gru", attention, both)
     for name, parameter in twin.named_parameters():
         np.testing.assert_allclose(ours[name], parameter.detach().numpy(), rtol=1e-5, atol=1e-6, err_msg=name)
