@@ -38,6 +38,11 @@ class Network:
     loss: Loss
     layout: Layout
 
+    @property
+    def draws(self) -> bool:
+        """Whether a forward pass in training draws random numbers."""
+        return self.stack.dropout > 0
+
     def blocks(self, parameters: Array) -> Blocks:
         """The blocks of `parameters` ``(size,)``, as views."""
         views = self.layout.views(parameters)
@@ -47,11 +52,6 @@ class Network:
     def most_ranks(self) -> int:
         """How many ranks can share the units."""
         return self.stack.most_ranks
-
-    @property
-    def drops(self) -> bool:
-        """Whether outputs drop out between layers."""
-        return self.stack.dropout > 0
 
     def shape(self, batch: SequenceBatch) -> tuple[int, int]:
         """T and B of `batch`."""

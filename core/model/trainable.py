@@ -53,7 +53,7 @@ class BatchPasses(Protocol):
 
 
 class TrainableNetwork(Protocol):
-    """What a model is without its parameters. ``drops`` says whether its passes draw random numbers."""
+    """What a model is without its parameters. ``draws`` says whether a forward pass in training draws random numbers."""
 
     @property
     def most_ranks(self) -> int:
@@ -61,7 +61,7 @@ class TrainableNetwork(Protocol):
         ...
 
     @property
-    def drops(self) -> bool:
+    def draws(self) -> bool:
         """See the class."""
         ...
 

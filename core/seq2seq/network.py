@@ -49,8 +49,8 @@ class EncoderDecoderNetwork:
         return 1
 
     @property
-    def drops(self) -> bool:
-        """Whether outputs drop out between layers."""
+    def draws(self) -> bool:
+        """Whether a forward pass in training draws random numbers."""
         return self.encoder.dropout > 0
 
     def blocks(self, parameters: Array) -> Blocks:
