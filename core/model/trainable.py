@@ -53,7 +53,7 @@ class BatchPasses(Protocol):
 
 
 class TrainableNetwork(Protocol):
-    """What a model is without its parameters. ``draws`` says whether a forward pass in training draws random numbers."""
+    """What a model is without its parameters; ``draws``: whether a forward pass in training draws random numbers."""
 
     @property
     def most_ranks(self) -> int:

@@ -30,7 +30,8 @@ class Attention:
     """The passes of attention over one batch, and its buffers.
 
     After `forward` ``one_and_values`` ``(1+P, S·B)`` are the values ``h`` under a row of ones, and ``weights``
-    ``(B, S, T)`` what each of them has looked at. Before `backward` their gradient is written to ``d_values``.
+    ``(B, S, T)`` what each of them has looked at. Before `backward` their gradient is written to ``d_values``. Both go
+    over all steps of the target, or over some at a time.
     """
 
     def __init__(self, score: Score, sizes: Sizes, dtype: np.dtype, arena: Arena) -> None:
@@ -53,11 +54,12 @@ class Attention:
         self._absent = None if padding is None else padding.T[:, None]
         self._score.read(views, self._memory)
 
-    def forward(self, views: dict[str, Array], queries: Array) -> None:
-        """After `read`: look up what the decoder's outputs ``(P, S·B)`` want."""
-        weights, M = self.weights, self._memory.shape[2]
-        copy_matrix(queries, _rows(self._queries).T)
-        self._score.forward(views, self._queries, weights)
+    def forward(self, views: dict[str, Array], queries: Array, steps: slice) -> None:
+        """After `read`: look up what the decoder's outputs ``(P, n·B)`` at these `steps` of the target want."""
+        weights, M, columns = self.weights[:, steps], self._memory.shape[2], self._columns(steps)
+        one_and_both, context = self._one_and_both[:, columns], self._context[steps]
+        copy_matrix(queries, _rows(self._queries[steps]).T)
+        self._score.forward(views, self._queries, self.weights, steps)
         if self._absent is not None:
             np.copyto(weights, -np.inf, where=self._absent)
         # Not below the least number: a lane without steps would become nan.
@@ -66,35 +68,50 @@ class Attention:
         np.exp(weights, out=weights)
         sums = weights.sum(axis=2, keepdims=True)
         np.divide(weights, np.where(sums == 0, 1, sums), out=weights)
-        np.matmul(weights, by_lane(self._memory), out=by_lane(self._context))
-        copy_matrix(_rows(self._context).T, self._one_and_both[1 : 1 + M])
-        np.copyto(self._one_and_both[1 + M :], queries)
-        values = self.one_and_values[1:]
-        linear.forward(views[COMBINE], self._one_and_both, values)
+        np.matmul(weights, by_lane(self._memory), out=by_lane(context))
+        copy_matrix(_rows(context).T, one_and_both[1 : 1 + M])
+        np.copyto(one_and_both[1 + M :], queries)
+        values = self.one_and_values[1:, columns]
+        linear.forward(views[COMBINE], one_and_both, values)
         np.tanh(values, out=values)
 
-    def backward(self, views: dict[str, Array], d_queries: Array, d_memory: Array) -> None:
-        """After `forward`: write the gradients of the decoder's outputs, and of the encoder's."""
-        weights, d_scores, M = self.weights, self._d_scores, self._memory.shape[2]
-        memory, d_context = by_lane(self._memory), by_lane(self._d_context)
-        values, slopes = self.one_and_values[1:], self._d_both[M:]
+    def start_backward(self) -> None:
+        """After `forward`, and before `backward`."""
+        self._score.start_backward()
+
+    def backward(self, views: dict[str, Array], d_queries: Array, steps: slice) -> None:
+        """Write the gradient of the decoder's outputs ``(P, n·B)`` at these `steps`."""
+        weights, d_scores, M = self.weights[:, steps], self._d_scores[:, steps], self._memory.shape[2]
+        columns, d_context = self._columns(steps), self._d_context[steps]
+        values, d_values, d_both = (
+            array[:, columns] for array in (self.one_and_values[1:], self.d_values, self._d_both)
+        )
+        slopes = d_both[M:]
         np.multiply(values, values, out=slopes)
         np.subtract(1, slopes, out=slopes)
-        np.multiply(self.d_values, slopes, out=self.d_values)
-        multiply(views[COMBINE][:, 1:].T, self.d_values, self._d_both)
-        copy_matrix(self._d_both[:M], _rows(self._d_context).T)
-        np.matmul(weights.transpose(0, 2, 1), d_context, out=by_lane(self._d_memory))
-        np.matmul(d_context, memory.transpose(0, 2, 1), out=d_scores)
+        np.multiply(d_values, slopes, out=d_values)
+        multiply(views[COMBINE][:, 1:].T, d_values, d_both)
+        copy_matrix(d_both[:M], _rows(d_context).T)
+        np.matmul(by_lane(d_context), by_lane(self._memory).transpose(0, 2, 1), out=d_scores)
         np.subtract(d_scores, np.einsum("bst,bst->bs", d_scores, weights)[:, :, None], out=d_scores)
         np.multiply(d_scores, weights, out=d_scores)
-        self._score.backward(views, d_scores, self._d_queries, self._d_memory)
-        np.add(self._d_both[M:], _rows(self._d_queries).T, out=d_queries)
+        self._score.backward(views, self._d_scores, self._d_queries, steps)
+        np.add(d_both[M:], _rows(self._d_queries[steps]).T, out=d_queries)
+
+    def finish_backward(self, views: dict[str, Array], d_memory: Array) -> None:
+        """After `backward` of all steps: write the gradient of the encoder's outputs ``(M, T·B)``."""
+        np.matmul(self.weights.transpose(0, 2, 1), by_lane(self._d_context), out=by_lane(self._d_memory))
+        self._score.finish_backward(views, self._d_scores, self._d_memory)
         copy_matrix(_rows(self._d_memory).T, d_memory)
 
     def weight_gradient(self, d_views: dict[str, Array]) -> None:
         """After `backward`: write the gradient of the parameters."""
         linear.weight_gradient(self.d_values, self._one_and_both, d_views[COMBINE])
         self._score.weight_gradient(d_views)
+
+    def _columns(self, steps: slice) -> slice:
+        lanes = self._memory.shape[1]
+        return slice(steps.start * lanes, steps.stop * lanes)
 
 
 def _rows(array: Array) -> Array:

@@ -183,6 +183,7 @@ class _Writer:
                 memory = reader.workspace.one_and_outputs[1:]
                 self._attention.read(views, memory, None if masks is None else masks.padding)
             state = Bridge(network.encoder, B, Arena()).forward(views, state)
+        self._width, self._fed = slice(0, width), np.zeros((network.decoder.output_size, width * B), dtype)
         self._state: list[State] = [tuple(np.tile(part, (1, width)) for part in parts) for parts in state]
 
     @np.errstate(over="ignore", invalid="ignore")
@@ -191,10 +192,12 @@ class _Writer:
         network, (views, _, decoder) = self._network, self._blocks
         with one_blas_thread():
             columns = views["decoder.embedding.weight"][symbols].T
+            if network.feeds:
+                columns = np.concatenate((columns, self._fed))
             values = network.decoder.step(decoder, columns, self._state)
             if self._attention is not None:
-                self._attention.forward(views, values)
-                values = self._attention.one_and_values[1:]
+                self._attention.forward(views, values, self._width)
+                self._fed = values = self._attention.one_and_values[1:]
             head = views["head.matrix"]
             outputs = (head[:, 1:] @ values + head[:, :1]).astype(np.float64)
         if not np.isfinite(outputs).all():
@@ -207,3 +210,4 @@ class _Writer:
         """Go on from the hypotheses at these places ``(W, B)``."""
         columns = (parents * self._shape[1] + np.arange(self._shape[1])).reshape(-1)
         self._state = [tuple(part[:, columns] for part in parts) for parts in self._state]
+        self._fed = self._fed[:, columns]

@@ -12,7 +12,7 @@ from numpy.typing import DTypeLike
 
 from ..base.arena import Arena, Arenas
 from ..base.blas import one_blas_thread
-from ..base.checks import ArgumentError, check_count, check_dtype
+from ..base.checks import ArgumentError, check_count, check_dtype, check_flag
 from ..base.html import html_table
 from ..base.module import Module
 from ..base.parameters import Array, Layout
@@ -49,6 +49,8 @@ class EncoderDecoder(Layered):
       `recurrio.core.seq2seq.bridge`.
     - `attention`: with it each output of the decoder looks up what it needs in those of the encoder, by a score that is
       ``"dot"``, ``"general"`` or ``"additive"``: see `recurrio.core.seq2seq.scores`. None: it has the state alone.
+    - `input_feeding`: the decoder reads what it has looked up at the step before beside the symbol. The steps then go
+      one by one, which takes longer.
     - `loss`: cross-entropy, by default without options.
     - `seed` of the initial parameters, which are those of torch's layers made in the order of the state dict: a whole
       number below 2³². With None it is drawn afresh, and kept in ``seed``.
@@ -77,6 +79,7 @@ class EncoderDecoder(Layered):
         dropout: float = 0.0,
         bidirectional: bool = False,
         attention: str | None = None,
+        input_feeding: bool = False,
         loss: CrossEntropyLoss | Mapping[str, Any] | None = None,
         dtype: DTypeLike = "float32",
         seed: int | None = None,
@@ -94,10 +97,13 @@ class EncoderDecoder(Layered):
             raise ArgumentError("attention", f"None or one of {', '.join(SCORES)}", repr(attention))
         score = None if attention is None else SCORES[attention]
         dtype = check_dtype(dtype).name
-        encoder, decoder = (
-            Stack(cell, embedding_size, hidden_size, num_layers, bias, dropout, both, dtype=dtype)
-            for both in (bidirectional, False)
-        )
+        input_feeding = check_flag("input_feeding", input_feeding)
+        if input_feeding and attention is None:
+            raise ArgumentError("input_feeding", "False where there is no attention", input_feeding)
+        sizes = (hidden_size, num_layers, bias, dropout)
+        encoder = Stack(cell, embedding_size, *sizes, bidirectional, dtype=dtype)
+        fed = encoder.sizes[-1].output_size if input_feeding else 0
+        decoder = Stack(cell, embedding_size + fed, *sizes, dtype=dtype)
         if attention == "dot" and encoder.directions == 2:
             raise ArgumentError("attention", "general or additive where the encoder has two directions", "'dot'")
         recurrent = StackParameters(encoder, draw=False)
@@ -114,11 +120,12 @@ class EncoderDecoder(Layered):
                 name: given[name] for name in ("hidden_size", "num_layers", "bias", "dropout", "bidirectional", "dtype")
             },
             "attention": attention,
+            "input_feeding": input_feeding,
             "loss": found.config,
         }
         self.dtype, self.layout = encoder.dtype, Layout()
-        sizes, symbols = (encoder.output_size, decoder.output_size), (source_size, target_size, start)
-        self.network = EncoderDecoderNetwork(encoder, decoder, *symbols, score, found, self.layout)
+        outputs, symbols = (encoder.output_size, decoder.output_size), (source_size, target_size, start)
+        self.network = EncoderDecoderNetwork(encoder, decoder, *symbols, score, input_feeding, found, self.layout)
         self.start, self.end = start, end
 
         # The layers as users know them, on slices of the one vector.
@@ -130,8 +137,8 @@ class EncoderDecoder(Layered):
             "decoder.rnn": StackParameters(decoder, draw=False),
         }
         if score is not None:
-            self._layers |= score.layers(*sizes, self.dtype)
-            self._layers["combine"] = Linear(sum(sizes), decoder.output_size, dtype=dtype, _draw=False)
+            self._layers |= score.layers(*outputs, self.dtype)
+            self._layers["combine"] = Linear(sum(outputs), decoder.output_size, dtype=dtype, _draw=False)
         self._layers["head"] = Linear(decoder.output_size, target_size, dtype=dtype, _draw=False)
         self._assemble(seed, _draw)
 
@@ -182,7 +189,7 @@ class EncoderDecoder(Layered):
             ("symbols", f"{network.source_size:,} to read, {network.target_size:,} to write"),
             ("cell", f"{network.encoder.cell.kind}{', reads both ways' * (network.encoder.directions == 2)}"),
             ("layers × units", f"{self.config['num_layers']} × {self.config['hidden_size']}"),
-            ("attention", self.config["attention"] or "none"),
+            ("attention", f"{self.config['attention'] or 'none'}{', fed' * network.feeds}"),
             ("loss", network.loss),
             ("parameters", f"{self.layout.size:,} {self.dtype.name}"),
         ]

@@ -30,9 +30,9 @@ class Blocks(NamedTuple):
 
 @dataclass(frozen=True)
 class EncoderDecoderNetwork:
-    """The parts of a model, with the `score` of its attention; a `recurrio.core.model.trainable.TrainableNetwork`.
+    """The parts of a model, with the `score` of its attention, and whether that `feeds` the decoder.
 
-    It is for one rank."""
+    It is a `recurrio.core.model.trainable.TrainableNetwork`, for one rank."""
 
     encoder: Stack
     decoder: Stack
@@ -40,6 +40,7 @@ class EncoderDecoderNetwork:
     target_size: int
     start: int
     score: Score | None
+    feeds: bool
     loss: CrossEntropyLoss
     layout: Layout
 

@@ -16,6 +16,7 @@ from ..layers.embedding import Lookup
 from ..model.batch import SequenceBatch
 from .attention import Attention
 from .bridge import Bridge
+from .decoder import Decoder, DecoderPasses, FedDecoder
 from .network import Blocks, EncoderDecoderNetwork
 from .scores import Sizes
 
@@ -41,39 +42,38 @@ class Passes:
         self.shape, self.arenas = shape, arenas
         self._network, self._losses = network, losses
         (T, S, B), rank = shape, Rank()
+        dtype, score = network.decoder.dtype, network.score
         self._encoder = Lookup(network.encoder, T, B, rank, arenas)
-        self._decoder = Lookup(network.decoder, S, B, rank, arenas)
         self._state = network.encoder.initial_state(B, rank, arenas.own)
         self._bridge = Bridge(network.encoder, B, arenas.own)
-        encoder, decoder = self._encoder.workspace, self._decoder.workspace
-        self._attention: Attention | None = None
-        self._one_and_values, self._d_values = decoder.one_and_outputs, decoder.d_outputs
-        if network.score is None:
-            arenas.shared.keep(encoder.d_outputs, 0)  # its gradient comes by the state alone
+        sizes = Sizes(T, S, B, network.encoder.output_size, network.decoder.output_size)
+        self._attention = attention = None if score is None else Attention(score, sizes, dtype, arenas.own)
+        self._decoder: DecoderPasses
+        if attention is None:
+            arenas.shared.keep(self._encoder.workspace.d_outputs, 0)  # its gradient comes by the state alone
+        if attention is None or not network.feeds:
+            self._decoder = Decoder(network.decoder, S, B, attention, arenas)
         else:
-            sizes = Sizes(T, S, B, network.encoder.output_size, network.decoder.output_size)
-            self._attention = attention = Attention(network.score, sizes, network.decoder.dtype, arenas.own)
-            self._one_and_values, self._d_values = attention.one_and_values, attention.d_values
-        self._kernel = network.loss.kernel(network.target_size, S * B, network.decoder.dtype, arenas.own)
+            self._decoder = FedDecoder(network.decoder, S, B, attention, arenas)
+        self._kernel = network.loss.kernel(network.target_size, S * B, dtype, arenas.own)
         self._d_blocks = network.blocks(gradient)
         self._views: dict[str, Array] = {}  # of the parameters in use
 
     def outputs(self, blocks: Blocks, batch: SequenceBatch, rng: np.random.Generator | None = None) -> Pass[Array]:
         """The outputs ``(V, S·B)`` for the sources of `batch`, and for its targets up to each step."""
         network, (T, _, B) = self._network, self.shape
-        views, encoder, decoder = blocks
+        views, encoder, _ = blocks
         self._views = views
         for array in chain(*self._state):
             array.fill(0)
         masks, state = network.masks(T, B, batch.lengths), self._state
         yield from self._encoder.forward(views["encoder.embedding.weight"], encoder, batch.inputs, state, masks, rng)
-        before, state = network.before(batch.targets), self._bridge.forward(views, state)
-        yield from self._decoder.forward(views["decoder.embedding.weight"], decoder, before, state, None, rng)
         if self._attention is not None:
             memory = self._encoder.workspace.one_and_outputs[1:]
             self._attention.read(views, memory, None if masks is None else masks.padding)
-            self._attention.forward(views, self._decoder.workspace.one_and_outputs[1:])
-        linear.forward(views[HEAD], self._one_and_values, self._kernel.outputs)
+        before, state = network.before(batch.targets), self._bridge.forward(views, state)
+        yield from self._decoder.forward(blocks, before, state, rng)
+        linear.forward(views[HEAD], self._decoder.one_and_values, self._kernel.outputs)
         return self._kernel.outputs
 
     def forward(
@@ -86,28 +86,26 @@ class Passes:
 
     def backward(self, scale: float) -> Pass[None]:
         """See `recurrio.core.model.workspace.Workspace`."""
-        encoder, decoder = self._encoder.workspace, self._decoder.workspace
+        encoder, attention, views = self._encoder.workspace, self._attention, self._views
         self._kernel.backward(scale)
-        multiply(self._views[HEAD][:, 1:].T, self._kernel.outputs, self._d_values)
-        if self._attention is not None:
-            self._attention.backward(self._views, decoder.d_outputs, encoder.d_outputs)
-        for loop in decoder.kernels:
-            for gradient in loop.d_state:
-                gradient.fill(0)
-        yield from decoder.backward()
-        d_begins, d_ends = ([loop.d_state for loop in stack.kernels] for stack in (decoder, encoder))
-        self._bridge.backward(self._views, d_begins, d_ends)
+        multiply(views[HEAD][:, 1:].T, self._kernel.outputs, self._decoder.d_values)
+        if attention is not None:
+            attention.start_backward()
+        yield from self._decoder.backward(views)
+        if attention is not None:
+            attention.finish_backward(views, encoder.d_outputs)
+        self._bridge.backward(views, self._decoder.d_begins, [loop.d_state for loop in encoder.kernels])
         yield from encoder.backward()
 
     def weight_gradient(self) -> Pass[None]:
         """See `recurrio.core.model.workspace.Workspace`."""
-        views, encoder, decoder = self._d_blocks
-        linear.weight_gradient(self._kernel.outputs, self._one_and_values, views[HEAD])
+        views, encoder, _ = self._d_blocks
+        linear.weight_gradient(self._kernel.outputs, self._decoder.one_and_values, views[HEAD])
         if self._attention is not None:
             self._attention.weight_gradient(views)
         self._bridge.weight_gradient(views)
         self._encoder.weight_gradient(views["encoder.embedding.weight"], encoder)
-        self._decoder.weight_gradient(views["decoder.embedding.weight"], decoder)
+        self._decoder.weight_gradient(self._d_blocks)
         yield
 
 

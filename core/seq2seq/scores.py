@@ -59,12 +59,20 @@ class ScorePasses(Protocol):
         """Take the encoder's outputs ``(T, B, M)``, which stay as they are."""
         ...
 
-    def forward(self, views: dict[str, Array], queries: Array, scores: Array) -> None:
-        """Write the `scores` ``(B, S, T)`` of the decoder's outputs ``(S, B, P)``, which stay as they are."""
+    def forward(self, views: dict[str, Array], queries: Array, scores: Array, steps: slice) -> None:
+        """Write the `scores` ``(B, S, T)`` of the decoder's outputs ``(S, B, P)`` at these `steps` of the target."""
         ...
 
-    def backward(self, views: dict[str, Array], d_scores: Array, d_queries: Array, d_memory: Array) -> None:
-        """After `forward`: write `d_queries` ``(S, B, P)``, and add to `d_memory` ``(T, B, M)``."""
+    def start_backward(self) -> None:
+        """After `forward`, and before `backward`."""
+        ...
+
+    def backward(self, views: dict[str, Array], d_scores: Array, d_queries: Array, steps: slice) -> None:
+        """Write `d_queries` ``(S, B, P)`` at these `steps`."""
+        ...
+
+    def finish_backward(self, views: dict[str, Array], d_scores: Array, d_memory: Array) -> None:
+        """After `backward` of all steps: add to `d_memory` ``(T, B, M)``."""
         ...
 
     def weight_gradient(self, d_views: dict[str, Array]) -> None:
@@ -168,15 +176,21 @@ class ProductPasses:
             self._keys.read(views, memory)
             self._against = self._keys.values
 
-    def forward(self, views: dict[str, Array], queries: Array, scores: Array) -> None:
+    def forward(self, views: dict[str, Array], queries: Array, scores: Array, steps: slice) -> None:
         """See `ScorePasses`."""
         self._queries = queries
-        np.matmul(by_lane(queries), by_lane(self._against).transpose(0, 2, 1), out=scores)
+        np.matmul(by_lane(queries[steps]), by_lane(self._against).transpose(0, 2, 1), out=scores[:, steps])
 
-    def backward(self, views: dict[str, Array], d_scores: Array, d_queries: Array, d_memory: Array) -> None:
+    def start_backward(self) -> None:
+        """See `ScorePasses`."""
+
+    def backward(self, views: dict[str, Array], d_scores: Array, d_queries: Array, steps: slice) -> None:
+        """See `ScorePasses`."""
+        np.matmul(d_scores[:, steps], by_lane(self._against), out=by_lane(d_queries[steps]))
+
+    def finish_backward(self, views: dict[str, Array], d_scores: Array, d_memory: Array) -> None:
         """See `ScorePasses`."""
         keys, turned, queries = self._keys, d_scores.transpose(0, 2, 1), by_lane(self._queries)
-        np.matmul(d_scores, by_lane(self._against), out=by_lane(d_queries))
         if keys is None:
             np.matmul(turned, queries, out=by_lane(self._d_memory))
             d_memory += self._d_memory
@@ -204,11 +218,11 @@ class AdditivePasses:
         """See `ScorePasses`."""
         self._keys.read(views, memory)
 
-    def forward(self, views: dict[str, Array], queries: Array, scores: Array) -> None:
+    def forward(self, views: dict[str, Array], queries: Array, scores: Array, steps: slice) -> None:
         """See `ScorePasses`."""
         self._queries, (energy,) = queries, views[f"{ENERGY}.matrix"]
-        np.matmul(_flat(queries), views[f"{QUERY}.matrix"].T, out=_flat(self._wanted))
-        for step in range(len(queries)):
+        np.matmul(_flat(queries[steps]), views[f"{QUERY}.matrix"].T, out=_flat(self._wanted[steps]))
+        for step in range(steps.start, steps.stop):
             self._energise(step)
             np.copyto(scores[:, step], (self._energies @ energy).T)
 
@@ -216,23 +230,29 @@ class AdditivePasses:
         np.add(self._keys.values, self._wanted[step], out=self._energies)
         np.tanh(self._energies, out=self._energies)
 
-    def backward(self, views: dict[str, Array], d_scores: Array, d_queries: Array, d_memory: Array) -> None:
+    def start_backward(self) -> None:
         """See `ScorePasses`."""
-        keys, energies, d_energies = self._keys, self._energies, self._d_energies
-        keys.d_values.fill(0)
+        self._keys.d_values.fill(0)
         self._d_energy.fill(0)
-        for step in range(len(d_queries)):
+
+    def backward(self, views: dict[str, Array], d_scores: Array, d_queries: Array, steps: slice) -> None:
+        """See `ScorePasses`."""
+        energies, d_energies, (energy,) = self._energies, self._d_energies, views[f"{ENERGY}.matrix"]
+        for step in range(steps.start, steps.stop):
             self._energise(step)
             mine = d_scores[:, step].T
             self._d_energy += mine.reshape(-1) @ _flat(energies)
             np.multiply(energies, energies, out=d_energies)
             np.subtract(1, d_energies, out=d_energies)
-            d_energies *= views[f"{ENERGY}.matrix"][0]
+            d_energies *= energy
             d_energies *= mine[:, :, None]
             np.add.reduce(d_energies, axis=0, out=self._d_wanted[step])
-            keys.d_values += d_energies
-        np.matmul(_flat(self._d_wanted), views[f"{QUERY}.matrix"], out=_flat(d_queries))
-        keys.backward(views, d_memory)
+            self._keys.d_values += d_energies
+        np.matmul(_flat(self._d_wanted[steps]), views[f"{QUERY}.matrix"], out=_flat(d_queries[steps]))
+
+    def finish_backward(self, views: dict[str, Array], d_scores: Array, d_memory: Array) -> None:
+        """See `ScorePasses`."""
+        self._keys.backward(views, d_memory)
 
     def weight_gradient(self, d_views: dict[str, Array]) -> None:
         """See `ScorePasses`."""

@@ -45,15 +45,14 @@ def all_targets(limit: int) -> list[list[int]]:
     attention=st.sampled_from([None, *SCORES]),
     cell=st.sampled_from(["gru", "lstm"]),
     penalty=st.sampled_from([0.0, 0.7, 1.0]),
+    feeding=st.booleans(),
     seed=st.integers(0, 99),
 )
 def test_a_wide_beam_is_a_search_through_all(
-    lengths: list[int], attention: str | None, cell: str, penalty: float, seed: int
+    lengths: list[int], attention: str | None, cell: str, penalty: float, feeding: bool, seed: int
 ) -> None:
-    model, rng = (
-        make_model(seed, attention, cell=cell, num_layers=2, bidirectional=attention != "dot"),
-        np.random.default_rng(seed),
-    )
+    options = {"num_layers": 2, "bidirectional": attention != "dot", "input_feeding": feeding and attention is not None}
+    model, rng = make_model(seed, attention, cell=cell, **options), np.random.default_rng(seed)
     sources, limit = [rng.integers(0, V, length).tolist() for length in lengths], 4
     found = beam(model, pad(sources, 0), np.array(lengths), width=60, limit=limit, length_penalty=penalty)
     for source, hypotheses in zip(sources, found, strict=True):
@@ -75,7 +74,8 @@ def test_a_wide_beam_is_a_search_through_all(
     seed=st.integers(0, 99),
 )
 def test_a_beam_of_one_is_greedy(lengths: list[int], attention: str | None, limit: int, seed: int) -> None:
-    model, rng = make_model(seed, attention), np.random.default_rng(seed)
+    model = make_model(seed, attention, input_feeding=attention is not None and seed % 2 == 0)
+    rng = np.random.default_rng(seed)
     inputs = rng.integers(0, V, (4, len(lengths)))
     ours = greedy(model, inputs, np.array(lengths), limit=limit)
     by_beam = beam(model, inputs, np.array(lengths), width=1, limit=limit, length_penalty=0)

@@ -40,6 +40,8 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "deep": {"num_layers": 2, "hidden_size": (4, 5), "dropout": 0.3, "bias": False},
     **{score: {"attention": score} for score in SCORES},
     "deep and dot": {"num_layers": 2, "attention": "dot", "dropout": 0.3},
+    **{f"{score}, fed": {"attention": score, "input_feeding": True} for score in SCORES},
+    "deep and fed": {"num_layers": 2, "attention": "general", "input_feeding": True, "dropout": 0.3},
     "both ways": {"bidirectional": True},
     "both ways, deep": {"bidirectional": True, "num_layers": 2, "hidden_size": (4, 5), "attention": "general"},
     "smoothed": {"loss": CrossEntropyLoss(label_smoothing=0.1, weight=(1.0, 0.5, 2.0, 1.0, 0.1, 0.0, 1.0))},
@@ -170,6 +172,7 @@ def test_a_file_of_something_else_is_refused(tmp_path: Path) -> None:
         ({"loss": {"loss": "mse"}}, "loss: expected CrossEntropyLoss"),
         ({"cell": "x"}, "cell: expected one of"),
         ({"attention": "dot", "bidirectional": True}, "attention: expected general or additive where"),
+        ({"input_feeding": True}, "input_feeding: expected False where there is no attention, got True"),
         ({"attention": "x"}, "attention: expected None or one of dot, general, additive, got 'x'"),
     ],
 )

@@ -20,6 +20,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "plain": {"dtype": "float64"},
     "dot": {"cell": "lstm", "attention": "dot"},
     "both ways": {"bidirectional": True, "num_layers": 2, "attention": "general", "dropout": 0.5},
+    "fed": {"cell": "lstm", "attention": "dot", "input_feeding": True, "num_layers": 2, "dropout": 0.5},
     "additive": {"cell": "rnn", "attention": "additive"},
 }
 STEPS, LANES = 9, 5

@@ -22,6 +22,7 @@ ROWS: dict[str, dict[str, Any]] = {
     **{cell: {"cell": cell} for cell in CELLS},
     **{score: {"attention": score} for score in SCORES},
     "deep": {"cell": "lstm", "num_layers": 2, "dropout": 0.3, "attention": "general"},
+    "fed": {"attention": "dot", "input_feeding": True, "num_layers": 2, "dropout": 0.3},
     "both ways": {"cell": "lstm", "bidirectional": True, "attention": "additive"},
     "float64": {"dtype": "float64"},
 }
@@ -65,7 +66,7 @@ async def test_same_bits_as_the_serial_loop(row: str, shards: int, delay: int, e
 
 
 @pytest.mark.skipif(obstacle() is not None, reason=str(obstacle()))
-@pytest.mark.parametrize("row", ["gru", "deep", "both ways"])
+@pytest.mark.parametrize("row", ["gru", "deep", "both ways", "fed"])
 async def test_same_bits_in_processes(row: str) -> None:
     await check_same_bits(row, "process", shards=2, delay=1, seed=5)
 
