@@ -6,6 +6,5 @@ all models of the core by the name in their configs.
 """
 
 from .decoding import Hypothesis, beam, greedy
-from .encoder_decoder import EncoderDecoder
 
-__all__ = ["EncoderDecoder", "Hypothesis", "beam", "greedy"]
+__all__ = ["Hypothesis", "beam", "greedy"]

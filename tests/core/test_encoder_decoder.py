@@ -19,6 +19,7 @@ from recurrio.core import (
     ArgumentError,
     CrossEntropyLoss,
     EncoderDecoder,
+    NonFiniteError,
     SequenceBatch,
     WeightsError,
     directional_error,
@@ -200,6 +201,18 @@ def test_batches_that_are_none_are_refused(fields: dict[str, Any], message: str)
     (batch,) = random_pairs(model, 1, 5, 4, 3)
     with pytest.raises(ArgumentError, match=message):
         model.gradient(batch._replace(**fields))
+
+
+@pytest.mark.parametrize("options", [{}, *({"attention": score} for score in SCORES)])
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_weights_that_are_not_finite_are_not_learned_from(options: dict[str, Any], value: float) -> None:
+    for name in make_model(**options).layout.views(make_model(**options).parameters):
+        model = make_model(**options)
+        model.layout.views(model.parameters)[name][...] = value
+        before = model.parameters.copy()
+        with pytest.raises(NonFiniteError):
+            list(train(model, Adam(0.01), random_pairs(model, 1, 5, 4, 3)))
+        assert np.array_equal(model.parameters, before, equal_nan=True)
 
 
 def test_targets_longer_than_those_of_the_first_batch_are_refused() -> None:
