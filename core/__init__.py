@@ -18,7 +18,7 @@ from .gradcheck import directional_error
 from .layers.embedding import Embedding
 from .layers.linear import Linear
 from .layers.recurrent import GRU, LSTM, RNN, LSTMState
-from .losses import BCEWithLogitsLoss, CrossEntropyLoss, HuberLoss, IntervalLoss, MSELoss
+from .losses import BCEWithLogitsLoss, CrossEntropyLoss, CTCLoss, HuberLoss, IntervalLoss, MSELoss
 from .model.batch import SequenceBatch, shard_lanes
 from .model.sequence_model import SequenceModel
 from .model.summary import summary
@@ -28,6 +28,7 @@ from .optim.optimizers import SGD, Adagrad, Adam, AdamW, RMSprop
 from .optim.schedules import ConstantLR, CosineLR, PlateauLR, Schedule, StepLR
 from .optim.updater import NonFiniteError
 from .seq2seq.encoder_decoder import EncoderDecoder
+from .text.ctc_decoding import ctc_beam, ctc_greedy
 from .text.text_model import TextModel
 from .text.vocabulary import ByteVocabulary, CharVocabulary
 
@@ -42,6 +43,7 @@ __all__ = [
     "ArgumentError",
     "BCEWithLogitsLoss",
     "ByteVocabulary",
+    "CTCLoss",
     "CharVocabulary",
     "ConstantLR",
     "CosineLR",
@@ -66,6 +68,8 @@ __all__ = [
     "WeightsError",
     "clip_norm",
     "clip_value",
+    "ctc_beam",
+    "ctc_greedy",
     "directional_error",
     "load_weights",
     "save_weights",

@@ -76,7 +76,7 @@ def run(
         model.network.check(batch)
         if first:
             first = False
-            steps, lanes = largest or (batch.steps, batch.inputs.shape[1])
+            steps, lanes = largest or (model.network.steps(batch), batch.inputs.shape[1])
             state.open(steps, lanes, keys, spare)
             steps = state.steps
             memory = state.memory(workspaces=1)

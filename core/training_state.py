@@ -79,7 +79,7 @@ class TrainingState:
             self._used = max(self._used, used)
             if self.shards == 1:
                 return [batch]
-        batch.check_size(self.steps, self.lanes)
+        batch.check_size(self.model.network.steps(batch), self.steps, self.lanes)
         if (batch.rows is None) == bool(self.keys):
             raise ArgumentError("rows", "a row of each key" if self.keys else "none", "the other")
         if batch.rows is None:

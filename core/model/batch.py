@@ -31,7 +31,8 @@ class SequenceBatch(_Fields):
     """`T` time steps of `B` lanes.
 
     ``inputs`` are indices ``(T, B)``, integers in ``0…V−1``, or features ``(T, B, I)``. ``targets`` are classes
-    ``(S, B)`` or numbers ``(S, B, F)``, with S = T for one output a step, and S = 1 for one output a sequence.
+    ``(S, B)`` or numbers ``(S, B, F)``, with S = T for one output a step, and S = 1 for one output a sequence; or with
+    a `CTCLoss` the labels of each lane, up to S of them, and then negative numbers.
     ``reset`` says where the hidden state starts from zero: with True all of it does, for both directions, or
     ``(T, B)`` bool says it for each lane before each step that exists. ``lengths`` ``(B,)`` are the steps of each lane
     that exist; None is all of them. ``rows`` ``(B,)`` int64 is for lanes that carry no state to the next batch: each is
@@ -65,11 +66,6 @@ class SequenceBatch(_Fields):
         return cls(*iterable)
 
     @property
-    def steps(self) -> int:
-        """T, or S where that is more: what there must be room for."""
-        return max(len(self.inputs), len(self.targets))
-
-    @property
     def size(self) -> int:
         """T·B, the time steps of all lanes."""
         return int(self.inputs.shape[0] * self.inputs.shape[1])
@@ -82,10 +78,10 @@ class SequenceBatch(_Fields):
         """The batch cut into shards of these `lanes`; with fewer lanes than they are for, the last have few or none."""
         return [self.lanes(part) for part in lanes]
 
-    def check_size(self, steps: int, lanes: int) -> None:
-        """Raise ArgumentError where this batch is larger than what `steps` of `lanes` have room for."""
-        if self.steps > steps or self.inputs.shape[1] > lanes:
-            name = "targets" if len(self.inputs) <= steps < len(self.targets) else "inputs"
+    def check_size(self, needed: int, steps: int, lanes: int) -> None:
+        """Raise ArgumentError where this batch, which needs so many steps, is too large for `steps` of `lanes`."""
+        if needed > steps or self.inputs.shape[1] > lanes:
+            name = "targets" if len(self.inputs) <= steps < needed else "inputs"
             expected = f"at most {steps} steps of {lanes} lanes, as the first batch has"
             raise ArgumentError(name, expected, getattr(self, name).shape)
 
@@ -100,13 +96,13 @@ def _cut(value: Any, lanes: slice | Array) -> Any:  # noqa: ANN401 (what a field
 class BatchSpec(NamedTuple):
     """The arrays of batches of up to `steps` × `lanes`.
 
-    ``arrays`` gives, for steps, lanes and target steps S, or None for the most of these, the shape and dtype of each
-    array by its name in `SequenceBatch`, which need not have all of them.
+    ``arrays`` gives, for steps and lanes, the shape and dtype of each array by its name in `SequenceBatch`, which need
+    not have all of them. The targets can have fewer rows; any further ones are not read.
     """
 
     steps: int
     lanes: int
-    arrays: Callable[[int, int, int | None], Mapping[str, tuple[tuple[int, ...], np.dtype]]]
+    arrays: Callable[[int, int], Mapping[str, tuple[tuple[int, ...], np.dtype]]]
 
 
 class BatchBuffer:
@@ -117,41 +113,42 @@ class BatchBuffer:
 
     def __init__(self, spec: BatchSpec, arena: Arena) -> None:
         self._spec = spec
-        largest = self._shapes(spec.steps, spec.lanes, None)
+        largest = self._shapes(spec.steps, spec.lanes)
         self._room = {name: arena.empty((math.prod(shape),), dtype) for name, (shape, dtype) in largest.items()}
-        self._shape: tuple[int, ...] = ()
+        self._shape = (-1, -1, -1)
         self._views: dict[str, Array] = {}
 
-    def _shapes(self, steps: int, lanes: int, targets: int | None) -> dict[str, tuple[tuple[int, ...], np.dtype]]:
-        rows = ((lanes,), np.dtype(np.int64))
-        return {**self._spec.arrays(steps, lanes, targets), "rows": rows, "carry": rows}
+    def _shapes(self, steps: int, lanes: int) -> dict[str, tuple[tuple[int, ...], np.dtype]]:
+        return {**self._spec.arrays(steps, lanes), **dict.fromkeys(("rows", "carry"), ((lanes,), np.dtype(np.int64)))}
 
     def write(self, batch: SequenceBatch) -> tuple[int, int, int, int, int]:
-        """Copy `batch` in; its steps, lanes and target steps, what there is of it, and its classes, for `read`."""
-        (steps, lanes), targets = batch.inputs.shape[:2], len(batch.targets)
-        kinds = 0
-        for place, (name, room) in enumerate(self._arrays(steps, lanes, targets).items()):
+        """Copy `batch` in; its steps, its lanes, what there is of it, its classes and rows of targets, for `read`."""
+        steps, lanes = batch.inputs.shape[:2]
+        rows, kinds = len(batch.targets), 0
+        for place, (name, room) in enumerate(self._arrays(steps, lanes, rows).items()):
             value = getattr(batch, name)
             if isinstance(value, np.ndarray):
-                room[...] = value
+                room[...] = value[: len(room)]
                 kinds |= 2 << 2 * place
             else:
                 kinds |= (value is True) << 2 * place
-        return steps, lanes, targets, kinds, batch.classes
+        return steps, lanes, kinds, batch.classes, rows
 
-    def read(self, steps: float, lanes: float, targets: float, kinds: float, classes: float) -> SequenceBatch:
+    def read(self, steps: float, lanes: float, kinds: float, classes: float, rows: float) -> SequenceBatch:
         """The batch that was written, in this memory."""
         values: dict[str, Any] = {}
-        for place, (name, room) in enumerate(self._arrays(int(steps), int(lanes), int(targets)).items()):
+        for place, (name, room) in enumerate(self._arrays(int(steps), int(lanes), int(rows)).items()):
             kind = int(kinds) >> 2 * place & 3
             if kind:
                 values[name] = room if kind == 2 else True
         return SequenceBatch(**values, classes=int(classes))
 
-    def _arrays(self, steps: int, lanes: int, targets: int) -> dict[str, Array]:
-        if self._shape != (steps, lanes, targets):
-            self._shape = (steps, lanes, targets)
-            shapes = self._shapes(steps, lanes, targets)
+    def _arrays(self, steps: int, lanes: int, rows: int) -> dict[str, Array]:
+        if self._shape != (steps, lanes, rows):
+            self._shape = (steps, lanes, rows)
+            shapes = self._shapes(steps, lanes)
+            (most, *others), dtype = shapes["targets"]
+            shapes["targets"] = (min(rows, most), *others), dtype
             self._views = {
                 name: self._room[name][: math.prod(shape)].reshape(shape) for name, (shape, _) in shapes.items()
             }

@@ -53,6 +53,10 @@ class Network:
         """How many ranks can share the units."""
         return self.stack.most_ranks
 
+    def steps(self, batch: SequenceBatch) -> int:
+        """T."""
+        return len(batch.inputs)
+
     def shape(self, batch: SequenceBatch) -> tuple[int, int]:
         """T and B of `batch`."""
         steps, lanes = batch.inputs.shape[:2]
@@ -85,12 +89,10 @@ class Network:
         """The arrays of batches of up to `T` steps of `B` lanes."""
         return BatchSpec(steps, lanes, self.arrays)
 
-    def arrays(
-        self, steps: int, lanes: int, target_steps: int | None = None
-    ) -> dict[str, tuple[tuple[int, ...], np.dtype]]:
+    def arrays(self, steps: int, lanes: int) -> dict[str, tuple[tuple[int, ...], np.dtype]]:
         """The shape and dtype of each array of a batch of `T` steps of `B` lanes, by its name in `SequenceBatch`.
 
-        The targets are as many as the head has of so many steps, whatever `target_steps` says.
+        Targets by lane can have fewer rows, and more, which are not read.
         """
         features, dtype = (steps, lanes, self.stack.sizes[0].input_size), self.stack.dtype
         indices = self.vocabulary_size is not None

@@ -81,6 +81,10 @@ class TrainableNetwork(Protocol):
         """The arrays of batches of up to `steps` of `lanes`."""
         ...
 
+    def steps(self, batch: SequenceBatch) -> int:
+        """How many steps there must be room for."""
+        ...
+
     def shape(self, batch: SequenceBatch) -> Shape:
         """That of `batch`."""
         ...

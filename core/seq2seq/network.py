@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -68,17 +69,19 @@ class EncoderDecoderNetwork:
         """The shape of batches whose sources and targets have so many `steps`."""
         return steps, steps, lanes
 
+    def steps(self, batch: SequenceBatch) -> int:
+        """T, or S where that is more."""
+        return max(len(batch.inputs), len(batch.targets))
+
     def spec(self, steps: int, lanes: int) -> BatchSpec:
         """The arrays of batches of up to so many `steps`, of sources and of targets, of B `lanes`."""
-        return BatchSpec(steps, lanes, self.arrays)
+        return BatchSpec(steps, lanes, partial(self._arrays, steps))
 
-    def arrays(
-        self, steps: int, lanes: int, target_steps: int | None = None
-    ) -> dict[str, tuple[tuple[int, ...], np.dtype]]:
-        """The shape and dtype of each array of a batch, by its name in `SequenceBatch`."""
+    @staticmethod
+    def _arrays(most: int, steps: int, lanes: int) -> dict[str, tuple[tuple[int, ...], np.dtype]]:
+        """The shape and dtype of each array of a batch, by its name in `SequenceBatch`, with the `most` targets."""
         index = np.dtype(np.int64)
-        targets = steps if target_steps is None else target_steps
-        return {"inputs": ((steps, lanes), index), "targets": ((targets, lanes), index), **mask_arrays(steps, lanes)}
+        return {"inputs": ((steps, lanes), index), "targets": ((most, lanes), index), **mask_arrays(steps, lanes)}
 
     def masks(self, steps: int, lanes: int, lengths: Array | None) -> Masks | None:
         """The masks of the sources; None where all their steps exist."""

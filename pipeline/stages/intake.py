@@ -12,7 +12,7 @@ from ...core.base.checks import ArgumentError
 from ...core.base.state import Part
 from ...core.model.batch import SequenceBatch
 from ...core.model.sequence_model import SequenceModel
-from ...core.model.trainable import Trainable
+from ...core.model.trainable import Trainable, TrainableNetwork
 from ..lanes.live import Arrivals, LiveSource
 
 __all__ = ["Batches", "Intake", "Item", "Listening", "Marks"]
@@ -128,12 +128,12 @@ class Intake:
         else:
             rewind(part.about["position"])
 
-    def size(self, first: Item) -> tuple[int, int, int, int]:
+    def size(self, first: Item, network: TrainableNetwork) -> tuple[int, int, int, int]:
         """The most steps T and lanes B of a batch, where `first` is the next item; and see `LiveSource.keys`."""
         if self.records is not None:
             return (*self.records.largest, *self.records.keys)
         assert isinstance(first, SequenceBatch)
-        return first.steps, first.inputs.shape[1], 0, 0
+        return network.steps(first), first.inputs.shape[1], 0, 0
 
     async def peek(self) -> Item | None:
         """The item that is next, and stays so; None when there is none any more."""
@@ -164,6 +164,8 @@ class Intake:
     async def _take(self) -> Item | None:
         if self.records is not None and (item := self.records.ready()) is not None:
             return item  # many are: a cancel scope for each would take its time
+        if self._closed and (self.records is None or self.records.done):
+            return None  # what had come is taken, and nothing more is waited for
         try:
             if isinstance(self._source, AsyncIterator):
                 try:
