@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from support.in_process import run_here
 from support.pairs import random_pairs
 
 from recurrio.core import Adam, ArgumentError, EncoderDecoder, SequenceBatch
@@ -76,7 +79,7 @@ async def test_the_dropout_is_a_function_of_the_seed() -> None:
     await check_same_bits("deep", "inline", seed=2)
 
 
-async def test_a_run_that_was_cut_short_goes_on_from_a_checkpoint(tmp_path: Any) -> None:  # noqa: ANN401 (a Path)
+async def test_a_run_that_was_cut_short_goes_on_from_a_checkpoint(tmp_path: Path) -> None:
     class Source:
         """The batches, from a position on."""
 
@@ -116,3 +119,13 @@ async def test_it_has_one_rank_and_is_not_for_records() -> None:
     assert trainer.ranks == 1
     with pytest.raises(ArgumentError, match="model: expected a SequenceModel, for records, got EncoderDecoder"):
         await trainer.run(Records([{"x": 1.0}], features="x", target="x@+1"))
+
+
+def test_a_file_of_it_can_be_inspected(tmp_path: Path) -> None:
+    make_model("fed").save(tmp_path / "model.safetensors", {"steps": 3})
+    shown = run_here("inspect", tmp_path)
+    assert (shown.code, shown.errors) == (0, "")
+    assert re.search(r"^format: +recurrio-encoder-decoder-1$", shown.output, re.MULTILINE)
+    assert re.search(r"^model: +gru 2×8, \d,\d+ parameters, loss cross_entropy$", shown.output, re.MULTILINE)
+    assert re.search(r"^trained: +steps 3$", shown.output, re.MULTILINE)
+    assert "encoder.rnn.weight_ih_l1 float32[24, 8]" in shown.output
