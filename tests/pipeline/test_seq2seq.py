@@ -37,7 +37,9 @@ def make_model(row: str) -> EncoderDecoder:
 
 @cache
 def make_batches(row: str) -> list[SequenceBatch]:
-    return random_pairs(make_model(row), COUNT, T, S, B, least=0)
+    batches = random_pairs(make_model(row), COUNT, T, S, B, least=0)
+    batches[4] = batches[4].lanes(slice(0, 2))  # so that a shard has none
+    return batches
 
 
 @cache
