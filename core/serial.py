@@ -10,8 +10,8 @@ import numpy as np
 from .base.blas import blas_threads as blas_limit
 from .base.checks import check_count
 from .model.batch import SequenceBatch
-from .model.sequence_model import SequenceModel
 from .model.shard import Shard
+from .model.trainable import Trainable
 from .optim.optimizer import Optimizer
 from .optim.schedules import Schedule
 from .optim.updater import Updater, planned_version
@@ -30,7 +30,7 @@ class Step(NamedTuple):
 
 
 def train(
-    model: SequenceModel,
+    model: Trainable,
     optimizer: Optimizer,
     batches: Iterable[SequenceBatch],
     *,
@@ -76,7 +76,7 @@ def run(
         model.network.check(batch)
         if first:
             first = False
-            steps, lanes = largest or batch.inputs.shape[:2]
+            steps, lanes = largest or (model.network.steps(batch), batch.inputs.shape[1])
             state.open(steps, lanes, keys, spare)
             steps = state.steps
             memory = state.memory(workspaces=1)

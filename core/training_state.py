@@ -18,7 +18,7 @@ from .cells.buffers import State
 from .model.batch import SequenceBatch, shard_lanes
 from .model.key_states import state_units
 from .model.run_memory import RunMemory
-from .model.sequence_model import SequenceModel
+from .model.trainable import Trainable
 from .optim.ahead import Ahead
 from .optim.updater import Updater
 
@@ -35,7 +35,7 @@ class TrainingState:
 
     def __init__(
         self,
-        model: SequenceModel,
+        model: Trainable,
         updater: Updater,
         *,
         shards: int = 1,
@@ -45,8 +45,8 @@ class TrainingState:
     ) -> None:
         shards, ranks = check_count("shards", shards), check_count("ranks", ranks)
         delay, seed = check_count("delay", delay, 0), check_count("seed", seed, 0)
-        if ranks > model.network.stack.most_ranks:
-            raise ArgumentError("ranks", f"at most {model.network.stack.most_ranks} for this model", ranks)
+        if ranks > model.network.most_ranks:
+            raise ArgumentError("ranks", f"at most {model.network.most_ranks} for this model", ranks)
         self.model, self.updater = model, updater
         updater.restart_head, updater.ahead = model.restart_head, Ahead(delay) if delay else None
         self.shards, self.ranks, self.delay, self.seed = shards, ranks, delay, seed
@@ -79,7 +79,7 @@ class TrainingState:
             self._used = max(self._used, used)
             if self.shards == 1:
                 return [batch]
-        batch.check_size(self.steps, self.lanes)
+        batch.check_size(self.model.network.steps(batch), self.steps, self.lanes)
         if (batch.rows is None) == bool(self.keys):
             raise ArgumentError("rows", "a row of each key" if self.keys else "none", "the other")
         if batch.rows is None:

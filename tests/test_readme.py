@@ -1,4 +1,4 @@
-"""The code and the commands in the README, and on the page about text, run as they stand there."""
+"""The code and the commands in the README, and on the pages about text and sequences, run as they stand there."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-PAGES = {name: (ROOT / name).read_text("utf-8") for name in ("README.md", "docs/text.md")}
+PAGES = {name: (ROOT / name).read_text("utf-8") for name in ("README.md", "docs/text.md", "docs/seq2seq.md")}
 MAIN = "import sys; from recurrio.pipeline.command.cli import main; sys.exit(main())"
 BLOCKS = [
     (name, block) for name, page in PAGES.items() for block in re.findall(r"```python\n(.*?)```", page, re.DOTALL)
@@ -51,12 +51,15 @@ def run(commands: list[str], folder: Path) -> str:
 
 
 def test_there_are_so_many_blocks_and_commands() -> None:
-    assert [name for name, _ in BLOCKS] == ["README.md"] * 2 + ["docs/text.md"] * 2
+    assert [name for name, _ in BLOCKS] == ["README.md"] * 2 + ["docs/text.md"] * 2 + ["docs/seq2seq.md"]
     assert (len(TEXT), len(RECORDS)) == (6, 5)
     assert len(PAGES["README.md"].splitlines()) < 200
 
 
-@pytest.mark.parametrize("block", [block for _, block in BLOCKS], ids=("records", "layers", "fit", "trainer"))
+IDS = ("records", "layers", "fit", "trainer", "reverse")
+
+
+@pytest.mark.parametrize("block", [block for _, block in BLOCKS], ids=IDS)
 def test_a_block_runs(block: str, folder: Path) -> None:
     done = subprocess.run([sys.executable, "-c", block], cwd=folder, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")

@@ -78,11 +78,12 @@ class SequenceBatch(_Fields):
         """The batch cut into shards of these `lanes`; with fewer lanes than they are for, the last have few or none."""
         return [self.lanes(part) for part in lanes]
 
-    def check_size(self, steps: int, lanes: int) -> None:
-        """Raise ArgumentError where this batch is larger than what `steps` of `lanes` have room for."""
-        if self.inputs.shape[0] > steps or self.inputs.shape[1] > lanes:
+    def check_size(self, needed: int, steps: int, lanes: int) -> None:
+        """Raise ArgumentError where this batch, which needs so many steps, is too large for `steps` of `lanes`."""
+        if needed > steps or self.inputs.shape[1] > lanes:
+            name = "targets" if len(self.inputs) <= steps < needed else "inputs"
             expected = f"at most {steps} steps of {lanes} lanes, as the first batch has, or largest says"
-            raise ArgumentError("inputs", expected, self.inputs.shape)
+            raise ArgumentError(name, expected, getattr(self, name).shape)
 
 
 def _cut(value: Any, lanes: slice | Array) -> Any:  # noqa: ANN401 (what a field of a batch is)

@@ -13,14 +13,14 @@ from ..base.parameters import Array
 from ..base.ranks import Rank
 from ..base.table import gather, rows_of, scatter
 from ..cells.buffers import State
-from .sequence_model import SequenceModel
+from .trainable import Trainable
 
 __all__ = ["KeyStates", "RankKeys", "state_units"]
 
 INDEX = np.dtype(np.int64)
 
 
-def state_units(model: SequenceModel, rank: Rank = Rank()) -> int:  # noqa: B008 (it cannot change)
+def state_units(model: Trainable, rank: Rank = Rank()) -> int:  # noqa: B008 (it cannot change)
     """How many numbers the state of one lane has, of the units of `rank`."""
     return sum(len(array) for part in model.initial_state(1, rank) for array in part)
 
@@ -86,7 +86,7 @@ class KeyStates:
 
     def __init__(
         self,
-        model: SequenceModel,
+        model: Trainable,
         keys: int,
         widths: list[int],
         *,

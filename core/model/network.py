@@ -38,10 +38,33 @@ class Network:
     loss: Loss
     layout: Layout
 
+    @property
+    def draws(self) -> bool:
+        """Whether a forward pass in training draws random numbers."""
+        return self.stack.dropout > 0
+
     def blocks(self, parameters: Array) -> Blocks:
         """The blocks of `parameters` ``(size,)``, as views."""
         views = self.layout.views(parameters)
         return Blocks(views, self.stack.weights(views, "rnn."))
+
+    @property
+    def most_ranks(self) -> int:
+        """How many ranks can share the units."""
+        return self.stack.most_ranks
+
+    def steps(self, batch: SequenceBatch) -> int:
+        """T."""
+        return len(batch.inputs)
+
+    def shape(self, batch: SequenceBatch) -> tuple[int, int]:
+        """T and B of `batch`."""
+        steps, lanes = batch.inputs.shape[:2]
+        return steps, lanes
+
+    def largest(self, steps: int, lanes: int) -> tuple[int, int]:
+        """The shape of batches of `steps` of `lanes`."""
+        return steps, lanes
 
     def folds(self, steps: int, lanes: int) -> bool:
         """Whether the embedding of a batch of this shape is folded into the first layer."""

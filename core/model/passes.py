@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..base.arena import Arenas
+from ..base.arena import Arenas, DryArena
 from ..base.parameters import Array
 from ..base.ranks import Pass, Rank
 from ..cells.buffers import State
-from ..layers.embedding import open_embedding
+from ..layers.embedding import largest_not_folded, open_embedding
 from ..layers.stack import StackWorkspace
 from .batch import SequenceBatch
 from .network import Blocks, Network
 
-__all__ = ["Passes"]
+__all__ = ["Passes", "needs", "room"]
 
 
 class Passes:
@@ -96,3 +96,21 @@ class Passes:
         else:
             self._stack.weight_gradient(self._d_weights)
         yield  # the gradient is complete when all ranks have come here
+
+
+def room(network: Network, steps: int, lanes: int, ranks: int) -> tuple[int, int]:
+    """The bytes that any batch up to `steps` × `lanes` needs: those that ranks share, and those of each."""
+    folded = network.folds(steps, lanes)
+    found = [needs(network, steps, lanes, ranks, folded=folded)]
+    if folded and network.vocabulary_size is not None:
+        found.append(needs(network, *largest_not_folded(lanes, network.vocabulary_size), ranks, folded=False))
+    shared, own = zip(*found, strict=True)
+    return max(shared), max(own)
+
+
+def needs(network: Network, steps: int, lanes: int, ranks: int, *, folded: bool) -> tuple[int, int]:
+    """The bytes of one shape, counted by laying it out dry. The last rank's share is the largest one."""
+    arenas, last = Arenas(DryArena(), DryArena()), Rank(ranks - 1, ranks)
+    gradient, losses = np.broadcast_to(network.stack.dtype.type(0), network.layout.size), np.empty(ranks)
+    Passes(network, steps, lanes, gradient, losses, last, arenas, folded=folded)
+    return arenas.shared.size, arenas.own.size

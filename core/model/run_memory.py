@@ -7,7 +7,7 @@ from ..base.parameters import Array
 from ..base.ranks import Rank
 from ..cells.buffers import State
 from .key_states import KeyStates
-from .sequence_model import SequenceModel
+from .trainable import Trainable
 
 __all__ = ["RunMemory"]
 
@@ -29,7 +29,7 @@ class RunMemory:
 
     def __init__(
         self,
-        model: SequenceModel,
+        model: Trainable,
         widths: list[int],
         *,
         ranks: int,

@@ -7,7 +7,6 @@ flight at once.
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -19,12 +18,12 @@ from ..base.arena import Arena, Arenas
 from ..base.blas import one_blas_thread
 from ..base.checks import ArgumentError, check_array, check_count, check_dtype, count_parts
 from ..base.html import html_table
-from ..base.initializers import TorchRandom
 from ..base.module import Module
 from ..base.parameters import Array, Layout
 from ..base.ranks import Rank, lockstep
 from ..cells.buffers import State
 from ..layers.embedding import Embedding
+from ..layers.layered import Layered
 from ..layers.linear import Linear
 from ..layers.pieces import STEPS
 from ..layers.stack import Stack
@@ -34,13 +33,14 @@ from ..losses.table import loss_from_config
 from .batch import SequenceBatch
 from .heads.table import HEADS
 from .network import Network
-from .passes import Passes
+from .passes import Passes, room
+from .trainable import Shape
 from .workspace import Workspace
 
 __all__ = ["SequenceModel"]
 
 
-class SequenceModel(Module):
+class SequenceModel(Layered):
     """A recurrent network for sequences of indices or of features.
 
     - `vocabulary_size` V: the inputs are indices, embedded in `embedding_size` features; or
@@ -122,9 +122,7 @@ class SequenceModel(Module):
             self._layers["embedding"] = Embedding(vocabulary_size, embedding_size, dtype=dtype, _draw=False)
         self._layers["rnn"] = recurrent
         self._layers["head"] = Linear(stack.output_size, output_size, dtype=dtype, _draw=False)
-        for name, layer in self._layers.items():
-            self.layout.extend(layer.layout, f"{name}.")
-        self._fill(seed, _draw)
+        self._assemble(seed, _draw)
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> SequenceModel:
@@ -133,30 +131,6 @@ class SequenceModel(Module):
         A ``"seed"`` in it is kept, and nothing is drawn.
         """
         return cls(**config, _draw=False)
-
-    @property
-    def parameters(self) -> Array:
-        """The flat vector ``(size,)``. One that is set takes its place, and is not copied."""
-        return self._parameters
-
-    @parameters.setter
-    def parameters(self, flat: Array) -> None:
-        check_array("parameters", flat, (self.layout.size,), self.dtype)
-        self._parameters, start = flat, 0
-        for layer in self._layers.values():
-            layer.parameters = flat[start : start + layer.layout.size]
-            start += layer.layout.size
-
-    def __getstate__(self) -> dict[str, Any]:
-        # The parameters of the layers are views, which copying would tear off the vector: they are made again.
-        layers = {name: copy.copy(layer) for name, layer in self._layers.items()}
-        for layer in layers.values():
-            layer.parameters = layer.parameters[:0]
-        return {**self.__dict__, "_layers": layers}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update(state)
-        self.parameters = self._parameters
 
     def _arguments(self) -> dict[str, Any]:
         loss, default = self.network.loss, MSELoss() if self.vocabulary_size is None else CrossEntropyLoss()
@@ -180,30 +154,6 @@ class SequenceModel(Module):
     def _repr_html_(self) -> str:
         return html_table("SequenceModel", self.facts())
 
-    def restart_head(self, parameters: Array, number: int) -> None:
-        """Write new initial parameters of the head into a vector ``(size,)``: drawn by the seed and this `number`."""
-        head = self._layers["head"]
-        size = head.layout.size
-        fresh = Linear(self.network.stack.output_size, self.network.output_size, dtype=self.dtype, _draw=False)
-        fresh.initialise(TorchRandom(int(np.random.SeedSequence((self.seed or 0, number)).generate_state(1)[0])))
-        parameters[-size:] = fresh.parameters
-
-    def initialise(self, random: TorchRandom) -> None:
-        """Draw the parameters of the layers in their order."""
-        for layer in self._layers.values():
-            layer.initialise(random)
-
-    def _to_torch(self, views: dict[str, Array]) -> dict[str, Array]:
-        return {
-            f"{name}.{key}": array
-            for name, layer in self._layers.items()
-            for key, array in layer._to_torch(_below(views, name)).items()
-        }
-
-    def _from_torch(self, views: dict[str, Array], named: Mapping[str, Array]) -> None:
-        for name, layer in self._layers.items():
-            layer._from_torch(_below(views, name), _below(named, name))
-
     def workspace(
         self,
         steps: int,
@@ -214,7 +164,17 @@ class SequenceModel(Module):
     ) -> Workspace:
         """Memory for batches of up to `steps` × `lanes`; `gradient` ``(size,)`` is made where it is not given."""
         gradient = np.zeros_like(self.parameters) if gradient is None else gradient
-        return Workspace(self.network, steps, lanes, gradient, rank, arena or Arena())
+        return Workspace(self, steps, lanes, gradient, rank, arena or Arena())
+
+    def open(self, shape: Shape, gradient: Array, losses: Array, rank: Rank, arenas: Arenas) -> Passes:
+        """See `recurrio.core.model.trainable.Trainable`, as for the next one."""
+        steps, lanes = shape
+        folded = self.network.folds(steps, lanes)
+        return Passes(self.network, steps, lanes, gradient, losses, rank, arenas, folded=folded)
+
+    def room(self, steps: int, lanes: int, ranks: int) -> tuple[int, int]:
+        """See `open`."""
+        return room(self.network, steps, lanes, ranks)
 
     def initial_state(
         self,
@@ -325,8 +285,3 @@ class SequenceModel(Module):
                     check_array("state", old, array.shape, self.dtype)
                     np.copyto(array, old)
         return after
-
-
-def _below(named: Mapping[str, Array], name: str) -> dict[str, Array]:
-    """The entries of the layer `name`, under their own names."""
-    return {key.removeprefix(f"{name}."): array for key, array in named.items() if key.startswith(f"{name}.")}

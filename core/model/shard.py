@@ -13,8 +13,8 @@ from ..cells.buffers import State
 from .batch import SequenceBatch
 from .key_states import RankKeys
 from .run_memory import RunMemory
-from .sequence_model import SequenceModel
-from .workspace import shared_bytes
+from .trainable import Trainable
+from .workspace import Workspace, shared_bytes
 
 __all__ = ["Shard", "ShardRank"]
 
@@ -31,7 +31,7 @@ class ShardRank:
 
     def __init__(
         self,
-        model: SequenceModel,
+        model: Trainable,
         steps: int,
         lanes: int,
         parameters: Array,
@@ -51,8 +51,8 @@ class ShardRank:
             [(old, new) for parts in zip(*pair, strict=True) for old, new in zip(*parts, strict=True)]
             for pair in zip(states, following, strict=True)
         ]
-        self._workspaces = [model.workspace(steps, lanes, gradient, rank, arena) for gradient in gradients]
-        self._drops = model.network.stack.dropout > 0
+        self._workspaces = [Workspace(model, steps, lanes, gradient, rank, arena) for gradient in gradients]
+        self._draws = model.network.draws
 
     def forward(self, workspace: int, version_row: int, batch_number: int, batch: SequenceBatch) -> Pass[float]:
         """The summed loss of the lanes of a batch, with the parameters in `version_row`; `workspace` keeps the rest.
@@ -60,7 +60,7 @@ class ShardRank:
         A batch can have fewer steps, and fewer lanes, which are the first of the shard; the others keep their state.
         """
         rng, lanes = None, batch.inputs.shape[1]
-        if self._drops:
+        if self._draws:
             rng = np.random.Generator(np.random.Philox(np.random.SeedSequence((*self._seed, batch_number))))
         if self._keys is not None:
             return (yield from self._forward_keys(self._keys, workspace, version_row, batch_number, batch, rng))
@@ -124,10 +124,10 @@ class Shard:
     refuses it.
     """
 
-    def __init__(self, model: SequenceModel, steps: int, lanes: int, memory: RunMemory, index: int, seed: int) -> None:
+    def __init__(self, model: Trainable, steps: int, lanes: int, memory: RunMemory, index: int, seed: int) -> None:
         gradients, states = memory.gradients[index], memory.states[index] if memory.states else []
         count, workspaces, _ = gradients.shape
-        shared = Arena().block(shared_bytes(model.network, steps, lanes, count, workspaces)) if count > 1 else None
+        shared = Arena().block(shared_bytes(model, steps, lanes, count, workspaces)) if count > 1 else None
         self._ranks = [
             ShardRank(
                 model,

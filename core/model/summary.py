@@ -9,6 +9,7 @@ from ..base.checks import ArgumentError
 from ..base.module import Module
 from ..cells.buffers import LayerSize
 from ..layers.embedding import Embedding
+from ..layers.layered import Layered
 from ..layers.linear import Linear
 from ..layers.recurrent import Recurrent
 from ..layers.stack import Stack
@@ -34,7 +35,7 @@ class _Row(NamedTuple):
 
 
 def summary(model: Module) -> str:
-    """The layers of a `SequenceModel`, or of one layer, as a table.
+    """The layers of a model, or of one layer, as a table.
 
     >>> from recurrio.core import SequenceModel, summary
     >>> print(summary(SequenceModel(60, embedding_size=64, hidden_size=128)))
@@ -54,9 +55,9 @@ def summary(model: Module) -> str:
 
     The last line is the total, ``model.layout.size``. Raises ArgumentError where `model` is something else.
     """
-    if isinstance(model, SequenceModel):
+    if isinstance(model, Layered):
         rows = [row for name, layer in model._layers.items() for row in _rows(layer, name)]
-        if not model.network.head.streams:
+        if isinstance(model, SequenceModel) and not model.network.head.streams:
             rows[-1] = rows[-1]._replace(output=f"(1, B, {model.network.output_size})")
     else:
         rows = _rows(model, "")
@@ -84,7 +85,7 @@ def _rows(layer: Module, name: str) -> list[_Row]:
         formula = f"{O}·{H}" + (f" + {O}" if layer.bias else "")
         return [_Row(name or "linear", "Linear", f"(T, B, {O})", layer.layout.size, formula)]
     if not isinstance(layer, StackParameters):
-        raise ArgumentError("model", "a SequenceModel or one of its layers", type(layer).__name__)
+        raise ArgumentError("model", "a model or one of its layers", type(layer).__name__)
     axes = "B, T" if isinstance(layer, Recurrent) and layer.batch_first else "T, B"
     return [_recurrent(layer.stack, name and f"{name}.", own, size, axes) for own, size in layer.stack.names]
 

@@ -1,6 +1,8 @@
-"""A batch in flight through a sequence model: memory for the largest batch, which smaller ones use a part of."""
+"""A batch in flight through a model: memory for the largest batch, which smaller ones use a part of."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import numpy as np
 
@@ -8,10 +10,8 @@ from ..base.arena import Arena, Arenas, DryArena
 from ..base.parameters import Array
 from ..base.ranks import Pass, Rank
 from ..cells.buffers import State
-from ..layers.embedding import largest_not_folded
 from .batch import SequenceBatch
-from .network import Blocks, Network
-from .passes import Passes
+from .trainable import BatchPasses, Shape, Trainable
 
 __all__ = ["Workspace", "kept_shapes", "shared_bytes"]
 
@@ -35,21 +35,20 @@ class Workspace:
     its own, whatever came between.
     """
 
-    def __init__(self, network: Network, steps: int, lanes: int, gradient: Array, rank: Rank, arena: Arena) -> None:
-        self._network, self._rank = network, rank
-        shared, own = _bytes(network, steps, lanes, rank.count)
+    def __init__(self, model: Trainable, steps: int, lanes: int, gradient: Array, rank: Rank, arena: Arena) -> None:
+        self._model, self._network, self._rank = model, model.network, rank
+        shared, own = model.room(steps, lanes, rank.count)
         self._shared, self._losses = _lay_out(shared, rank.count, arena)
         self._own = Arena().block(own)
         gradient.fill(0)
         self.gradient = gradient
-        self._kept: dict[tuple[int, int], Passes] = {}  # the one used last at the end
-        self._now: Passes | None = None
+        self._kept: dict[Shape, BatchPasses] = {}  # the one used last at the end
+        self._now: BatchPasses | None = None
         self._most_kept = kept_shapes(steps)
-        self.passes(steps, lanes)
+        self.passes(*self._network.largest(steps, lanes))
 
-    def passes(self, steps: int, lanes: int) -> Passes:
+    def passes(self, *shape: int) -> BatchPasses:
         """What computes batches of this shape. It is good until another shape is asked for."""
-        shape = (steps, lanes)
         if self._now is not None and self._now.shape == shape:
             return self._now
         found = self._kept.pop(shape, None)
@@ -57,29 +56,26 @@ class Workspace:
             if len(self._kept) == self._most_kept:
                 del self._kept[next(iter(self._kept))]
             arenas = Arenas(Arena(self._shared), Arena(self._own))
-            network, folded = self._network, self._network.folds(steps, lanes)
-            found = Passes(network, steps, lanes, self.gradient, self._losses, self._rank, arenas, folded=folded)
+            found = self._model.open(shape, self.gradient, self._losses, self._rank, arenas)
         else:
             found.arenas.restore()
         self._kept[shape] = self._now = found
         return found
 
-    def outputs(
-        self, blocks: Blocks, batch: SequenceBatch, state: list[State], rng: np.random.Generator | None = None
-    ) -> Pass[Array]:
-        """The outputs ``(F, columns)`` for the inputs of `batch`, of this rank's columns. Moves `state` on."""
-        return self.passes(*batch.inputs.shape[:2]).outputs(blocks, batch, state, rng)
-
     def forward(
-        self, blocks: Blocks, batch: SequenceBatch, state: list[State], rng: np.random.Generator | None = None
+        self,
+        blocks: Any,  # noqa: ANN401 (those of the network)
+        batch: SequenceBatch,
+        state: list[State],
+        rng: np.random.Generator | None = None,
     ) -> Pass[float]:
         """The summed loss of `batch`, of all ranks. Moves `state` on; with `rng` outputs drop out between layers."""
-        now, (steps, lanes) = self._now, batch.inputs.shape[:2]
-        if not lanes:
+        now, shape = self._now, self._network.shape(batch)
+        if not shape[-1]:
             self._now = None
             return _no_loss()
-        if now is None or now.shape != (steps, lanes):
-            now = self.passes(steps, lanes)
+        if now is None or now.shape != shape:
+            now = self.passes(*shape)
         return now.forward(blocks, batch, state, rng)
 
     def backward(self, scale: float) -> Pass[None]:
@@ -108,9 +104,9 @@ def _no_gradient(gradient: Array) -> Pass[None]:
     yield
 
 
-def shared_bytes(network: Network, steps: int, lanes: int, ranks: int, workspaces: int) -> int:
+def shared_bytes(model: Trainable, steps: int, lanes: int, ranks: int, workspaces: int) -> int:
     """How much memory the ranks of so many workspaces take from their arena."""
-    shared, arena = _bytes(network, steps, lanes, ranks)[0], DryArena()
+    shared, arena = model.room(steps, lanes, ranks)[0], DryArena()
     for _ in range(workspaces):
         _lay_out(shared, ranks, arena)
     return arena.size
@@ -119,21 +115,3 @@ def shared_bytes(network: Network, steps: int, lanes: int, ranks: int, workspace
 def _lay_out(size: int, ranks: int, arena: Arena) -> tuple[Array, Array]:
     """What the ranks share: `size` bytes, and their losses, which are there whatever the shape of the batch."""
     return arena.block(size), arena.zeros((ranks,), np.dtype(np.float64))
-
-
-def _bytes(network: Network, steps: int, lanes: int, ranks: int) -> tuple[int, int]:
-    """The bytes that any batch up to `steps` × `lanes` needs: those that ranks share, and those of each."""
-    folded = network.folds(steps, lanes)
-    needs = [_needs(network, steps, lanes, ranks, folded=folded)]
-    if folded and network.vocabulary_size is not None:
-        needs.append(_needs(network, *largest_not_folded(lanes, network.vocabulary_size), ranks, folded=False))
-    shared, own = zip(*needs, strict=True)
-    return max(shared), max(own)
-
-
-def _needs(network: Network, steps: int, lanes: int, ranks: int, *, folded: bool) -> tuple[int, int]:
-    """The bytes of one shape, counted by laying it out dry. The last rank's share is the largest one."""
-    arenas, last = Arenas(DryArena(), DryArena()), Rank(ranks - 1, ranks)
-    gradient, losses = np.broadcast_to(network.stack.dtype.type(0), network.layout.size), np.empty(ranks)
-    Passes(network, steps, lanes, gradient, losses, last, arenas, folded=folded)
-    return arenas.shared.size, arenas.own.size

@@ -21,7 +21,7 @@ SHORT = {
 GROUPS = {
     "recurrio.core": {
         "Layers": "GRU LSTM RNN LSTMState Linear Embedding",
-        "Models": "SequenceModel SequenceBatch shard_lanes summary",
+        "Models": "SequenceModel EncoderDecoder SequenceBatch shard_lanes summary",
         "Text and sound": "TextModel TextClassifier ByteVocabulary CharVocabulary WordVocabulary SubwordVocabulary "
         "ctc_beam ctc_greedy log_mel normalise_utterance",
         "Losses": "BCEWithLogitsLoss CTCLoss CrossEntropyLoss HuberLoss IntervalLoss MSELoss",
@@ -30,6 +30,7 @@ GROUPS = {
         "Weights and gradients": "load_weights save_weights directional_error",
         "Errors": "ArgumentError NonFiniteError StateDictError WeightsError",
     },
+    "recurrio.core.seq2seq": {"What a model writes": "Hypothesis beam greedy"},
     "recurrio.core.functional": {
         "RNN": "rnn_cell_forward rnn_forward rnn_cell_backward rnn_backward",
         "LSTM": "lstm_cell_forward lstm_forward lstm_cell_backward lstm_backward",

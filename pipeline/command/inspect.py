@@ -8,8 +8,8 @@ import os
 from typing import Any
 
 from ...core.base.safetensors import WeightsError, load_weights
-from ...core.model.sequence_model import SequenceModel
 from ...core.online.schema import Schema
+from ...core.seq2seq.table import model_from_config
 from ..checkpoint import CheckpointError, CheckpointStore
 from ..checkpoint.file import read_checkpoint
 from .folder import model_path, states_path
@@ -65,12 +65,15 @@ def _inspect_model(path: str | os.PathLike[str]) -> None:
         raise WeightsError(f"{os.fspath(path)}: a safetensors file, but no model of recurrio")
     try:
         about = {name: json.loads(text) for name, text in metadata.items() if name != "format"}
-        model = SequenceModel.from_config(about["model"])
+        model = model_from_config(about["model"])
         lines = [("file", os.fspath(path)), ("format", metadata.get("format", "none"))]
         config = about["model"]
         stack = f"{config['cell']} {config['num_layers']}×{config['hidden_size']}"
         lines.append(("model", f"{stack}, {model.layout.size:,} parameters, loss {config['loss']['loss']}"))
-        lines += _records(about) if "schema" in about else _text(about)
+        if "schema" in about:
+            lines += _records(about)
+        elif "vocabulary" in about:
+            lines += _text(about)
         training = about.get("training") or {}
         said = [
             f"{name} {' '.join(value) if isinstance(value, list) else value}"

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 from ...core.base.parameters import Array
+from ...core.model.sequence_model import SequenceModel
 from ..training.trainer import Trainer
 from .settings import Settings
 
@@ -73,7 +74,10 @@ class Outcome:
         """Write the model, if a batch was applied, to `path`; whether one was. Raises OSError."""
         if self.trainer is None or self.steps == 0:
             return False
-        model = self.model if self.records is None else self.records.trained(self.trainer.model)
+        model = self.model
+        if self.records is not None:
+            assert isinstance(self.trainer.model, SequenceModel)
+            model = self.records.trained(self.trainer.model)
         assert model is not None
         model.save(path, self.about(settings))
         return True

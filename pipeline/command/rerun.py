@@ -71,7 +71,7 @@ async def rerun(folder: str, found: Found, last: int, tell: Callable[[Again], ob
             first = await intake.peek()
             if first is None:
                 return found.step
-            steps, lanes, keys, spare = intake.size(first)
+            steps, lanes, keys, spare = intake.size(first, model.network)
             largest = max(steps, training.about["steps"]), training.about["lanes"] or lanes
             sizes = {"keys": keys, "spare": spare, "blas_threads": threads}
 

@@ -17,9 +17,9 @@ from ...core.base.parameters import Array
 from ...core.base.ranks import Pass, Rank
 from ...core.model.batch import BatchBuffer, SequenceBatch
 from ...core.model.run_memory import RunMemory
-from ...core.model.sequence_model import SequenceModel
 from ...core.model.shard import ShardRank
 from ...core.model.workspace import shared_bytes
+from ...core.seq2seq.table import model_from_config
 from ..flow.worker_process import obstacle
 from ..plan.messages import Ticket
 from ..plan.plan import Plan
@@ -37,7 +37,7 @@ class RemoteRank:
     passes: ClassVar[tuple[str, ...]] = ("forward", "backward", "weight_gradient")
 
     def __init__(self, arguments: dict[str, Any], rank: Rank, arena: Arena, memory: Array) -> None:
-        model = SequenceModel.from_config(arguments["model"])
+        model = model_from_config(arguments["model"])
         steps, widths, shard, workspace = (arguments[name] for name in ("steps", "widths", "shard", "workspace"))
         shared = RunMemory(model, widths, **arguments["counts"], arena=Arena(memory))
         self._batch = BatchBuffer(model.network.spec(steps, widths[shard]), arena)
@@ -114,7 +114,7 @@ class _Layout:
                 starts.append(arena.size)
                 lay_out_counters(arena, ranks)
                 batches.append(BatchBuffer(model.network.spec(work.steps, width), arena))
-                arena.skip(shared_bytes(model.network, work.steps, width, ranks, 1))
+                arena.skip(shared_bytes(model, work.steps, width, ranks, 1))
             self.starts.append(starts)
             self.batches.append(batches)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ...core.base.checks import ArgumentError, check_count, check_number
-from ...core.model.sequence_model import SequenceModel
+from ...core.model.trainable import Trainable
 from ..flow.worker_process import processors
 
 __all__ = ["Plan"]
@@ -18,7 +18,7 @@ SPLIT = 20e6  # the same, from which on two stages are better than one
 class Plan:
     """How a model is trained, see `Trainer` for the settings. Raises ArgumentError."""
 
-    model: SequenceModel
+    model: Trainable
     delay: int
     shards: int
     ranks: int
@@ -35,7 +35,7 @@ class Plan:
             object.__setattr__(self, name, check_count(name, getattr(self, name)))
         if self.watchdog is not None:
             object.__setattr__(self, "watchdog", check_number("watchdog", self.watchdog, 0, open_low=True))
-        if self.ranks > (most := self.model.network.stack.most_ranks):
+        if self.ranks > (most := self.model.network.most_ranks):
             raise ArgumentError("ranks", f"at most {most} for this model", self.ranks)
 
     def workspaces(self) -> int:

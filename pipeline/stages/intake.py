@@ -12,6 +12,7 @@ from ...core.base.checks import ArgumentError
 from ...core.base.state import Part
 from ...core.model.batch import SequenceBatch
 from ...core.model.sequence_model import SequenceModel
+from ...core.model.trainable import Trainable, TrainableNetwork
 from ..lanes.live import Arrivals, LiveSource
 
 __all__ = ["Batches", "Bounded", "Intake", "Item", "Listening", "Marks"]
@@ -107,12 +108,12 @@ class Intake:
             return Part({}, {})
         return Part({}, {"position": position() if callable(position) else dict(position)})
 
-    def begin(self, model: SequenceModel, shards: int, number: int) -> None:
+    def begin(self, model: Trainable, shards: int, number: int) -> None:
         """A run of `model` in so many `shards` begins, with the batch `number`."""
         self.number = number
         self._end = None if self.left is None else number + self.left
         if self.records is not None:
-            self.records.begin(model, shards, number)
+            self.records.begin(_for_records(model), shards, number)
             self._look_ahead()
 
     def _look_ahead(self) -> None:
@@ -122,14 +123,14 @@ class Intake:
         self._mark = min(ahead, default=None)
         self.records.rest_at(self._mark)
 
-    def load(self, model: SequenceModel, shards: int, part: Part) -> None:
+    def load(self, model: Trainable, shards: int, part: Part) -> None:
         """Let the source of a run of `model` go back to where it was when `dump` gave `part`.
 
         Raises ArgumentError, SourceError where it cannot.
         """
         rewind = getattr(self._given, "rewind", None)
         if self.records is not None:
-            self.records.begin(model, shards)
+            self.records.begin(_for_records(model), shards)
             self.records.load(part)
         elif not callable(rewind) or "position" not in part.about:
             expected = "an iterable with methods position() and rewind(position)"
@@ -137,13 +138,14 @@ class Intake:
         else:
             rewind(part.about["position"])
 
-    def size(self, first: Item) -> tuple[int, int, int, int]:
+    def size(self, first: Item, network: TrainableNetwork) -> tuple[int, int, int, int]:
         """The most steps T and lanes B of a batch, where `first` is the next item; see `Bounded`, `LiveSource.keys`."""
         if self.records is not None:
             return (*self.records.largest, *self.records.keys)
         assert isinstance(first, SequenceBatch)
-        largest = self._given.largest if isinstance(self._given, Bounded) else first.inputs.shape[:2]
-        return (*largest, 0, 0)
+        if isinstance(self._given, Bounded):
+            return (*self._given.largest, 0, 0)
+        return network.steps(first), first.inputs.shape[1], 0, 0
 
     async def peek(self) -> Item | None:
         """The item that is next, and stays so; None when there is none any more."""
@@ -248,3 +250,9 @@ def _checked(batch: object) -> Item:
     if not isinstance(batch, SequenceBatch | Arrivals):
         raise ArgumentError("batches", "SequenceBatch after SequenceBatch", type(batch).__name__)
     return batch
+
+
+def _for_records(model: Trainable) -> SequenceModel:
+    if not isinstance(model, SequenceModel):
+        raise ArgumentError("model", "a SequenceModel, for records", type(model).__name__)
+    return model

@@ -6,13 +6,13 @@ import copy
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import trio
 
 from ...core.base.checks import ArgumentError
 from ...core.base.parameters import Array
-from ...core.model.sequence_model import SequenceModel
 from ..checkpoint import Checkpoints
 from ..lanes.ragged import RaggedBatches
 from ..observe.reports import Report
@@ -37,7 +37,7 @@ class BestEpoch:
 async def train_epochs(
     trainer: Trainer,
     batches: RaggedBatches,
-    score: Callable[[SequenceModel], float],
+    score: Callable[[Any], float],
     *,
     before: BestEpoch | None = None,
     on_epoch: Callable[[Report, BestEpoch], None] | None = None,
@@ -45,7 +45,7 @@ async def train_epochs(
 ) -> BestEpoch:
     """Train on all epochs of `batches`, and let the model of `trainer` have the parameters after the best one.
 
-    After each epoch `score` is asked of a copy of the model, in a worker thread, and training waits: the higher the
+    After each epoch `score` is asked of a copy of that model, in a worker thread, and training waits: the higher the
     better, and NaN is worse than any. Then `on_epoch` is called with the report of the epoch's last batch, and the best
     one so far. Where a run is stopped in an epoch, what there was of it counts only if there is no other.
 
@@ -60,7 +60,7 @@ async def train_epochs(
         raise ArgumentError("trainer", f"whole epochs of {batches.per_epoch} batches before", f"{others} more")
 
     def scored(parameters: Array) -> float:
-        asked = copy.copy(model)
+        asked: Any = copy.copy(model)
         asked.parameters = parameters
         return float(score(asked))
 

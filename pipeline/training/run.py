@@ -64,7 +64,7 @@ class Run:
     ) -> None:
         if isinstance(first, SequenceBatch):
             plan.model.network.check(first)
-        steps, lanes, keys, spare = intake.size(first)
+        steps, lanes, keys, spare = intake.size(first, plan.model.network)
         state.open(steps, lanes, keys, spare)
         self._plan, self._state, self._intake, self._listener = plan, state, intake, listener
         self._between, self._timeline, self._steps = between, timeline, state.steps

@@ -13,7 +13,7 @@ from ...core.base.blas import blas_threads as blas_limit
 from ...core.base.checks import ArgumentError, check_count, check_number
 from ...core.base.parameters import Array
 from ...core.model.ranks import default_ranks
-from ...core.model.sequence_model import SequenceModel
+from ...core.model.trainable import Trainable
 from ...core.optim.guard import Guard
 from ...core.optim.optimizer import Optimizer
 from ...core.optim.schedules import Schedule
@@ -34,7 +34,7 @@ from .wiring import LINKS, Stage
 
 __all__ = ["Trainer"]
 
-_in_training: WeakSet[SequenceModel] = WeakSet()  # the models of the runs that are going on
+_in_training: WeakSet[Trainable] = WeakSet()  # the models of the runs that are going on
 
 
 class Trainer:
@@ -62,7 +62,7 @@ class Trainer:
 
     def __init__(
         self,
-        model: SequenceModel,
+        model: Trainable,
         optimizer: Optimizer,
         *,
         clip: float | None = None,

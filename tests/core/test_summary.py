@@ -127,5 +127,5 @@ def test_the_example_runs() -> None:
 
 
 def test_what_is_no_model_is_refused() -> None:
-    with pytest.raises(ArgumentError, match="model: expected a SequenceModel or one of its layers, got dict"):
+    with pytest.raises(ArgumentError, match="model: expected a model or one of its layers, got dict"):
         summary({})

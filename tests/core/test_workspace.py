@@ -20,9 +20,10 @@ from recurrio.core.cells import buffers
 from recurrio.core.cells.table import CELLS
 from recurrio.core.model.batch import BatchBuffer, shard_lanes
 from recurrio.core.model.heads.table import HEADS
+from recurrio.core.model.passes import needs, room
 from recurrio.core.model.run_memory import RunMemory
 from recurrio.core.model.shard import Shard
-from recurrio.core.model.workspace import Workspace, _bytes, _needs, kept_shapes, shared_bytes
+from recurrio.core.model.workspace import Workspace, kept_shapes, shared_bytes
 from recurrio.core.serial import train
 
 T, B = 9, 6
@@ -62,7 +63,7 @@ def make_batch(model: SequenceModel, steps: int, lanes: int, rng: np.random.Gene
 
 def make_workspaces(model: SequenceModel, steps: int, lanes: int, ranks: int) -> list[Workspace]:
     """Those of all ranks, in memory that is full of nonsense."""
-    memory = Arena().block(shared_bytes(model.network, steps, lanes, ranks, 1))
+    memory = Arena().block(shared_bytes(model, steps, lanes, ranks, 1))
     memory.fill(255)  # not a number, whatever the type
     made = []
     for index in range(ranks):
@@ -77,7 +78,7 @@ def make_workspaces(model: SequenceModel, steps: int, lanes: int, ranks: int) ->
                 return found
 
             patch.setattr(Arena, "block", nonsense)
-            made.append(Workspace(model.network, steps, lanes, gradient, Rank(index, ranks), arena))
+            made.append(Workspace(model, steps, lanes, gradient, Rank(index, ranks), arena))
     return made
 
 
@@ -148,11 +149,11 @@ def test_no_shape_needs_more_memory_than_the_largest_has(
     with pytest.MonkeyPatch.context() as patch:
         # With one lane less, two or three steps are in a sweep instead of one or two.
         patch.setattr(buffers, "CACHE_BYTES", cache * 5 * (largest[1] - 1) * model.dtype.itemsize)
-        shared, own = _bytes(model.network, *largest, ranks)
+        shared, own = room(model.network, *largest, ranks)
         for near in ((steps, lanes), (largest[0], largest[1] - 1), (largest[0] - 1, largest[1])):
-            needs = _needs(model.network, *near, ranks, folded=model.network.folds(*near))
-            assert needs[0] <= shared
-            assert needs[1] <= own
+            found = needs(model.network, *near, ranks, folded=model.network.folds(*near))
+            assert found[0] <= shared
+            assert found[1] <= own
 
 
 def test_memory_is_flat_whatever_shapes_come() -> None:
