@@ -48,8 +48,8 @@ class SequenceModel(Module):
     - `hidden_size`, `num_layers`, `cell`, `bias`, `dropout`, `bidirectional`, `proj_size`, `dtype`: the recurrent
       stack, see `recurrio.core.RNN`; `cell` is a name in `recurrio.core.cells.table.CELLS`.
     - `output_size` O of the head; V where it is not given, for prediction of the next input.
-    - `output`: one output a step, ``"steps"``, or one a sequence, of the ``"last"`` state or of the ``"mean"`` of the
-      outputs over the steps.
+    - `output`: one output a step, ``"steps"``, or one a sequence: of the ``"last"`` state, or of the ``"mean"``, the
+      ``"max"`` or, weighted by learned scores, the ``"attention"`` of the outputs over the steps that exist.
     - `loss`: by default cross-entropy for indices, mean squared error for features.
     - `seed` of the initial parameters, which are those of torch's ``Embedding``, ``LSTM`` (or another) and ``Linear``
       made in that order: a whole number below 2³². With None it is drawn afresh, and kept in ``seed``.
@@ -121,6 +121,7 @@ class SequenceModel(Module):
         if vocabulary_size is not None:
             self._layers["embedding"] = Embedding(vocabulary_size, embedding_size, dtype=dtype, _draw=False)
         self._layers["rnn"] = recurrent
+        self._layers |= HEADS[output].layers(stack.output_size, stack.dtype)
         self._layers["head"] = Linear(stack.output_size, output_size, dtype=dtype, _draw=False)
         for name, layer in self._layers.items():
             self.layout.extend(layer.layout, f"{name}.")

@@ -63,6 +63,7 @@ CONFIGURATIONS: list[dict[str, Any]] = [
     {"vocabulary_size": 9, "cell": "gru", "output": "last", "output_size": 3, "bidirectional": True, "num_layers": 2},
     {"input_size": 4, "output_size": 2, "hidden_size": [5, 3], "num_layers": 2, "cell": "rnn_relu", "bias": False},
     {"input_size": 4, "output_size": 1, "proj_size": 2, "hidden_size": 5, "loss": HuberLoss(delta=2.0), "dropout": 0.1},
+    {"input_size": 4, "output_size": 2, "output": "attention", "bidirectional": True},
     {"vocabulary_size": 3, "loss": CrossEntropyLoss(weight=(1, 2, 3), label_smoothing=0.1), "dtype": "float64"},
 ]
 
@@ -142,6 +143,11 @@ def test_the_outputs_are_those_of_its_layers(bidirectional: bool, output: str) -
         hidden = np.concatenate(list(state.hidden[-directions:]), axis=1)[None]
     elif output == "mean":
         hidden = hidden.sum(axis=0, keepdims=True) / lengths[:, None]
+    elif output == "max":
+        hidden = np.array([[hidden[:length, lane].max(axis=0) for lane, length in enumerate(lengths)]])
+    elif output == "attention":
+        scores = np.exp(hidden @ model.state_dict()["attention.weight"][0]) * (np.arange(5)[:, None] < lengths)
+        hidden = (hidden * (scores / scores.sum(axis=0))[:, :, None]).sum(axis=0, keepdims=True)
     expected = layers["head"](np.ascontiguousarray(hidden))
     if output == "steps":  # the head gives its bias where there is no step
         expected[np.arange(5)[:, None] >= lengths] = outputs[np.arange(5)[:, None] >= lengths]

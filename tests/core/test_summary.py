@@ -51,6 +51,7 @@ CONFIGURATIONS: list[dict[str, Any]] = [
     {"vocabulary_size": 1100, "embedding_size": 7, "hidden_size": 33, "num_layers": 3},
     {"vocabulary_size": 9, "bidirectional": True, "output": "last", "output_size": 3},
     {"input_size": 4, "output_size": 1, "hidden_size": [12, 8, 5], "num_layers": 3, "output": "mean"},
+    {"vocabulary_size": 9, "bidirectional": True, "output": "attention", "output_size": 3},
     {"input_size": 5, "output_size": 2, "hidden_size": [6, 4], "num_layers": 2, "bidirectional": True, "dropout": 0.3},
 ]
 

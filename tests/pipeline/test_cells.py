@@ -37,6 +37,8 @@ CONFIGURATIONS: dict[str, tuple[dict[str, Any], bool]] = {
     "float64": (TOKENS | {"dtype": "float64"}, False),
     "last": (TOKENS | {"output": "last", "output_size": 3}, True),
     "mean": (FEATURES | {"output": "mean", "bidirectional": True}, True),
+    "max": (TOKENS | {"output": "max", "output_size": 3}, True),
+    "attention": (TOKENS | {"output": "attention", "output_size": 3, "bidirectional": True}, True),
     "projection": (TOKENS | {"num_layers": 2, "proj_size": 3}, True),
 }
 ROWS = [(cell, row) for row in CONFIGURATIONS for cell in CELLS if row != "projection" or cell == "lstm"]
@@ -46,6 +48,8 @@ IN_PROCESSES = [
     ("gru", "dropout"),
     ("rnn", "masked features"),
     ("gru", "mean"),
+    ("gru", "max"),
+    ("lstm", "attention"),
     ("lstm", "last"),
 ]
 SCHEDULES: dict[str, Callable[[], Schedule]] = {

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import Protocol
 
+import numpy as np
+
 from ...base.arena import Arenas
+from ...base.module import Module
 from ...base.parameters import Array
 from ...base.ranks import Pass
 from ...cells.masks import Masks
@@ -24,6 +27,10 @@ class Head(Protocol):
     name: str
     streams: bool
     of_last_state: bool
+
+    def layers(self, features: int, dtype: np.dtype) -> dict[str, Module]:
+        """Its layers with parameters, by name, beside the linear one at its end; `features` D·P come to it."""
+        ...
 
     def target_steps(self, steps: int) -> int:
         """S, the outputs, and so the targets, of a lane of `steps`."""

@@ -37,12 +37,16 @@ class Features(Protocol):
         """Where their gradient is written."""
         ...
 
-    def pool(self, masks: Masks | None) -> None:
-        """Make the features of the outputs of the stack."""
+    def pool(self, views: dict[str, Array], masks: Masks | None) -> None:
+        """Make the features of the outputs of the stack; `views` are the blocks of the parameters."""
         ...
 
     def spread(self) -> None:
         """Write the gradient of the outputs of the stack, or of its state."""
+        ...
+
+    def weight_gradient(self, d_views: dict[str, Array]) -> None:
+        """After `spread`: write the gradient of what parameters there are, those of this rank's units."""
         ...
 
 
@@ -61,7 +65,7 @@ class LinearHead:
     def outputs(self, views: dict[str, Array], masks: Masks | None) -> Pass[Array]:
         """See `HeadPasses`."""
         if self._features.pools:
-            self._features.pool(masks)
+            self._features.pool(views, masks)
             yield
         linear.forward(views[BLOCK], self._features.one_and_values[:, self._columns], self._kernel.outputs)
         return self._kernel.outputs
@@ -83,3 +87,4 @@ class LinearHead:
         """See `HeadPasses`."""
         values = self._features.one_and_values[:, self._columns]
         linear.weight_gradient(self._kernel.outputs, values, d_views[BLOCK])
+        self._features.weight_gradient(d_views)

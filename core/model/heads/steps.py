@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from ...base.arena import Arenas
+from ...base.module import Module
 from ...base.parameters import Array
 from ...cells.masks import Masks
 from ...layers.stack import StackWorkspace
@@ -18,6 +21,10 @@ class Steps:
 
     name, streams = "steps", True
     of_last_state = False
+
+    def layers(self, features: int, dtype: np.dtype) -> dict[str, Module]:
+        """None."""
+        return {}
 
     def target_steps(self, steps: int) -> int:
         """As many."""
@@ -47,8 +54,11 @@ class StepFeatures:
         """See `Features`."""
         return self._stack.d_outputs
 
-    def pool(self, masks: Masks | None) -> None:
+    def pool(self, views: dict[str, Array], masks: Masks | None) -> None:
         """There is nothing to do."""
 
     def spread(self) -> None:
         """There is nothing to do."""
+
+    def weight_gradient(self, d_views: dict[str, Array]) -> None:
+        """There are no weights."""
