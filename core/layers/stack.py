@@ -20,6 +20,7 @@ from ..cells.buffers import LayerSize, State, Weights
 from ..cells.loop import Loop
 from ..cells.masks import Masks
 from ..cells.table import CELLS
+from .dropout import draw_kept
 
 __all__ = ["Stack", "StackWorkspace"]
 
@@ -233,7 +234,7 @@ class StackWorkspace:
                     rows, values = self.outputs(index - 1, direction)
                     if rng is not None and self._dropping:
                         kept = self._kept[index - 1][direction]
-                        self._drop(rng, kept)
+                        draw_kept(rng, self.stack.dropout, kept)
                         values = values * kept
                     self._write(index, rows, values)
             for direction, kernel in enumerate(layer):
@@ -260,10 +261,6 @@ class StackWorkspace:
             for kernel, carried in zip(self.kernels, state, strict=True):
                 for after, part in zip(carried, kernel.states[step], strict=True):
                     np.copyto(after, part, where=lanes)
-
-    def _drop(self, rng: np.random.Generator, kept: Array) -> None:
-        p = self.stack.dropout
-        np.multiply(rng.random(kept.shape, np.float32) >= p, 1 / (1 - p) if p < 1 else 0, out=kept, casting="unsafe")
 
     def backward(self) -> Pass[None]:
         """After `forward`: leave the gradients of the gates and of the state in the kernels."""

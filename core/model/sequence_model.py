@@ -17,7 +17,7 @@ from numpy.typing import DTypeLike
 from ..base import compiled
 from ..base.arena import Arena, Arenas
 from ..base.blas import one_blas_thread
-from ..base.checks import ArgumentError, check_array, check_count, check_dtype, count_parts
+from ..base.checks import ArgumentError, check_array, check_count, check_dtype, check_number, count_parts
 from ..base.html import html_table
 from ..base.initializers import TorchRandom
 from ..base.module import Module
@@ -47,6 +47,8 @@ class SequenceModel(Module):
     - `input_size` I: the inputs are features.
     - `hidden_size`, `num_layers`, `cell`, `bias`, `dropout`, `bidirectional`, `proj_size`, `dtype`: the recurrent
       stack, see `recurrio.core.RNN`; `cell` is a name in `recurrio.core.cells.table.CELLS`.
+    - `embedding_dropout`, `output_dropout`: the probability that a number drops out behind the embedding, and in front
+      of the linear layer of the head, as with torch's ``Dropout`` there; `dropout` is between the layers of the stack.
     - `output_size` O of the head; V where it is not given, for prediction of the next input.
     - `output`: one output a step, ``"steps"``, or one a sequence: of the ``"last"`` state, or of the ``"mean"``, the
       ``"max"`` or, weighted by learned scores, the ``"attention"`` of the outputs over the steps that exist.
@@ -70,6 +72,8 @@ class SequenceModel(Module):
         cell: str = "lstm",
         bias: bool = True,
         dropout: float = 0.0,
+        embedding_dropout: float = 0.0,
+        output_dropout: float = 0.0,
         bidirectional: bool = False,
         proj_size: int = 0,
         output_size: int | None = None,
@@ -89,6 +93,10 @@ class SequenceModel(Module):
         if output_size is None:
             raise ArgumentError("output_size", "a whole number of at least 1 where the inputs are features", None)
         output_size = check_count("output_size", output_size)
+        embedding_dropout = check_number("embedding_dropout", embedding_dropout, 0, 1)
+        if embedding_dropout and vocabulary_size is None:
+            raise ArgumentError("embedding_dropout", "0 where the inputs are features", embedding_dropout)
+        output_dropout = check_number("output_dropout", output_dropout, 0, 1)
         if output not in HEADS:
             raise ArgumentError("output", f"one of {', '.join(HEADS)}", repr(output))
         if loss is None:
@@ -107,13 +115,16 @@ class SequenceModel(Module):
             **recurrent._arguments(),
             "input_size": None if input_size is None else stack.sizes[0].input_size,
             "embedding_size": embedding_size,
+            "embedding_dropout": embedding_dropout,
+            "output_dropout": output_dropout,
             "cell": cell,
             "output_size": output_size,
             "output": output,
             "loss": loss.config,
         }
         self.dtype, self.layout = stack.dtype, Layout()
-        self.network = Network(stack, vocabulary_size, output_size, HEADS[output], loss, self.layout)
+        parts = (stack, vocabulary_size, output_size, HEADS[output], loss, self.layout)
+        self.network = Network(*parts, embedding_dropout, output_dropout)
         self.vocabulary_size, self.embedding_size = vocabulary_size, embedding_size
 
         # The layers as users know them, on slices of the one vector.
@@ -277,7 +288,7 @@ class SequenceModel(Module):
     ) -> tuple[float, Array, list[State]]:
         """The loss of `batch`, its gradient as a vector ``(size,)``, and the state after it.
 
-        Outputs drop out between layers only where an `rng` is given. Raises ArgumentError.
+        There is dropout only where an `rng` is given. Raises ArgumentError.
         """
         self.network.check(batch)
         steps, lanes = batch.inputs.shape[:2]

@@ -52,7 +52,7 @@ class ShardRank:
             for pair in zip(states, following, strict=True)
         ]
         self._workspaces = [model.workspace(steps, lanes, gradient, rank, arena) for gradient in gradients]
-        self._drops = model.network.stack.dropout > 0
+        self._draws = model.network.draws
 
     def forward(self, workspace: int, version_row: int, batch_number: int, batch: SequenceBatch) -> Pass[float]:
         """The summed loss of the lanes of a batch, with the parameters in `version_row`; `workspace` keeps the rest.
@@ -60,7 +60,7 @@ class ShardRank:
         A batch can have fewer steps, and fewer lanes, which are the first of the shard; the others keep their state.
         """
         rng, lanes = None, batch.inputs.shape[1]
-        if self._drops:
+        if self._draws:
             rng = np.random.Generator(np.random.Philox(np.random.SeedSequence((*self._seed, batch_number))))
         if self._keys is not None:
             return (yield from self._forward_keys(self._keys, workspace, version_row, batch_number, batch, rng))

@@ -73,7 +73,7 @@ class Workspace:
     def forward(
         self, blocks: Blocks, batch: SequenceBatch, state: list[State], rng: np.random.Generator | None = None
     ) -> Pass[float]:
-        """The summed loss of `batch`, of all ranks. Moves `state` on; with `rng` outputs drop out between layers."""
+        """The summed loss of `batch`, of all ranks. Moves `state` on; with `rng` there is dropout."""
         now, (steps, lanes) = self._now, batch.inputs.shape[:2]
         if not lanes:
             self._now = None

@@ -98,6 +98,7 @@ MODELS = {
     "folded": {"vocabulary_size": 6},
     "looked up": {"vocabulary_size": 40},
     "features": {"input_size": 3, "output_size": 2},
+    "dropped": {"vocabulary_size": 6, "embedding_dropout": 0.3, "output_dropout": 0.4},
 }
 LOSSES = {
     "cross-entropy": CrossEntropyLoss(),

@@ -64,6 +64,7 @@ CONFIGURATIONS: list[dict[str, Any]] = [
     {"input_size": 4, "output_size": 2, "hidden_size": [5, 3], "num_layers": 2, "cell": "rnn_relu", "bias": False},
     {"input_size": 4, "output_size": 1, "proj_size": 2, "hidden_size": 5, "loss": HuberLoss(delta=2.0), "dropout": 0.1},
     {"input_size": 4, "output_size": 2, "output": "attention", "bidirectional": True},
+    {"vocabulary_size": 9, "embedding_dropout": 0.25, "output_dropout": 0.5},
     {"vocabulary_size": 3, "loss": CrossEntropyLoss(weight=(1, 2, 3), label_smoothing=0.1), "dtype": "float64"},
 ]
 
@@ -95,6 +96,8 @@ def test_a_dtype_may_be_numpys_own(dtype: Any) -> None:  # noqa: ANN401
         ("output", "first"),
         ("output_size", 0),
         ("dropout", -1),
+        ("embedding_dropout", 1.1),
+        ("output_dropout", -0.1),
         ("vocabulary_size", None),
         ("input_size", 3),
         ("loss", {"loss": "hinge"}),
@@ -103,6 +106,11 @@ def test_a_dtype_may_be_numpys_own(dtype: Any) -> None:  # noqa: ANN401
 def test_nonsense_configuration_raises(argument: str, value: object) -> None:
     with pytest.raises(ArgumentError, match=argument if argument != "input_size" else "vocabulary_size"):
         SequenceModel(**{"vocabulary_size": 5, argument: value})
+
+
+def test_features_have_no_embedding_to_drop_from() -> None:
+    with pytest.raises(ArgumentError, match=r"embedding_dropout: expected 0 where the inputs are features, got 0.1"):
+        SequenceModel(input_size=3, output_size=2, embedding_dropout=0.1)
 
 
 def test_features_need_an_output_size() -> None:

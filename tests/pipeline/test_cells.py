@@ -31,6 +31,11 @@ CONFIGURATIONS: dict[str, tuple[dict[str, Any], bool]] = {
     "widths": (TOKENS | {"num_layers": 2, "hidden_size": (H, 6)}, True),
     "bidirectional": (TOKENS | {"num_layers": 2, "bidirectional": True}, True),
     "dropout": (TOKENS | {"num_layers": 2, "dropout": 0.3}, True),
+    "output dropout": (TOKENS | {"output": "mean", "output_dropout": 0.4}, True),
+    "all dropout": (
+        TOKENS | {"num_layers": 2, "dropout": 0.3, "embedding_dropout": 0.2, "output_dropout": 0.4},
+        True,
+    ),
     "looked up": (TOKENS | {"vocabulary_size": 40}, True),  # more rows than pay for folding
     "features": (FEATURES | {"num_layers": 2}, False),
     "masked features": (FEATURES | {"bias": False}, True),
@@ -46,6 +51,7 @@ IN_PROCESSES = [
     *[(cell, "one layer") for cell in CELLS],
     ("lstm", "bidirectional"),
     ("gru", "dropout"),
+    ("lstm", "all dropout"),
     ("rnn", "masked features"),
     ("gru", "mean"),
     ("gru", "max"),
@@ -145,12 +151,13 @@ async def test_a_schedule_does_the_same_in_both(cell: str, schedule: str, execut
     assert not np.array_equal(ours[0], constant)
 
 
+@pytest.mark.parametrize("row", ["dropout", "output dropout"])
 @pytest.mark.parametrize("cell", CELLS)
-async def test_dropout_is_a_function_of_the_seed(cell: str) -> None:
+async def test_dropout_is_a_function_of_the_seed(cell: str, row: str) -> None:
     options = {"shards": 2, "delay": 1}
-    runs = [await run_pipeline(cell, "dropout", seed=seed, executor="inline", **options) for seed in (0, 7)]
-    assert_same_bits(runs[0], expected(cell, "dropout", **options))
-    assert_same_bits(runs[1], run_serial(cell, "dropout", seed=7, **options))
+    runs = [await run_pipeline(cell, row, seed=seed, executor="inline", **options) for seed in (0, 7)]
+    assert_same_bits(runs[0], expected(cell, row, **options))
+    assert_same_bits(runs[1], run_serial(cell, row, seed=7, **options))
     assert not np.array_equal(runs[0][0], runs[1][0])
 
 

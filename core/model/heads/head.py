@@ -36,15 +36,20 @@ class Head(Protocol):
         """S, the outputs, and so the targets, of a lane of `steps`."""
         ...
 
-    def open(self, stack: StackWorkspace, loss: Loss, output_size: int, arenas: Arenas) -> HeadPasses:
-        """Its passes beside those of `stack`, of the same rank, with the arrays that they need."""
+    def open(
+        self, stack: StackWorkspace, loss: Loss, output_size: int, arenas: Arenas, *, dropout: float
+    ) -> HeadPasses:
+        """Its passes beside those of `stack`, of the same rank, with the arrays that they need.
+
+        What its linear layer takes drops out with the probability `dropout`, where a forward pass is given an `rng`.
+        """
         ...
 
 
 class HeadPasses(Protocol):
     """The passes over one sequence in flight. `views` are the blocks of the parameters, `d_views` of their gradient."""
 
-    def outputs(self, views: dict[str, Array], masks: Masks | None) -> Pass[Array]:
+    def outputs(self, views: dict[str, Array], masks: Masks | None, rng: np.random.Generator | None) -> Pass[Array]:
         """After the stack's forward pass: the outputs ``(F, N)`` of this rank's columns of the `S·B`."""
         ...
 

@@ -30,9 +30,11 @@ class Last:
         """One."""
         return 1
 
-    def open(self, stack: StackWorkspace, loss: Loss, output_size: int, arenas: Arenas) -> HeadPasses:
+    def open(
+        self, stack: StackWorkspace, loss: Loss, output_size: int, arenas: Arenas, *, dropout: float
+    ) -> HeadPasses:
         """See `Head`."""
-        return LinearHead(LastFeatures(stack, arenas), stack.shape[1], stack, loss, output_size, arenas)
+        return LinearHead(LastFeatures(stack, arenas), stack.shape[1], stack, loss, output_size, arenas, dropout)
 
 
 class LastFeatures:

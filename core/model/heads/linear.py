@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from typing import Protocol
 
+import numpy as np
+
 from ...base.arena import Arenas
 from ...base.compiled import ByArray
 from ...base.parameters import Array
 from ...base.ranks import Pass
 from ...cells.masks import Masks
 from ...layers import linear
+from ...layers.dropout import draw_kept
 from ...layers.stack import StackWorkspace
 from ...losses.loss import Loss
 
@@ -54,21 +57,44 @@ class LinearHead:
     """A `HeadPasses`. The ranks share the `columns` in all, not the units, of what the linear layer puts out."""
 
     def __init__(
-        self, features: Features, columns: int, stack: StackWorkspace, loss: Loss, output_size: int, arenas: Arenas
+        self,
+        features: Features,
+        columns: int,
+        stack: StackWorkspace,
+        loss: Loss,
+        output_size: int,
+        arenas: Arenas,
+        dropout: float,
     ) -> None:
         self._features = features
         self._columns = own = stack.rank.share(columns)
         self._kernel = kernel = loss.kernel(output_size, own.stop - own.start, stack.stack.dtype, arenas.own)
         d_values = features.d_values[:, own]
+        self._dropout, self._dropping, self._d_values = dropout, False, d_values
+        kept = (len(d_values) if dropout else 0, d_values.shape[1])
+        self._kept = arenas.own.empty(kept, stack.stack.dtype)
+        self._one_and_rest = arenas.own.empty((1 + kept[0], kept[1]), stack.stack.dtype)
+        arenas.own.keep(self._one_and_rest[0], 1)
         self._backward = ByArray(lambda matrix: linear.bind_backward(matrix, kernel.outputs, d_values))
 
-    def outputs(self, views: dict[str, Array], masks: Masks | None) -> Pass[Array]:
+    def outputs(self, views: dict[str, Array], masks: Masks | None, rng: np.random.Generator | None) -> Pass[Array]:
         """See `HeadPasses`."""
         if self._features.pools:
             self._features.pool(views, masks)
             yield
-        linear.forward(views[BLOCK], self._features.one_and_values[:, self._columns], self._kernel.outputs)
+        self._dropping = rng is not None and self._dropout > 0
+        if rng is not None and self._dropping:
+            draw_kept(rng, self._dropout, self._kept)
+        linear.forward(views[BLOCK], self._one_and_values(), self._kernel.outputs)
         return self._kernel.outputs
+
+    def _one_and_values(self) -> Array:
+        """What the linear layer takes, of this rank's columns."""
+        values = self._features.one_and_values[:, self._columns]
+        if not self._dropping:
+            return values
+        np.multiply(values[1:], self._kept, self._one_and_rest[1:])
+        return self._one_and_rest
 
     def loss(self, targets: Array, counted: Array | None) -> float:
         """See `HeadPasses`."""
@@ -79,12 +105,13 @@ class LinearHead:
         """See `HeadPasses`."""
         self._kernel.backward(scale)
         self._backward(views[BLOCK])
+        if self._dropping:
+            np.multiply(self._d_values, self._kept, self._d_values)
         yield
         if self._features.pools:
             self._features.spread()
 
     def weight_gradient(self, d_views: dict[str, Array]) -> None:
         """See `HeadPasses`."""
-        values = self._features.one_and_values[:, self._columns]
-        linear.weight_gradient(self._kernel.outputs, values, d_views[BLOCK])
+        linear.weight_gradient(self._kernel.outputs, self._one_and_values(), d_views[BLOCK])
         self._features.weight_gradient(d_views)

@@ -33,9 +33,11 @@ class Max:
         """One."""
         return 1
 
-    def open(self, stack: StackWorkspace, loss: Loss, output_size: int, arenas: Arenas) -> HeadPasses:
+    def open(
+        self, stack: StackWorkspace, loss: Loss, output_size: int, arenas: Arenas, *, dropout: float
+    ) -> HeadPasses:
         """See `Head`."""
-        return LinearHead(MaxFeatures(stack, arenas), stack.shape[1], stack, loss, output_size, arenas)
+        return LinearHead(MaxFeatures(stack, arenas), stack.shape[1], stack, loss, output_size, arenas, dropout)
 
 
 class MaxFeatures:

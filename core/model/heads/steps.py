@@ -30,10 +30,12 @@ class Steps:
         """As many."""
         return steps
 
-    def open(self, stack: StackWorkspace, loss: Loss, output_size: int, arenas: Arenas) -> HeadPasses:
+    def open(
+        self, stack: StackWorkspace, loss: Loss, output_size: int, arenas: Arenas, *, dropout: float
+    ) -> HeadPasses:
         """See `Head`."""
         steps, lanes = stack.shape
-        return LinearHead(StepFeatures(stack), steps * lanes, stack, loss, output_size, arenas)
+        return LinearHead(StepFeatures(stack), steps * lanes, stack, loss, output_size, arenas, dropout)
 
 
 class StepFeatures:
