@@ -32,7 +32,8 @@ class BackwardStep(NamedTuple):
     """A step of the recurrence backwards.
 
     The gradient of the hidden state comes in with that of the output; `differentiate` makes `d_sums` of it, of which
-    the product with the hidden weights is the gradient of the hidden state before the step; `finish` adds what comes
+    the product with the hidden weights, or with the first of their columns, is the gradient of the hidden state before
+    the step; `finish` adds what comes
     by another way. Where `d_output` is None `differentiate` adds it itself. `d_after` is the gradient of the state
     after the step, where `differentiate` finds it.
     """
@@ -105,7 +106,7 @@ class Cell(ABC):
     projects: ClassVar[bool] = False
 
     @property
-    def options(self) -> dict[str, str]:
+    def options(self) -> dict[str, str | bool]:
         """The arguments of a layer that choose this cell among others of its kind."""
         return {}
 

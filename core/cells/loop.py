@@ -108,7 +108,7 @@ class Loop:
             turns: list[Turn] = []
             for t, d_output, differentiate, d_sums, finish, d_after in steps:
                 into = self.buffers.parts[t % 2][0] if together else d_hidden
-                multiply = bind_product(self._hidden_weights, d_sums, into)
+                multiply = bind_product(self._hidden_weights[:, : len(d_sums)], d_sums, into)
                 turns.append((t, d_after, d_output, differentiate, multiply, finish))
             sweeps.append((before, turns, after))
         return sweeps

@@ -91,7 +91,7 @@ class RNNCell(Cell):
         self._nonlinearity = nonlinearity
 
     @property
-    def options(self) -> dict[str, str]:
+    def options(self) -> dict[str, str | bool]:
         """The nonlinearity."""
         return {"nonlinearity": self._nonlinearity}
 

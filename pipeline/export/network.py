@@ -16,6 +16,7 @@ LARGEST = 2**31 - 2**24  # bytes of a model: a file of ONNX has less than 2 GiB
 OPERATORS: dict[str, tuple[str, dict[str, object], list[int]]] = {
     "lstm": ("LSTM", {}, [0, 3, 1, 2]),  # i, o, f, g of i, f, g, o
     "gru": ("GRU", {"linear_before_reset": 1}, [1, 0, 2]),  # z, r, n of r, z, n
+    "gru_reset_before": ("GRU", {"linear_before_reset": 0}, [1, 0, 2]),
     "rnn": ("RNN", {"activations": ["Tanh"]}, [0]),
     "rnn_relu": ("RNN", {"activations": ["Relu"]}, [0]),
     "rnn_sigmoid": ("RNN", {"activations": ["Sigmoid"]}, [0]),
