@@ -33,6 +33,7 @@ class GRUResetBeforeCell(Cell):
 
     name, kind = "gru_reset_before", "GRU reset before"
     rows = gates = 3
+    normalises = False
 
     @property
     def options(self) -> dict[str, str | bool]:
@@ -43,14 +44,22 @@ class GRUResetBeforeCell(Cell):
         """One, because the product for n needs r of all units within a step."""
         return 1
 
-    def step(self, weights: Weights, size: LayerSize, x: Array, state: State, product: Product = np.matmul) -> State:
+    def sums(
+        self, weights: Weights, size: LayerSize, x: Array, state: State, product: Product = np.matmul
+    ) -> list[Array]:
         """See `Cell`."""
-        (hidden,), matrix = state, weights[0]
-        H, split = size.hidden_size, size.input_size + 2 * size.bias
+        matrix, H, split = weights[0], size.hidden_size, size.input_size + 2 * size.bias
         x = np.concatenate((x, np.ones((split - len(x), x.shape[1]), x.dtype)))
-        rz = 1 / (1 + np.exp(-product(matrix[H:], np.concatenate((x, hidden)))))
+        return [product(matrix[:H, :split], x), product(matrix[H:], np.concatenate((x, state[0])))]
+
+    def activate(
+        self, weights: Weights, size: LayerSize, sums: list[Array], state: State, product: Product = np.matmul
+    ) -> State:
+        """See `Cell`."""
+        (hidden,), (n, rz), H = state, sums, size.hidden_size
+        rz = 1 / (1 + np.exp(-rz))
         r, z = rz[:H], rz[H:]
-        n = np.tanh(product(matrix[:H, :split], x) + product(matrix[:H, split:], r * hidden))
+        n = np.tanh(n + product(weights[0][:H, size.input_size + 2 * size.bias :], r * hidden))
         return (n + z * (hidden - n),)
 
     def kernel(self, buffers: Buffers, d_state: State, arena: Arena) -> GRUResetBeforeKernel:
@@ -80,7 +89,7 @@ class GRUResetBeforeKernel:
         self._one, self._scratch = np.array(1, dtype), arena.empty((H, B), dtype)
         # σ(z) = 1 / (1 + exp(−z)): the minus is folded into the packed rows of r and z.
         self._signs = np.repeat(np.array([1, -1], dtype), (H, 2 * H))[:, None]
-        self._ones = np.ones_like(self._signs)
+        self._ones, self.gate_signs = np.ones_like(self._signs), self._signs
         self._for_n = empty_weights(H, self._split, B, dtype, arena)
         self._for_rz = empty_weights(2 * H, self._split + H, B, dtype, arena)
         self._for_k, self._for_dk = (empty_weights(H, H, B, dtype, arena) for _ in range(2))
@@ -119,7 +128,7 @@ class GRUResetBeforeKernel:
                 bind_product(self._for_k, k, scratch),
                 partial(mix, n, z, hidden[t], hidden[t + 1], scratch),
             ]
-            steps.append(ForwardStep(in_turn(products), gates, in_turn(activate)))
+            steps.append(ForwardStep(in_turn(products), gates, gates, in_turn(activate)))
         return steps
 
     def sweeps(self) -> list[Sweep]:
@@ -145,13 +154,12 @@ class GRUResetBeforeKernel:
                     partial(pass_back, dk, self._gates[step, H : 2 * H], dr, through),
                 ]
                 finish = partial(np.add, d_hidden, through, d_hidden)
-                steps.append(
-                    BackwardStep(step, d_outputs[t], in_turn(calls), factors[t, : 2 * H], finish, d_state),
-                )
-            d_gates = buffers.d_gates_by_step[now]
+                drz, d_gates = factors[t, : 2 * H], factors[t, : 3 * H]
+                steps.append(BackwardStep(step, d_outputs[t], in_turn(calls), drz, finish, d_state, d_state, d_gates))
+            into = buffers.d_gates_by_step[now]
             n_and_rz = [
-                partial(np.copyto, row_items(d_gates[:, :H]), row_items(factors[:, 2 * H : 3 * H])),
-                partial(np.copyto, row_items(d_gates[:, H:]), row_items(factors[:, : 2 * H])),
+                partial(np.copyto, row_items(into[:, :H]), row_items(factors[:, 2 * H : 3 * H])),
+                partial(np.copyto, row_items(into[:, H:]), row_items(factors[:, : 2 * H])),
             ]
             found.append(Sweep(partial(find_factors, *arrays), steps, in_turn(n_and_rz)))
         return found

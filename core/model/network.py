@@ -47,7 +47,7 @@ class Network:
     @property
     def draws(self) -> bool:
         """Whether a forward pass in training draws random numbers."""
-        return max(self.stack.dropout, self.embedding_dropout, self.output_dropout) > 0
+        return max(self.stack.dropout, self.stack.zoneout, self.embedding_dropout, self.output_dropout) > 0
 
     def blocks(self, parameters: Array) -> Blocks:
         """The blocks of `parameters` ``(size,)``, as views."""

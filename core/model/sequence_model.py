@@ -47,6 +47,8 @@ class SequenceModel(Module):
     - `input_size` I: the inputs are features.
     - `hidden_size`, `num_layers`, `cell`, `bias`, `dropout`, `bidirectional`, `proj_size`, `dtype`: the recurrent
       stack, see `recurrio.core.RNN`; `cell` is a name in `recurrio.core.cells.table.CELLS`.
+    - `layer_norm`: whether the sums of the gates are normalised, see `recurrio.core.cells.layer_norm`; `zoneout`: the
+      probability that a unit of the state keeps its value, see `recurrio.core.cells.zoneout`.
     - `embedding_dropout`, `output_dropout`: the probability that a number drops out behind the embedding, and in front
       of the linear layer of the head, as with torch's ``Dropout`` there; `dropout` is between the layers of the stack.
     - `output_size` O of the head; V where it is not given, for prediction of the next input.
@@ -76,6 +78,8 @@ class SequenceModel(Module):
         output_dropout: float = 0.0,
         bidirectional: bool = False,
         proj_size: int = 0,
+        layer_norm: bool = False,
+        zoneout: float = 0.0,
         output_size: int | None = None,
         output: str = "steps",
         loss: Loss | Mapping[str, Any] | None = None,
@@ -108,7 +112,7 @@ class SequenceModel(Module):
         dtype = check_dtype(dtype).name
         features = embedding_size if input_size is None else input_size
         sizes = (features, hidden_size, num_layers)
-        stack = Stack(cell, *sizes, bias, dropout, bidirectional, proj_size, dtype)
+        stack = Stack(cell, *sizes, bias, dropout, bidirectional, proj_size, dtype, layer_norm, zoneout)
         recurrent = StackParameters(stack, draw=False)
         self.config: dict[str, Any] = {
             "vocabulary_size": vocabulary_size,

@@ -37,6 +37,9 @@ def add_network(graph: Graph, model: SequenceModel, columns: str) -> str:
         raise ExportError(f"output={head.name!r}: cannot be exported, as it is not said at each step")
     if stack.sizes[0].proj_size:
         raise ExportError("proj_size: cannot be exported, as ONNX has no LSTM with a projection")
+    if stack.layer_norm or stack.zoneout:
+        option = "layer_norm" if stack.layer_norm else "zoneout"
+        raise ExportError(f"{option}: cannot be exported, as ONNX has no recurrent layer with it")
     if stack.cell.name not in OPERATORS:
         raise ExportError(f"cell={stack.cell.name!r}: cannot be exported, as ONNX has no operator for it")
     operator, attributes, order = OPERATORS[stack.cell.name]

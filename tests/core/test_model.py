@@ -65,6 +65,7 @@ CONFIGURATIONS: list[dict[str, Any]] = [
     {"input_size": 4, "output_size": 1, "proj_size": 2, "hidden_size": 5, "loss": HuberLoss(delta=2.0), "dropout": 0.1},
     {"input_size": 4, "output_size": 2, "output": "attention", "bidirectional": True},
     {"vocabulary_size": 9, "embedding_dropout": 0.25, "output_dropout": 0.5},
+    {"vocabulary_size": 9, "layer_norm": True, "zoneout": 0.1, "proj_size": 3},
     {"vocabulary_size": 3, "loss": CrossEntropyLoss(weight=(1, 2, 3), label_smoothing=0.1), "dtype": "float64"},
 ]
 
@@ -98,6 +99,8 @@ def test_a_dtype_may_be_numpys_own(dtype: Any) -> None:  # noqa: ANN401
         ("dropout", -1),
         ("embedding_dropout", 1.1),
         ("output_dropout", -0.1),
+        ("zoneout", 1.5),
+        ("layer_norm", 2),
         ("vocabulary_size", None),
         ("input_size", 3),
         ("loss", {"loss": "hinge"}),

@@ -45,14 +45,24 @@ CONFIGURATIONS: dict[str, tuple[dict[str, Any], bool]] = {
     "mean": (FEATURES | {"output": "mean", "bidirectional": True}, True),
     "max": (TOKENS | {"output": "max", "output_size": 3}, True),
     "attention": (TOKENS | {"output": "attention", "output_size": 3, "bidirectional": True}, True),
+    "zoneout": (TOKENS | {"num_layers": 2, "zoneout": 0.3}, True),
+    "normalised": (TOKENS | {"layer_norm": True, "zoneout": 0.1, "bidirectional": True}, True),
     "projection": (TOKENS | {"num_layers": 2, "proj_size": 3}, True),
 }
-ROWS = [(cell, row) for row in CONFIGURATIONS for cell in CELLS if row != "projection" or cell == "lstm"]
+ROWS = [
+    (cell, row)
+    for row in CONFIGURATIONS
+    for cell in CELLS
+    if (row != "projection" or CELLS[cell].projects) and (row != "normalised" or CELLS[cell].normalises)
+]
 IN_PROCESSES = [
     *[(cell, "one layer") for cell in CELLS],
     ("lstm", "bidirectional"),
     ("gru", "dropout"),
     ("lstm", "all dropout"),
+    ("lstm", "zoneout"),
+    ("rnn_relu", "zoneout"),
+    ("gru", "normalised"),
     ("rnn", "masked features"),
     ("gru", "mean"),
     ("gru", "max"),
@@ -136,7 +146,7 @@ async def test_same_bits_as_the_serial_loop(cell: str, row: str, shards: int, de
 @pytest.mark.parametrize(("cell", "row"), IN_PROCESSES)
 async def test_same_bits_in_processes(cell: str, row: str) -> None:
     shards, delay = (1, 0) if row == "one layer" else (2, 1)
-    options = {"shards": shards, "delay": delay, "ranks": 2 if cell in RANKED else 1, "seed": 5}
+    options = {"shards": shards, "delay": delay, "ranks": 2 if cell in RANKED and row != "normalised" else 1, "seed": 5}
     ours = await run_pipeline(cell, row, executor="process", **options)
     assert_same_bits(ours, run_serial(cell, row, **options))
 
@@ -152,7 +162,7 @@ async def test_a_schedule_does_the_same_in_both(cell: str, schedule: str, execut
     assert not np.array_equal(ours[0], constant)
 
 
-@pytest.mark.parametrize("row", ["dropout", "output dropout"])
+@pytest.mark.parametrize("row", ["dropout", "output dropout", "zoneout"])
 @pytest.mark.parametrize("cell", CELLS)
 async def test_dropout_is_a_function_of_the_seed(cell: str, row: str) -> None:
     options = {"shards": 2, "delay": 1}
