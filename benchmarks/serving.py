@@ -123,7 +123,7 @@ def main() -> None:
     """Print a line for each rate."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--pairs", type=int, default=12)
-    parser.add_argument("--count", type=int, default=1000, help="records that come at once; from a file it is 16384")
+    parser.add_argument("--count", type=int, default=1000, help="records that come at once (1000)")
     parser.add_argument("--rate", type=int, help=argparse.SUPPRESS)
     parser.add_argument("--client", help=argparse.SUPPRESS)
     arguments = parser.parse_args()

@@ -17,7 +17,7 @@ from .gradcheck import directional_error
 from .layers.embedding import Embedding
 from .layers.linear import Linear
 from .layers.rnn_lstm_gru import GRU, LSTM, RNN, LSTMState
-from .losses import BCEWithLogitsLoss, CrossEntropyLoss, HuberLoss, IntervalLoss, MSELoss
+from .losses import BCEWithLogitsLoss, CrossEntropyLoss, CTCLoss, HuberLoss, IntervalLoss, MSELoss
 from .model.batch import SequenceBatch, shard_lanes
 from .model.sequence_model import SequenceModel
 from .model.summary import summary
@@ -26,6 +26,7 @@ from .optim.optimizer import Optimizer
 from .optim.optimizers import SGD, Adagrad, Adam, AdamW, RMSprop
 from .optim.schedules import ConstantLR, CosineLR, PlateauLR, Schedule, StepLR
 from .optim.updater import NonFiniteError
+from .text.ctc_decoding import ctc_beam, ctc_greedy
 from .text.text_model import TextModel
 from .text.vocabulary import ByteVocabulary, CharVocabulary
 
@@ -40,6 +41,7 @@ __all__ = [
     "ArgumentError",
     "BCEWithLogitsLoss",
     "ByteVocabulary",
+    "CTCLoss",
     "CharVocabulary",
     "ConstantLR",
     "CosineLR",
@@ -63,6 +65,8 @@ __all__ = [
     "WeightsError",
     "clip_norm",
     "clip_value",
+    "ctc_beam",
+    "ctc_greedy",
     "directional_error",
     "load_weights",
     "save_weights",

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..core.base.parameters import Array
+from ..core.losses.ctc import CTCLoss
 from ..core.losses.loss import CrossEntropyLoss
 from ..core.model.batch import SequenceBatch
 from ..core.model.sequence_model import SequenceModel
@@ -33,9 +34,16 @@ def random_batches(model: SequenceModel, count: int, steps: int, lanes: int, *, 
             return rng.integers(0, below, shape, np.int32)
         return rng.standard_normal(shape).astype(dtype)
 
-    classes = network.output_size if isinstance(network.loss, CrossEntropyLoss) else None
+    def draw_targets() -> Array:
+        if isinstance(network.loss, CTCLoss):
+            labels = draw("targets", network.output_size - 1)[:-1]
+            labels += labels >= network.loss.blank
+            labels[np.arange(len(labels))[:, None] >= rng.integers(0, steps + 1, lanes)] = -1
+            return labels
+        return draw("targets", network.output_size if isinstance(network.loss, CrossEntropyLoss) else None)
+
     return [
-        SequenceBatch(draw("inputs", network.vocabulary_size), draw("targets", classes), reset=number % 7 == 0)
+        SequenceBatch(draw("inputs", network.vocabulary_size), draw_targets(), reset=number % 7 == 0)
         for number in range(count)
     ]
 

@@ -51,13 +51,17 @@ Numbers = Sequence[float] | Array  # kept as a tuple
 class LossKernel(Protocol):
     """The sum of a loss over `N` columns, and its gradient, in the buffer of the outputs.
 
-    Write ``outputs`` ``(F, N)``, call `forward`, then at most once `backward`. Columns do not touch one another.
+    Write ``outputs`` ``(F, N)``, call `forward`, then at most once `backward`. Columns do not touch one another; those
+    of a loss `by_lane` touch only those of their lane.
     """
 
     outputs: Array
 
     def forward(self, targets: Array, mask: Array | None = None) -> float:
-        """The summed loss. `targets` ``(F, N)``, of classes ``(N,)``; `mask` ``(N,)`` bool, False: does not count."""
+        """The summed loss. `targets` ``(F, N)``, of classes ``(N,)``; `mask` ``(N,)`` bool, False: does not count.
+
+        By lane the columns are `T` steps of `B` lanes; `targets` are ``(S, B)``, and `mask` is ``(T, B)``.
+        """
         ...
 
     def backward(self, scale: float) -> Array:
@@ -80,10 +84,13 @@ class Loss(ABC):
     `reduction`: "mean" divides by what counts, "sum" does not divide. Where nothing counts, because all is masked or
     ignored, the mean is 0.0 with a gradient of 0. torch gives nan; here a batch of padding in a stream must not
     poison the weights. Raises ArgumentError for options out of range.
+
+    `by_lane`: its sum is over lanes, ``(T, B, F)`` with targets ``(S, B)``, and not over columns.
     """
 
     reduction: str = field(default="mean", kw_only=True)
     name: ClassVar[str]  # in `config`
+    by_lane: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         if self.reduction not in ("mean", "sum"):
@@ -115,9 +122,11 @@ class Loss(ABC):
         columns = outputs.size // features
         kernel = self.kernel(features, columns, outputs.dtype)
         kernel.outputs[...] = outputs.reshape(columns, features).T
-        turned = targets.reshape(columns, -1).T if targets.ndim == outputs.ndim else targets.reshape(columns)
         total = self.total(targets, mask)
-        value = kernel.forward(turned, None if mask is None else mask.reshape(columns)) / total
+        if not self.by_lane:
+            targets = targets.reshape(columns, -1).T if targets.ndim == outputs.ndim else targets.reshape(columns)
+            mask = None if mask is None else mask.reshape(columns)
+        value = kernel.forward(targets, mask) / total
         return value, LossTape(kernel, 1 / total, outputs.shape)
 
     @np.errstate(over="ignore", invalid="ignore")
@@ -149,7 +158,10 @@ class Loss(ABC):
         return 1.0 if self.reduction == "sum" else self._count(targets, mask, features) or 1.0
 
     def target_array(self, shape: tuple[int, ...], dtype: np.dtype) -> tuple[tuple[int, ...], np.dtype]:
-        """The shape and dtype of the targets for outputs of `shape` ``(…, F)`` and `dtype`."""
+        """The shape and dtype of the targets for outputs of `shape` ``(…, F)`` and `dtype`.
+
+        By lane that is the most that is read: there can be fewer rows ``S``, and any further ones change nothing.
+        """
         return shape, dtype
 
     @abstractmethod

@@ -7,12 +7,13 @@ from dataclasses import fields
 from typing import Any
 
 from ..base.checks import ArgumentError
+from .ctc import CTCLoss
 from .interval import IntervalLoss
 from .loss import BCEWithLogitsLoss, CrossEntropyLoss, HuberLoss, Loss, MSELoss
 
 __all__ = ["LOSSES", "loss_from_config"]
 
-TYPES: tuple[type[Loss], ...] = (CrossEntropyLoss, MSELoss, HuberLoss, BCEWithLogitsLoss, IntervalLoss)
+TYPES: tuple[type[Loss], ...] = (CrossEntropyLoss, MSELoss, HuberLoss, BCEWithLogitsLoss, IntervalLoss, CTCLoss)
 LOSSES = {loss.name: loss for loss in TYPES}
 
 

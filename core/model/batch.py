@@ -31,7 +31,8 @@ class SequenceBatch(_Fields):
     """`T` time steps of `B` lanes.
 
     ``inputs`` are indices ``(T, B)``, integers in ``0…V−1``, or features ``(T, B, I)``. ``targets`` are classes
-    ``(S, B)`` or numbers ``(S, B, F)``, with S = T for one output a step, and S = 1 for one output a sequence.
+    ``(S, B)`` or numbers ``(S, B, F)``, with S = T for one output a step, and S = 1 for one output a sequence; or with
+    a `CTCLoss` the labels of each lane, up to S of them, and then negative numbers.
     ``reset`` says where the hidden state starts from zero: with True all of it does, for both directions, or
     ``(T, B)`` bool says it for each lane before each step that exists. ``lengths`` ``(B,)`` are the steps of each lane
     that exist; None is all of them. ``rows`` ``(B,)`` int64 is for lanes that carry no state to the next batch: each is
@@ -95,7 +96,7 @@ class BatchSpec(NamedTuple):
     """The arrays of batches of up to `steps` × `lanes`.
 
     ``arrays`` gives, for steps and lanes, the shape and dtype of each array by its name in `SequenceBatch`, which need
-    not have all of them.
+    not have all of them. The targets can have fewer rows; any further ones are not read.
     """
 
     steps: int
@@ -113,38 +114,40 @@ class BatchBuffer:
         self._spec = spec
         largest = self._shapes(spec.steps, spec.lanes)
         self._room = {name: arena.empty((math.prod(shape),), dtype) for name, (shape, dtype) in largest.items()}
-        self._shape = (-1, -1)
+        self._shape = (-1, -1, -1)
         self._views: dict[str, Array] = {}
 
     def _shapes(self, steps: int, lanes: int) -> dict[str, tuple[tuple[int, ...], np.dtype]]:
         return {**self._spec.arrays(steps, lanes), **dict.fromkeys(("rows", "carry"), ((lanes,), np.dtype(np.int64)))}
 
-    def write(self, batch: SequenceBatch) -> tuple[int, int, int, int]:
-        """Copy `batch` in; its steps, its lanes, what there is of it, and its classes, for `read`."""
+    def write(self, batch: SequenceBatch) -> tuple[int, int, int, int, int]:
+        """Copy `batch` in; its steps, its lanes, what there is of it, its classes and rows of targets, for `read`."""
         steps, lanes = batch.inputs.shape[:2]
-        kinds = 0
-        for place, (name, room) in enumerate(self._arrays(steps, lanes).items()):
+        rows, kinds = len(batch.targets), 0
+        for place, (name, room) in enumerate(self._arrays(steps, lanes, rows).items()):
             value = getattr(batch, name)
             if isinstance(value, np.ndarray):
-                room[...] = value
+                room[...] = value[: len(room)]
                 kinds |= 2 << 2 * place
             else:
                 kinds |= (value is True) << 2 * place
-        return steps, lanes, kinds, batch.classes
+        return steps, lanes, kinds, batch.classes, rows
 
-    def read(self, steps: float, lanes: float, kinds: float, classes: float) -> SequenceBatch:
+    def read(self, steps: float, lanes: float, kinds: float, classes: float, rows: float) -> SequenceBatch:
         """The batch that was written, in this memory."""
         values: dict[str, Any] = {}
-        for place, (name, room) in enumerate(self._arrays(int(steps), int(lanes)).items()):
+        for place, (name, room) in enumerate(self._arrays(int(steps), int(lanes), int(rows)).items()):
             kind = int(kinds) >> 2 * place & 3
             if kind:
                 values[name] = room if kind == 2 else True
         return SequenceBatch(**values, classes=int(classes))
 
-    def _arrays(self, steps: int, lanes: int) -> dict[str, Array]:
-        if self._shape != (steps, lanes):
-            self._shape = (steps, lanes)
+    def _arrays(self, steps: int, lanes: int, rows: int) -> dict[str, Array]:
+        if self._shape != (steps, lanes, rows):
+            self._shape = (steps, lanes, rows)
             shapes = self._shapes(steps, lanes)
+            (most, *others), dtype = shapes["targets"]
+            shapes["targets"] = (min(rows, most), *others), dtype
             self._views = {
                 name: self._room[name][: math.prod(shape)].reshape(shape) for name, (shape, _) in shapes.items()
             }

@@ -80,7 +80,10 @@ class Network:
         return BatchSpec(steps, lanes, self.arrays)
 
     def arrays(self, steps: int, lanes: int) -> dict[str, tuple[tuple[int, ...], np.dtype]]:
-        """The shape and dtype of each array of a batch of `T` steps of `B` lanes, by its name in `SequenceBatch`."""
+        """The shape and dtype of each array of a batch of `T` steps of `B` lanes, by its name in `SequenceBatch`.
+
+        Targets by lane can have fewer rows, and more, which are not read.
+        """
         features, dtype = (steps, lanes, self.stack.sizes[0].input_size), self.stack.dtype
         indices = self.vocabulary_size is not None
         targets = (self.head.target_steps(steps), lanes, self.output_size)

@@ -79,7 +79,7 @@ class Passes:
         outputs = yield from self.outputs(blocks, batch, state, rng)
         if batch.classes:
             outputs[batch.classes :] = -np.inf
-        self._losses[self._rank.index] = self._head.loss(batch.targets, self._network.counted(batch))
+        self._losses[self._rank.index] = yield from self._head.loss(batch.targets, self._network.counted(batch))
         yield
         return float(sum(self._losses.tolist()))
 

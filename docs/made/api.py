@@ -22,8 +22,8 @@ GROUPS = {
     "recurrio.core": {
         "Layers": "GRU LSTM RNN LSTMState Linear Embedding",
         "Models": "SequenceModel SequenceBatch shard_lanes summary",
-        "Text": "TextModel ByteVocabulary CharVocabulary",
-        "Losses": "BCEWithLogitsLoss CrossEntropyLoss HuberLoss IntervalLoss MSELoss",
+        "Text": "TextModel ByteVocabulary CharVocabulary ctc_beam ctc_greedy",
+        "Losses": "BCEWithLogitsLoss CTCLoss CrossEntropyLoss HuberLoss IntervalLoss MSELoss",
         "Optimizers": "Optimizer SGD Adagrad Adam AdamW RMSprop",
         "Schedules and clipping": "Schedule ConstantLR CosineLR PlateauLR StepLR clip_norm clip_value",
         "Weights and gradients": "load_weights save_weights directional_error",

@@ -183,6 +183,8 @@ def _failed(error: Exception, where: str | None) -> int:
 
 def _demo(arguments: argparse.Namespace, interrupts: Interrupts) -> int:
     held = True
+    if arguments.what == "text" and arguments.open:
+        return _fail("--open: expected the demonstration of records, which has a page, got that of a text", 2)
     if arguments.what == "text":
         demo_text(arguments.seconds, interrupts)
     else:

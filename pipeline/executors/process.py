@@ -56,7 +56,7 @@ class RemoteRank:
 
     def forward(self, version_row: float, batch_number: float, *flags: float) -> Pass[float]:
         """`ShardRank.forward` of the batch that was written."""
-        return self._rank.forward(0, int(version_row), int(batch_number), self._batch.read(*flags[:4]))
+        return self._rank.forward(0, int(version_row), int(batch_number), self._batch.read(*flags[:5]))
 
     def backward(self, scale: float, whole: float, *_: float) -> Pass[None]:
         """`ShardRank.backward`."""

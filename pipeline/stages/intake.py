@@ -163,6 +163,8 @@ class Intake:
     async def _take(self) -> Item | None:
         if self.records is not None and (item := self.records.ready()) is not None:
             return item  # many are: a cancel scope for each would take its time
+        if self._closed and (self.records is None or self.records.done):
+            return None  # what had come is taken, and nothing more is waited for
         try:
             if isinstance(self._source, AsyncIterator):
                 try:

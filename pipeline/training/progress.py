@@ -69,7 +69,8 @@ class Progress:
     ) -> Report:
         """The report of the batch that was counted last."""
         (since, before), (now, total) = self._finished[0], self._finished[-1]
-        stages, channels = ((), ()) if wiring is None else wiring.reports(now)
+        # It may be long ago that the batch was applied, and stages have waited since.
+        stages, channels = ((), ()) if wiring is None else wiring.reports(trio.current_time())
         assert self.last is not None
         number, version, loss, grad_norm, _ = self.last
         speed = (total - before) / max(now - since, 1e-9)

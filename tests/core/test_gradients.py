@@ -6,12 +6,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+from support.labels import draw_labels
 from support.layers import LAYERS
 
 from recurrio.core import (
     ArgumentError,
     BCEWithLogitsLoss,
     CrossEntropyLoss,
+    CTCLoss,
     Embedding,
     HuberLoss,
     Linear,
@@ -113,6 +115,7 @@ LOSSES = {
     "squares": MSELoss(),
     "huber": HuberLoss(delta=0.7),
     "binary": BCEWithLogitsLoss(),
+    "ctc": CTCLoss(blank=2),
 }
 
 
@@ -126,6 +129,8 @@ def make_batch(model: SequenceModel, masks: str) -> SequenceBatch:
         inputs = rng.integers(0, model.vocabulary_size, (T, B))
     if isinstance(network.loss, CrossEntropyLoss):
         targets = rng.integers(0, network.output_size, shape)
+    elif isinstance(network.loss, CTCLoss):
+        targets = draw_labels(rng, 3, B, network.output_size, network.loss.blank)
     else:
         targets = rng.random((*shape, network.output_size)) * 2 - 0.5
     return SequenceBatch(inputs, targets, masked.get("reset", False), masked.get("lengths"))

@@ -21,6 +21,7 @@ from recurrio.core.losses import (
     LOSSES,
     BCEWithLogitsLoss,
     CrossEntropyLoss,
+    CTCLoss,
     HuberLoss,
     IntervalLoss,
     Loss,
@@ -48,6 +49,8 @@ ALL = [
     MSELoss(ignore_nan=True),
     HuberLoss(delta=0.3, ignore_nan=True),
     BCEWithLogitsLoss(pos_weight=WEIGHT, ignore_nan=True),
+    CTCLoss(),
+    CTCLoss(blank=5),
 ]
 TOLERANCES = [("float32", 1e-5), ("float64", 1e-10)]
 
@@ -61,7 +64,10 @@ both_reductions = pytest.mark.parametrize("reduction", ["mean", "sum"])
 
 
 def make(loss: Loss, dtype: str = "float64", seed: int = 0) -> tuple[Array, Array, Array]:
-    """Outputs, targets and a mask. Two of the class targets are ignored; no Huber difference is near a kink."""
+    """Outputs, targets and a mask. Two of the class targets are ignored; no Huber difference is near a kink.
+
+    Of the three lanes of labels one has two that are the same, for which the mask leaves no room, and one has none.
+    """
     rng = np.random.default_rng(seed)
     outputs, mask = rng.standard_normal((*ROWS, F)) * 2, rng.random(ROWS) < 0.6
     mask.flat[:2] = True, False
@@ -69,6 +75,8 @@ def make(loss: Loss, dtype: str = "float64", seed: int = 0) -> tuple[Array, Arra
         targets = rng.integers(0, F, ROWS)
         targets[0, 0] = targets[2, 1] = loss.ignore_index
         return outputs.astype(dtype), targets, mask
+    if isinstance(loss, CTCLoss):
+        return outputs.astype(dtype), np.array([[3, 2, -1], [1, 2, -3]]), mask
     if isinstance(loss, BCEWithLogitsLoss):
         targets = rng.random((*ROWS, F))
     elif isinstance(loss, IntervalLoss):
@@ -83,10 +91,11 @@ def gradient(loss: Loss, outputs: Array, targets: Array, mask: Array | None = No
     return value, loss.backward(tape)
 
 
-def by_torch(loss: Loss, outputs: Array, targets: Array) -> tuple[float, Array]:
+def by_torch(loss: Loss, outputs: Array, targets: Array, mask: Array) -> tuple[float, Array]:
     torch = pytest.importorskip("torch", reason="torch is the second opinion; install recurrio[bench]")
     functions = torch.nn.functional
-    z, y = torch.tensor(outputs, requires_grad=True), torch.tensor(targets)
+    start = torch.tensor(outputs, requires_grad=True)
+    z, y = start[torch.tensor(mask)], torch.tensor(targets if loss.by_lane else targets[mask])
 
     def row(values: tuple[float, ...] | None) -> object:
         return None if values is None else torch.tensor(values, dtype=z.dtype)
@@ -116,8 +125,19 @@ def by_torch(loss: Loss, outputs: Array, targets: Array) -> tuple[float, Array]:
             value = functions.binary_cross_entropy_with_logits(
                 z, y, pos_weight=row(loss.pos_weight), reduction=loss.reduction
             )
+        case CTCLoss():
+            lanes = [start[mask[:, lane], lane] for lane in range(ROWS[1])]
+            value = functions.ctc_loss(
+                torch.nn.utils.rnn.pad_sequence(lanes).log_softmax(-1),
+                y.clamp(min=0).T,
+                torch.tensor(mask.sum(axis=0)),
+                (y >= 0).sum(axis=0),
+                blank=loss.blank,
+                reduction=loss.reduction,
+                zero_infinity=True,
+            )
     value.backward()
-    return value.item(), z.grad.numpy()
+    return value.item(), start.grad.numpy()
 
 
 @every_loss
@@ -127,7 +147,7 @@ def test_value_and_gradient_are_torchs(loss: Loss, reduction: str, dtype: str, t
     loss = replace(loss, reduction=reduction)
     outputs, targets, _ = make(loss, dtype)
     value, d_outputs = gradient(loss, outputs, targets)
-    expected, d_expected = by_torch(loss, outputs, targets)
+    expected, d_expected = by_torch(loss, outputs, targets, np.ones(ROWS, bool))
     assert d_outputs.dtype == dtype
     assert d_outputs.flags.c_contiguous
     np.testing.assert_allclose(value, expected, rtol=tolerance)
@@ -141,9 +161,9 @@ def test_a_mask_is_as_torch_on_the_chosen_rows(loss: Loss, reduction: str, dtype
     loss = replace(loss, reduction=reduction)
     outputs, targets, mask = make(loss, dtype)
     value, d_outputs = gradient(loss, outputs, targets, mask)
-    expected, d_expected = by_torch(loss, outputs[mask], targets[mask])
+    expected, d_expected = by_torch(loss, outputs, targets, mask)
     np.testing.assert_allclose(value, expected, rtol=tolerance)
-    np.testing.assert_allclose(d_outputs[mask], d_expected, rtol=tolerance, atol=tolerance)
+    np.testing.assert_allclose(d_outputs, d_expected, rtol=tolerance, atol=tolerance)
     assert not d_outputs[~mask].any()
 
 
@@ -174,7 +194,9 @@ def test_shards_add_up_to_the_whole(loss: Loss, reduction: str) -> None:
     for lane in range(ROWS[1]):
         kernel = loss.kernel(F, ROWS[0], np.dtype("float64"))
         kernel.outputs[...] = outputs[:, lane].T
-        summed += kernel.forward(targets[:, lane].T, mask[:, lane]) / total
+        own = slice(lane, lane + 1)
+        part = (targets[:, own], mask[:, own]) if loss.by_lane else (targets[:, lane].T, mask[:, lane])
+        summed += kernel.forward(*part) / total
         np.testing.assert_allclose(kernel.backward(1 / total).T, d_outputs[:, lane], rtol=1e-12)
     np.testing.assert_allclose(summed, value, rtol=1e-12)
 
@@ -202,8 +224,9 @@ def test_what_is_masked_never_matters(loss: Loss, data: strategies.DataObject) -
     mask = data.draw(arrays.arrays(bool, ROWS))
     value, d_outputs = gradient(loss, outputs, targets, mask)
     hidden = ~mask
+    unread = np.broadcast_to(~mask.any(axis=0), targets.shape) if loss.by_lane else hidden
     outputs[hidden] = data.draw(arrays.arrays(outputs.dtype, outputs[hidden].shape))
-    targets[hidden] = data.draw(arrays.arrays(targets.dtype, targets[hidden].shape))
+    targets[unread] = data.draw(arrays.arrays(targets.dtype, targets[unread].shape))
     again, d_again = gradient(loss, outputs, targets, mask)
     assert again == loss(outputs, targets, mask) == value
     assert np.array_equal(d_again, d_outputs)
@@ -212,7 +235,7 @@ def test_what_is_masked_never_matters(loss: Loss, data: strategies.DataObject) -
 
 @every_loss
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
-def test_what_is_not_finite_comes_out_so_and_stays_in_its_column(loss: Loss, bad: float) -> None:
+def test_what_is_not_finite_comes_out_so_and_stays_in_its_column_or_lane(loss: Loss, bad: float) -> None:
     outputs, targets, _ = make(loss)
     targets = np.where(targets == 0, 1, targets) if isinstance(loss, CrossEntropyLoss) else targets
     before = gradient(loss, outputs, targets)[1]
@@ -220,7 +243,7 @@ def test_what_is_not_finite_comes_out_so_and_stays_in_its_column(loss: Loss, bad
     value, d_outputs = gradient(loss, outputs, targets)
     assert not np.isfinite(value)
     elsewhere = np.ones(ROWS, bool)
-    elsewhere[1, 1] = False
+    elsewhere[slice(None) if loss.by_lane else 1, 1] = False
     assert np.array_equal(d_outputs[elsewhere], before[elsewhere])
 
 

@@ -105,7 +105,7 @@ def test_totals() -> None:
         (lambda: BCEWithLogitsLoss(pos_weight=["1"]), "pos_weight: expected a finite number of at least 0, got '1'"),
         (
             lambda: loss_from_config({}),
-            "loss: expected one of cross_entropy, mse, huber, bce_with_logits, interval, got",
+            "loss: expected one of cross_entropy, mse, huber, bce_with_logits, interval, ctc, got",
         ),
         (lambda: loss_from_config({"loss": "mae"}), "loss: .* got 'mae'"),
         (

@@ -13,6 +13,7 @@ from recurrio.core import (
     ArgumentError,
     BCEWithLogitsLoss,
     CrossEntropyLoss,
+    CTCLoss,
     Embedding,
     Linear,
     MSELoss,
@@ -46,6 +47,7 @@ DOORS: dict[str, list[Callable[[], object]]] = {
         lambda: WORDS.gradient(SequenceBatch(TOKENS, masked(TOKENS))),
         lambda: MSELoss()(X, masked(X)),
         lambda: CrossEntropyLoss()(X, masked(TOKENS)),
+        lambda: CTCLoss()(X, masked(TOKENS)),
     ],
     "lengths": [
         lambda: WORDS(TOKENS, None, masked(np.array([1, 2, 2]))),

@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.labels import draw_labels
 from support.layers import RANKED
 
-from recurrio.core import Adam, BCEWithLogitsLoss, CrossEntropyLoss, HuberLoss, SequenceBatch, SequenceModel
+from recurrio.core import Adam, BCEWithLogitsLoss, CrossEntropyLoss, CTCLoss, HuberLoss, SequenceBatch, SequenceModel
 from recurrio.core.base.arena import Arena
 from recurrio.core.base.ranks import Rank, lockstep
 from recurrio.core.cells import buffers
@@ -33,6 +34,7 @@ KINDS: dict[str, dict[str, Any]] = {
     "weighted": {"vocabulary_size": 4, "loss": CrossEntropyLoss(weight=(1, 2, 0.5, 3), label_smoothing=0.1)},
     "features": {"input_size": 3, "output_size": 2, "loss": HuberLoss(0.5)},
     "binary": {"input_size": 3, "output_size": 2, "loss": BCEWithLogitsLoss(pos_weight=(2, 3))},
+    "ctc": {"input_size": 3, "output_size": 4, "loss": CTCLoss()},
 }
 OPTIONS: dict[str, dict[str, Any]] = {
     "one layer": {},
@@ -56,6 +58,8 @@ def make_batch(model: SequenceModel, steps: int, lanes: int, rng: np.random.Gene
             arrays[name] = rng.random(shape) < 0.2
         else:
             arrays[name] = rng.integers(0, steps + 1 if name == "lengths" else 4, shape)
+    if model.network.loss.by_lane:
+        arrays["targets"] = draw_labels(rng, int(rng.integers(0, len(arrays["targets"]) + 1)), lanes, 4)
     batch = SequenceBatch(**arrays)
     return batch if masked else batch._replace(reset=False, lengths=None)
 

@@ -11,9 +11,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from support.labels import draw_labels
 from support.layers import RANKED
 
-from recurrio.core import Adam, MSELoss, PlateauLR, SequenceBatch, SequenceModel, StepLR
+from recurrio.core import Adam, CTCLoss, MSELoss, PlateauLR, SequenceBatch, SequenceModel, StepLR
 from recurrio.core.cells.table import CELLS
 from recurrio.core.optim.schedules import Schedule
 from recurrio.core.serial import Step, train
@@ -48,6 +49,7 @@ CONFIGURATIONS: dict[str, tuple[dict[str, Any], bool]] = {
     "zoneout": (TOKENS | {"num_layers": 2, "zoneout": 0.3}, True),
     "normalised": (TOKENS | {"layer_norm": True, "zoneout": 0.1, "bidirectional": True}, True),
     "projection": (TOKENS | {"num_layers": 2, "proj_size": 3}, True),
+    "ctc": (FEATURES | {"output_size": 4, "loss": CTCLoss(), "bidirectional": True}, True),
 }
 ROWS = [
     (cell, row)
@@ -68,6 +70,7 @@ IN_PROCESSES = [
     ("gru", "max"),
     ("lstm", "attention"),
     ("lstm", "last"),
+    ("gru", "ctc"),
 ]
 SCHEDULES: dict[str, Callable[[], Schedule]] = {
     "StepLR": lambda: StepLR(0.01, 3, 0.5),
@@ -103,6 +106,8 @@ def make_batches(row: str) -> list[SequenceBatch]:
             padding = np.arange(T)[:, None] >= lengths
             inputs[padding] = nonsense
             targets[padding if outputs == T else padding.all(axis=0, keepdims=True)] = nonsense
+        if network.loss.by_lane:
+            targets = draw_labels(rng, (0, 2, T + 3)[number % 3], B, network.output_size)
         batches.append(SequenceBatch(inputs, targets, resets, lengths))
     return batches
 
@@ -185,7 +190,7 @@ def test_lengths_and_resets_change_the_weights(row: str) -> None:
     plain = []
     for batch in make_batches(row):
         inputs, targets = (np.where(np.isnan(a) | (a == -1), fill, a).astype(a.dtype) for a in batch[:2])
-        plain.append(batch._replace(inputs=inputs, targets=targets))
+        plain.append(batch._replace(inputs=inputs, targets=batch.targets if network.loss.by_lane else targets))
     for name, without in (("lengths", None), ("reset", False)):
         model = make_model(cell, row)
         list(train(model, Adam(0.01), [batch._replace(**{name: without}) for batch in plain], clip=0.5))

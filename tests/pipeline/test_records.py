@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from functools import cache, partial
 from pathlib import Path
 from typing import Any
@@ -245,6 +246,37 @@ async def test_the_last_report_knows_of_what_was_dropped() -> None:
     await trainer.run(records, on_report=stop_soon)
     assert reports[-1].records == records.report()
     assert records.report()["dropped"] > 0
+
+
+@pytest.mark.parametrize("soon", [False, True])
+@pytest.mark.parametrize("delay", [0, 2])
+async def test_a_run_that_is_stopped_takes_no_further_block_where_one_is_always_there(delay: int, soon: bool) -> None:
+    taken: list[int] = []
+
+    async def endless() -> AsyncIterator[dict[str, Any]]:
+        for number in range(10_000):
+            taken.append(number)
+            yield {"k": np.array(["a", "b", "c"] * 99, object), "x": np.arange(297.0)}
+            await trio.lowlevel.checkpoint()
+
+    records = Records(endless(), key="k", features="x", target="x@+1", seq_len=4, batch_size=3)
+    records.soon = soon
+    trainer, blocks = Trainer(records.model(hidden_size=3, seed=1), Adam(0.01), executor="inline", delay=delay), 0
+
+    def stop_soon(report: Report) -> None:
+        nonlocal blocks
+        if soon:
+            records.ask(lambda: None)
+        if report.step == 5:
+            trainer.stop(60)
+            blocks = len(taken)
+
+    with trio.fail_after(30):
+        await trainer.run(records, on_report=stop_soon)
+    assert len(taken) <= blocks + 1
+    report = records.report()
+    assert report["dropped"] == 0
+    assert report["records"] == 297 * blocks  # all that had come
 
 
 @pytest.mark.parametrize("options", [{}, {"label": "c", "target": (), "features": "x,y"}, {"per_key": True}], ids=str)

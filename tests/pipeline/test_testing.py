@@ -14,6 +14,7 @@ from recurrio.core import (
     ArgumentError,
     ConstantLR,
     CosineLR,
+    CTCLoss,
     MSELoss,
     PlateauLR,
     SequenceBatch,
@@ -36,6 +37,7 @@ MODELS: dict[str, dict[str, Any]] = {
     "tokens": {"vocabulary_size": 7},
     "features": {"input_size": 3, "output_size": 2, "loss": MSELoss()},
     "last": {"vocabulary_size": 7, "output_size": 2, "output": "last"},
+    "labels": {"input_size": 3, "output_size": 4, "loss": CTCLoss(blank=1)},
 }
 
 

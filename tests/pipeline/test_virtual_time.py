@@ -14,7 +14,7 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 from recurrio.core import SGD, SequenceBatch, SequenceModel
 from recurrio.core.model.shard import Shard
 from recurrio.core.serial import train
-from recurrio.pipeline import Report, StageHungError, Trainer
+from recurrio.pipeline import Records, Report, StageHungError, Trainer
 from recurrio.pipeline.executors.inline import InlinePlace
 from recurrio.pipeline.flow.channels import Channel, Receiver, Sender
 from recurrio.pipeline.observe.meters import StageMeter
@@ -232,3 +232,21 @@ def assert_serial(trainer: Trainer, batches: list[SequenceBatch], **options: int
     model = SequenceModel(V, embedding_size=3, hidden_size=4, seed=1)
     list(train(model, SGD(0.1), batches, **options))
     assert np.array_equal(trainer.model.parameters, model.parameters)
+
+
+async def test_a_stage_waits_no_longer_than_it_is_there(autojump_clock: MockClock) -> None:
+    async def slow() -> AsyncIterator[dict[str, float]]:
+        for number in range(40):  # many come behind a batch before there is another one
+            await trio.sleep(10 if number > 9 else 0)
+            yield {"x": float(number)}
+
+    records = Records(slow(), features="x", target="x@+1", seq_len=8, batch_size=1, stride=8)
+    trainer, shares = Trainer(records.model(hidden_size=3, seed=1), SGD(0.1), executor="inline"), list[float]()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(trainer.run, records)
+        for _ in range(9):
+            await trio.sleep(31)
+            report = trainer.report()
+            assert report is not None
+            shares += [(stage.busy + stage.waiting_for_input) / stage.seconds for stage in report.stages]
+    assert 0.5 < max(shares) <= 1

@@ -53,8 +53,11 @@ class HeadPasses(Protocol):
         """After the stack's forward pass: the outputs ``(F, N)`` of this rank's columns of the `S·B`."""
         ...
 
-    def loss(self, targets: Array, counted: Array | None) -> float:
-        """After `outputs`: the summed loss of this rank's columns; `targets` ``(S, B, …)``, `counted` ``(S, B)``."""
+    def loss(self, targets: Array, counted: Array | None) -> Pass[float]:
+        """After `outputs`: the summed loss of this rank's columns, or lanes.
+
+        `targets` are those of a `SequenceBatch`; `counted` ``(S, B)`` says which of the outputs count.
+        """
         ...
 
     def backward(self, views: dict[str, Array], scale: float) -> Pass[None]:

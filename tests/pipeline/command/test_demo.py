@@ -91,6 +91,12 @@ def test_that_on_a_text(recurrio: Recurrio) -> None:
     assert done.stdout.endswith("recurrio train FILE, then recurrio generate run\n")
 
 
+def test_that_on_a_text_has_no_page(recurrio: Recurrio) -> None:
+    done = recurrio("demo", "text", "--open")
+    assert done.returncode == 2
+    assert done.stderr.startswith("recurrio: --open: expected the demonstration of records")
+
+
 def test_it_names_the_command_as_it_was_called(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     command = tmp_path / "a folder" / "recurrio"
     command.parent.mkdir()
