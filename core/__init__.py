@@ -18,7 +18,7 @@ from .base.safetensors import WeightsError, load_weights, save_weights
 from .gradcheck import directional_error
 from .layers.embedding import Embedding
 from .layers.linear import Linear
-from .layers.recurrent import GRU, LSTM, RNN, LSTMState
+from .layers.rnn_lstm_gru import GRU, LSTM, RNN, LSTMState
 from .losses import BCEWithLogitsLoss, CrossEntropyLoss, CTCLoss, HuberLoss, IntervalLoss, MSELoss
 from .model.batch import SequenceBatch, shard_lanes
 from .model.sequence_model import SequenceModel

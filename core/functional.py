@@ -273,7 +273,8 @@ def gru_cell_forward(xt: Array, a_prev: Array, parameters: Named) -> tuple[Array
         k = Wna·a_prev + bna                n = tanh(Wnx·xt + bnx + r ⊙ k)
         a_next = (1 − z) ⊙ n + z ⊙ a_prev   yt_pred = softmax(Wya·a_next + by)
 
-    This is the form of torch and cuDNN, where `r` acts after the product; in Cho et al. (2014) it acts before. The
+    This is the form of torch and cuDNN, where `r` acts after the product; in Cho et al. (2014) it acts before, as in
+    `recurrio.core.cells.gru_reset_before`: ``k = Wna·(r ⊙ a_prev) + bna``, ``n = tanh(Wnx·xt + bnx + k)``. The
     parameters are ``Wr``, ``Wz`` ``(n_a, n_a+n_x)``, ``Wnx`` ``(n_a, n_x)``, ``Wna`` ``(n_a, n_a)``, ``Wya``
     ``(n_y, n_a)``, ``br``, ``bz``, ``bnx``, ``bna`` ``(n_a, 1)`` and ``by`` ``(n_y, 1)``. `a_next` is ``(n_a, m)``,
     `yt_pred` is ``(n_y, m)``. The cache is ``(a_next, a_prev, r, z, n, k, xt, parameters)``.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import ClassVar, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 
@@ -19,12 +19,13 @@ __all__ = ["BackwardStep", "Call", "Cell", "CellKernel", "ForwardStep", "Sweep"]
 class ForwardStep(NamedTuple):
     """A step of the recurrence: two calls, between which the columns of a table are added into `sums`.
 
-    `multiply` leaves the products of the weights in `sums` ``(rows·U, B)``, and `activate` makes the next state of
-    them.
+    `multiply` leaves the products of the weights in `gates` ``(gates·U, B)``, of which `sums` ``(rows·U, B)`` are the
+    first, and `activate` makes the next state of them.
     """
 
     multiply: Call
     sums: Array
+    gates: Array
     activate: Call
 
 
@@ -32,9 +33,11 @@ class BackwardStep(NamedTuple):
     """A step of the recurrence backwards.
 
     The gradient of the hidden state comes in with that of the output; `differentiate` makes `d_sums` of it, of which
-    the product with the hidden weights is the gradient of the hidden state before the step; `finish` adds what comes
-    by another way. Where `d_output` is None `differentiate` adds it itself. `d_after` is the gradient of the state
-    after the step, where `differentiate` finds it.
+    the product with the hidden weights, or with the first of their columns, is the gradient of the hidden state before
+    the step; `finish` adds what comes by another way. Where `d_output` is None `differentiate` adds it itself.
+    `d_after` is the gradient of the state after the step, where `differentiate` finds it, and `d_before` that of the
+    state before it, where `finish` has left it. `d_gates` ``(gates·U, B)`` are the gradients before the activations,
+    of which `d_sums` are a part.
     """
 
     step: int
@@ -43,6 +46,8 @@ class BackwardStep(NamedTuple):
     d_sums: Array
     finish: Call | None
     d_after: State
+    d_before: State
+    d_gates: Array
 
 
 class Sweep(NamedTuple):
@@ -57,6 +62,7 @@ class CellKernel(Protocol):
     """What a cell computes of the sequence in its buffers, for this rank's units."""
 
     d_inputs_from: Array  # the part of the gates' gradients that the inputs have a share in
+    gate_signs: Array  # (gates·U, 1): 1, or −1 where the sums of a gate have their sign turned
 
     def states(self) -> list[State]:
         """The state before each step, and after the last; the hidden state is that of the buffers."""
@@ -95,17 +101,19 @@ class Cell(ABC):
     """A kind of recurrent layer, with one matrix of parameters unless it says otherwise.
 
     Its ``name`` is that in the table, its ``kind`` what people call it. `rows` blocks of `H` rows make the matrix, and
-    `gates` blocks the gradients before the activations. `projects` says whether it takes a `proj_size`.
+    `gates` blocks the gradients before the activations. `projects` says whether it takes a `proj_size`, and
+    `normalises` whether the `sums` of its steps are all that its gates are taken of.
     """
 
     name: str
     kind: str
-    rows: ClassVar[int]
-    gates: ClassVar[int]
-    projects: ClassVar[bool] = False
+    rows: int
+    gates: int
+    projects: bool = False
+    normalises: bool = True
 
     @property
-    def options(self) -> dict[str, str]:
+    def options(self) -> dict[str, str | bool]:
         """The arguments of a layer that choose this cell among others of its kind."""
         return {}
 
@@ -133,9 +141,25 @@ class Cell(ABC):
         """How the buffers stand: see `recurrio.core.cells.buffers.Buffers`."""
         return False
 
-    @abstractmethod
+    def plain(self) -> Cell:
+        """The same cell, into whose steps others may come: between sums, state, and what is carried on."""
+        return self
+
     def step(self, weights: Weights, size: LayerSize, x: Array, state: State, product: Product = np.matmul) -> State:
         """One step for `x` ``(I, B)`` from `state`: the next state. The caller silences overflow."""
+        return self.activate(weights, size, self.sums(weights, size, x, state, product), state, product)
+
+    @abstractmethod
+    def sums(
+        self, weights: Weights, size: LayerSize, x: Array, state: State, product: Product = np.matmul
+    ) -> list[Array]:
+        """Of a step, what the gates are taken of: all together ``(gates·H, B)``, in the order of the gates."""
+
+    @abstractmethod
+    def activate(
+        self, weights: Weights, size: LayerSize, sums: list[Array], state: State, product: Product = np.matmul
+    ) -> State:
+        """The next state of these."""
 
     @abstractmethod
     def kernel(self, buffers: Buffers, d_state: State, arena: Arena) -> CellKernel:

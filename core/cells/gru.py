@@ -37,15 +37,23 @@ class GRUCell(Cell):
     name, kind = "gru", "GRU"
     rows, gates = 3, 4
 
-    def step(self, weights: Weights, size: LayerSize, x: Array, state: State, product: Product = np.matmul) -> State:
+    def sums(
+        self, weights: Weights, size: LayerSize, x: Array, state: State, product: Product = np.matmul
+    ) -> list[Array]:
         """See `Cell`."""
-        (hidden,) = state
         H, split, ones = size.hidden_size, size.input_size + size.bias, np.ones((int(size.bias), x.shape[1]), x.dtype)
         from_x = product(weights[0][:, :split], np.concatenate((x, ones)))
-        from_h = product(weights[0][:, split:], np.concatenate((ones, hidden)))
-        rz = 1 / (1 + np.exp(-from_x[H:] - from_h[H:]))
+        from_h = product(weights[0][:, split:], np.concatenate((ones, state[0])))
+        return [from_x[:H], from_x[H:] + from_h[H:], from_h[:H]]
+
+    def activate(
+        self, weights: Weights, size: LayerSize, sums: list[Array], state: State, product: Product = np.matmul
+    ) -> State:
+        """See `Cell`."""
+        (hidden,), (n, rz, s), H = state, sums, size.hidden_size
+        rz = 1 / (1 + np.exp(-rz))
         r, z = rz[:H], rz[H:]
-        n = np.tanh(from_x[:H] + r * from_h[:H])
+        n = np.tanh(n + r * s)
         return (n + z * (hidden - n),)
 
     def kernel(self, buffers: Buffers, d_state: State, arena: Arena) -> GRUKernel:
@@ -76,6 +84,7 @@ class GRUKernel:
         # σ(z) = 1 / (1 + exp(−z)): the minus is folded into the packed rows of r and z.
         self._signs = np.repeat(np.array([1, -1], dtype), (U, 2 * U))[:, None]
         self._ones = np.ones_like(self._signs)
+        self.gate_signs = np.concatenate((self._signs, self._ones[:U]))
         self._for_n = empty_weights(U, split, B, dtype, arena)
         self._for_s = empty_weights(U, 1 + H, B, dtype, arena)
         self._for_rz = empty_weights(2 * U, split + 1 + H, B, dtype, arena)
@@ -111,7 +120,7 @@ class GRUKernel:
                 bind_product(self._for_s, x[self._split :], gates[3 * U :]),
             ]
             activate = bind_activation(gates, hidden[t], hidden[t + 1], self._scratch, self._one)
-            steps.append(ForwardStep(in_turn(products), gates[: 3 * U], activate))
+            steps.append(ForwardStep(in_turn(products), gates[: 3 * U], gates, activate))
         return steps
 
     def sweeps(self) -> list[Sweep]:
@@ -132,7 +141,8 @@ class GRUKernel:
                 differentiate = partial(np.multiply, nrzsh, d_hidden, nrzsh)
                 finish = partial(np.add, d_hidden, through, d_hidden)
                 d_sums, step = factors[t, U : 4 * U], now.start + t
-                steps.append(BackwardStep(step, d_outputs[t], differentiate, d_sums, finish, d_state))
+                d_gates = factors[t, : 4 * U]
+                steps.append(BackwardStep(step, d_outputs[t], differentiate, d_sums, finish, d_state, d_state, d_gates))
             after = partial(np.copyto, row_items(buffers.d_gates_by_step[now]), row_items(factors[:, : 4 * U]))
             found.append(Sweep(partial(find_factors, *arrays), steps, after))
         return found

@@ -1,7 +1,7 @@
 """The loop over time: one layer in one direction over a whole sequence, forward and backward, whatever the cell.
 
 It adds to what a cell computes for each step all that does not depend on the cell: the columns of a table of indices,
-lengths and resets, and the meetings of the ranks.
+lengths and resets, zoneout, and the meetings of the ranks.
 """
 
 from __future__ import annotations
@@ -11,13 +11,14 @@ from functools import cached_property, partial
 import numpy as np
 
 from ..base.arena import Arenas
-from ..base.compiled import ByArray, Call, in_turn
+from ..base.compiled import ByArray, Call, in_turn, nothing
 from ..base.parameters import Array
 from ..base.product import bind_product, empty_weights
 from ..base.ranks import Pass, Rank
 from .buffers import Buffers, LayerSize, State, Weights, add_parts
 from .cell import Cell
 from .masks import Masks
+from .zoneout import Zoneout
 
 __all__ = ["Loop"]
 
@@ -31,11 +32,19 @@ class Loop:
     ``buffers`` is what the other layers see. For this rank's units, ``first`` and ``last`` are the state before the
     first step, which the caller writes, and after the last, of all ``states``; ``d_state`` is, before `backward`, the
     gradient of ``last``, and after it that of ``first``. ``d_inputs_from`` is the part of the gates' gradients that the
-    inputs have a share in.
+    inputs have a share in. With `zoneout`, a probability, the `cell` is to be a plain one.
     """
 
     def __init__(
-        self, cell: Cell, steps: int, lanes: int, size: LayerSize, dtype: np.dtype, rank: Rank, arenas: Arenas
+        self,
+        cell: Cell,
+        steps: int,
+        lanes: int,
+        size: LayerSize,
+        dtype: np.dtype,
+        rank: Rank,
+        arenas: Arenas,
+        zoneout: float = 0.0,
     ) -> None:
         self.buffers = buffers = Buffers(
             steps,
@@ -57,6 +66,7 @@ class Loop:
         self._hidden_weights = empty_weights(size.output_size, rows, lanes, dtype, arenas.own)
         self._kernel = cell.kernel(buffers, self.d_state, arenas.own)
         self.d_inputs_from = self._kernel.d_inputs_from
+        self._zoneout = Zoneout(zoneout, steps, self.d_state, arenas.own) if zoneout else None
 
     @cached_property
     def states(self) -> list[State]:
@@ -70,7 +80,11 @@ class Loop:
     @cached_property
     def _forward_steps(self) -> list[tuple[Call, Array, Call]]:
         # Plain tuples: a named one takes twice as long to take apart.
-        return [(multiply, sums, activate) for multiply, sums, activate in self._kernel.forward_steps()]
+        steps = self._kernel.forward_steps()
+        if self._zoneout is not None:
+            mixes = map(self._zoneout.mix, range(len(steps)), self.states, self.states[1:])
+            steps = [s._replace(activate=in_turn([s.activate, mix])) for s, mix in zip(steps, mixes, strict=True)]
+        return [(multiply, sums, activate) for multiply, sums, _, activate in steps]
 
     @cached_property
     def _forward_at_once(self) -> ByArray:
@@ -106,9 +120,12 @@ class Loop:
         d_hidden, together, sweeps = self.d_state[0], self.buffers.ranks > 1, []
         for before, steps, after in self._kernel.sweeps():
             turns: list[Turn] = []
-            for t, d_output, differentiate, d_sums, finish, d_after in steps:
+            for t, d_output, differentiate, d_sums, finish, d_after, d_before, _ in steps:
+                if self._zoneout is not None:
+                    differentiate = in_turn([self._zoneout.split(t, d_after), differentiate])
+                    finish = in_turn([finish or nothing, self._zoneout.join(d_before)])
                 into = self.buffers.parts[t % 2][0] if together else d_hidden
-                multiply = bind_product(self._hidden_weights, d_sums, into)
+                multiply = bind_product(self._hidden_weights[:, : len(d_sums)], d_sums, into)
                 turns.append((t, d_after, d_output, differentiate, multiply, finish))
             sweeps.append((before, turns, after))
         return sweeps
@@ -124,15 +141,22 @@ class Loop:
         return self.states[-1]
 
     def forward(
-        self, weights: Weights, masks: Masks | None = None, table: Array | None = None, indices: Array | None = None
+        self,
+        weights: Weights,
+        masks: Masks | None = None,
+        table: Array | None = None,
+        indices: Array | None = None,
+        rng: np.random.Generator | None = None,
     ) -> Pass[None]:
         """Run the layer over the inputs from ``first`` to ``last``.
 
         A layer made for no inputs takes the place of ``W_x·x`` from `table` ``(rows·U, V)``: the column of the index,
-        for `indices` ``(T, B)``.
+        for `indices` ``(T, B)``. Zoneout draws from `rng`, and without one is its expectation.
         """
         buffers, states, columns, aside, add = self.buffers, self.states, self._columns, self._aside, np.add
         table = self._kernel.load(weights, table)
+        if self._zoneout is not None:
+            self._zoneout.draw(rng)
         buffers.start(masks, states[0], aside)
         together = buffers.ranks > 1
         if masks is None and table is None and not together:

@@ -43,6 +43,13 @@ class LSTMCell(Cell):
     rows = gates = 4
     projects = True
 
+    def __init__(self, *, is_plain: bool = False) -> None:
+        self._is_plain = is_plain  # without the kernels
+
+    def plain(self) -> LSTMCell:
+        """See `Cell`."""
+        return LSTMCell(is_plain=True)
+
     def shapes(self, size: LayerSize) -> dict[str, tuple[int, int]]:
         """The shapes of a layer's parameters: its matrix, and its projection if it has one."""
         projection = {"projection": (size.proj_size, size.hidden_size)} if size.proj_size else {}
@@ -69,14 +76,20 @@ class LSTMCell(Cell):
 
     def by_lane(self, size: LayerSize, dtype: np.dtype) -> bool:
         """As the compiled kernels want it."""
-        return compiled.has("lstm_forward", dtype) and not size.proj_size
+        return compiled.has("lstm_forward", dtype) and not size.proj_size and not self._is_plain
 
-    def step(self, weights: Weights, size: LayerSize, x: Array, state: State, product: Product = np.matmul) -> State:
+    def sums(
+        self, weights: Weights, size: LayerSize, x: Array, state: State, product: Product = np.matmul
+    ) -> list[Array]:
         """See `Cell`."""
-        hidden, cell = state
         ones = np.ones((2 * size.bias, x.shape[1]), x.dtype)
-        z = product(weights[0], np.concatenate((x, ones, hidden)))
-        H = size.hidden_size
+        return [product(weights[0], np.concatenate((x, ones, state[0])))]
+
+    def activate(
+        self, weights: Weights, size: LayerSize, sums: list[Array], state: State, product: Product = np.matmul
+    ) -> State:
+        """See `Cell`."""
+        (_, cell), (z,), H = state, sums, size.hidden_size
         oif, g = 1 / (1 + np.exp(-z[: 3 * H])), np.tanh(z[3 * H :])
         next_cell = oif[H : 2 * H] * g + oif[2 * H :] * cell
         output = oif[:H] * np.tanh(next_cell)
@@ -103,7 +116,7 @@ class LSTMKernel:
         self.d_inputs_from = buffers.d_gates
         # σ(z) = 1 / (1 + exp(−z)): the minus is folded into the packed rows of o, i and f.
         self._signs = np.repeat(np.array([-1, 1], dtype), (3 * U, U))[:, None]
-        self._ones = np.ones_like(self._signs)
+        self._ones, self.gate_signs = np.ones_like(self._signs), self._signs
         self._packed = empty_weights(4 * U, buffers.rows.shape[1], B, dtype, arena)
         d_hidden, d_cell = d_state
         # With a projection: o ⊙ tanh(c') and dh' of every step, for the gradient of W_hr.
@@ -135,7 +148,7 @@ class LSTMKernel:
             pairs = zip(calls, self._raw_by_step, buffers.hidden[1:], strict=True)
             calls = [projected(call, self._projection, raw, hidden) for call, raw, hidden in pairs]
         return [
-            ForwardStep(bind_product(self._packed, x, z), z, activate)
+            ForwardStep(bind_product(self._packed, x, z), z, z, activate)
             for x, z, activate in zip(buffers.by_step, elements.z, calls, strict=True)
         ]
 

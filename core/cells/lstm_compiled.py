@@ -39,9 +39,10 @@ class Compiled:
         d_gates = buffers.d_gates_by_step.transpose(0, 2, 1)
         arrays = (self.z, self.cells[:-1], self._cell_tanh, buffers.d_outputs_by_step, d_gates)
         steps = [
-            BackwardStep(
-                t, None, compiled.bind("lstm_backward", *given, *state, self._d_z, into), self._d_z, None, state
+            BackwardStep(t, None, call, self._d_z, None, state, state, self._d_z)
+            for t, call in enumerate(
+                compiled.bind("lstm_backward", *given, *state, self._d_z, into)
+                for *given, into in zip(*arrays, strict=True)
             )
-            for t, (*given, into) in enumerate(zip(*arrays, strict=True))
         ]
         return [Sweep(nothing, steps[::-1], nothing)]

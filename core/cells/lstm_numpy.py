@@ -109,8 +109,8 @@ class Plain:
                     d_cell,
                     factors[t, 2 * U :].reshape(4, U, B),
                 )
-                d_sums, d_after = factors[t, U : 5 * U], (d_hidden, d_next_cell)
-                steps.append(BackwardStep(step, self._d_outputs[t], call, d_sums, None, d_after))
+                d_sums, d_states = factors[t, U : 5 * U], ((d_hidden, d_next_cell), (d_hidden, factors[t, 5 * U :]))
+                steps.append(BackwardStep(step, self._d_outputs[t], call, d_sums, None, *d_states, d_sums))
             found.append(Sweep(partial(find_factors, *self._for_factors(now)), steps, partial(keep, *self._kept(now))))
         return found
 

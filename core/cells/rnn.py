@@ -19,7 +19,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ..base.arena import Arena
-from ..base.compiled import Call
+from ..base.compiled import Call, in_turn
 from ..base.parameters import Array
 from ..base.product import Product, bind_product, bind_scaled, empty_weights
 from .buffers import Buffers, LayerSize, State, Weights, row_items, sweep_room, sweeps
@@ -85,24 +85,36 @@ class RNNCell(Cell):
 
     rows = gates = 1
 
-    def __init__(self, nonlinearity: str) -> None:
+    def __init__(self, nonlinearity: str, *, is_plain: bool = False) -> None:
         self.name = NONLINEARITIES[nonlinearity]
         self.kind = "RNN" if nonlinearity == "tanh" else f"RNN {nonlinearity}"
-        self._nonlinearity = nonlinearity
+        self._nonlinearity, self._is_plain = nonlinearity, is_plain
+
+    def plain(self) -> RNNCell:
+        """See `Cell`."""
+        return RNNCell(self._nonlinearity, is_plain=True)
 
     @property
-    def options(self) -> dict[str, str]:
+    def options(self) -> dict[str, str | bool]:
         """The nonlinearity."""
         return {"nonlinearity": self._nonlinearity}
 
-    def step(self, weights: Weights, size: LayerSize, x: Array, state: State, product: Product = np.matmul) -> State:
+    def sums(
+        self, weights: Weights, size: LayerSize, x: Array, state: State, product: Product = np.matmul
+    ) -> list[Array]:
         """See `Cell`."""
         ones = np.ones((2 * size.bias, x.shape[1]), x.dtype)
-        return (FUNCTIONS[self._nonlinearity].apply(product(weights[0], np.concatenate((x, ones, state[0])))),)
+        return [product(weights[0], np.concatenate((x, ones, state[0])))]
+
+    def activate(
+        self, weights: Weights, size: LayerSize, sums: list[Array], state: State, product: Product = np.matmul
+    ) -> State:
+        """See `Cell`."""
+        return (FUNCTIONS[self._nonlinearity].apply(sums[0]),)
 
     def kernel(self, buffers: Buffers, d_state: State, arena: Arena) -> RNNKernel:
         """See `Cell`."""
-        return RNNKernel(FUNCTIONS[self._nonlinearity], buffers, d_state, arena)
+        return RNNKernel(FUNCTIONS[self._nonlinearity], buffers, d_state, arena, is_plain=self._is_plain)
 
 
 class RNNKernel:
@@ -112,12 +124,16 @@ class RNNKernel:
     for φ', then step by step, which turns φ' into dz in place.
     """
 
-    def __init__(self, function: Nonlinearity, buffers: Buffers, d_state: State, arena: Arena) -> None:
+    def __init__(
+        self, function: Nonlinearity, buffers: Buffers, d_state: State, arena: Arena, *, is_plain: bool
+    ) -> None:
         (T, U, B), dtype = buffers.shape, buffers.dtype
         self._function, self._buffers, self._d_state = function, buffers, d_state
         self.d_inputs_from = buffers.d_gates
         self._z = arena.empty((U, B), dtype)
         self._ones = np.ones((U, 1), dtype)
+        self.gate_signs = -self._ones if function.minus else self._ones
+        self._made = arena.empty((T, U, B), dtype) if is_plain else None  # h', whatever others make of it
         self._packed = empty_weights(U, buffers.rows.shape[1], B, dtype, arena)
         step = U * B * dtype.itemsize
         self._cuts = sweeps(T, 4 * step)
@@ -130,16 +146,18 @@ class RNNKernel:
 
     def loads(self) -> list[Call]:
         """See `CellKernel`."""
-        signs = -self._ones if self._function.minus else self._ones
-        return [bind_scaled(self._buffers.rows, signs, self._packed)]
+        return [bind_scaled(self._buffers.rows, self.gate_signs, self._packed)]
 
     def forward_steps(self) -> list[ForwardStep]:
         """See `CellKernel`."""
         z, buffers, bind = self._z, self._buffers, self._function.bind
-        return [
-            ForwardStep(bind_product(self._packed, x, z), z, bind(z, hidden))
-            for x, hidden in zip(buffers.by_step, buffers.hidden[1:], strict=True)
-        ]
+        if self._made is None:
+            calls = [bind(z, hidden) for hidden in buffers.hidden[1:]]
+        else:
+            pairs = zip(self._made, buffers.hidden[1:], strict=True)
+            calls = [in_turn([bind(z, made), partial(np.copyto, hidden, made)]) for made, hidden in pairs]
+        products = [bind_product(self._packed, x, z) for x in buffers.by_step]
+        return [ForwardStep(product, z, z, call) for product, call in zip(products, calls, strict=True)]
 
     def sweeps(self) -> list[Sweep]:
         """See `CellKernel`."""
@@ -155,7 +173,7 @@ class RNNKernel:
             for t in reversed(range(n)):
                 dz = factors[t]
                 differentiate = partial(np.multiply, dz, d_state[0], dz)
-                steps.append(BackwardStep(now.start + t, d_outputs[t], differentiate, dz, None, d_state))
+                steps.append(BackwardStep(now.start + t, d_outputs[t], differentiate, dz, None, d_state, d_state, dz))
             found.append(Sweep(before, steps, after))
         return found
 
@@ -163,8 +181,9 @@ class RNNKernel:
         self, now: slice, d_outputs_to: Array, d_outputs_from: Array, outputs_to: Array, outputs: Array, factors: Array
     ) -> None:
         """φ' of a sweep, from the outputs, which stand elsewhere when there are masks."""
+        made = self._buffers.outputs_by_step() if self._made is None else self._made
         np.copyto(d_outputs_to, d_outputs_from)
-        np.copyto(outputs_to, row_items(self._buffers.outputs_by_step()[now]))
+        np.copyto(outputs_to, row_items(made[now]))
         self._function.derivative(outputs, factors)
 
     def load(self, weights: Weights, table: Array | None) -> Array | None:

@@ -28,6 +28,7 @@ from ..base.parameters import Array, Layout
 from ..base.ranks import Pass, Rank
 from ..cells.buffers import State, Weights
 from ..cells.masks import Masks
+from .dropout import draw_kept
 from .stack import Stack, StackWorkspace
 
 __all__ = [
@@ -126,15 +127,21 @@ class Embedding(Module):
 
 
 class Lookup:
-    """Gathers rows for `T·B` indices, and adds up their gradients in a fixed order."""
+    """Gathers rows for `T·B` indices, and adds up their gradients in a fixed order.
 
-    def __init__(self, stack: Stack, steps: int, lanes: int, rank: Rank, arenas: Arenas) -> None:
+    With `dropout`, a probability, numbers of the rows drop out where the forward pass is given an `rng`.
+    """
+
+    def __init__(self, stack: Stack, steps: int, lanes: int, rank: Rank, arenas: Arenas, dropout: float = 0.0) -> None:
         size = stack.sizes[0].input_size
         self.workspace = StackWorkspace(stack, steps, lanes, rank, arenas, input_gradient=True)
         self._share = rank.share(size)
         self._rows = arenas.own.empty((steps * lanes, size), stack.dtype)
         self._rows_by_step = self._rows.reshape(steps, lanes, size).transpose(2, 0, 1)
         self._indices = arenas.own.empty((steps * lanes,), np.dtype(np.intp))
+        # What is kept of the rows: each rank draws its share, and needs all for the gradient of the table.
+        self._dropout, self._dropping = dropout, False
+        self._kept = arenas.shared.empty((steps * lanes, size if dropout else 0), stack.dtype)
 
     def forward(
         self,
@@ -152,6 +159,11 @@ class Lookup:
         np.take(table, self._indices, axis=0, out=self._rows, mode="clip")  # indices are checked at the door
         if masks is not None and masks.pads:
             self._rows[masks.padding.reshape(-1)] = 0
+        self._dropping = rng is not None and self._dropout > 0
+        if rng is not None and self._dropping:
+            rows, kept = self._rows[:, self._share], self._kept[:, self._share]
+            draw_kept(rng, self._dropout, kept)
+            np.multiply(rows, kept, rows)
         self.workspace.write(self._share, self._rows_by_step[self._share])
         yield from self.workspace.forward(weights, state, masks, rng=rng)
 
@@ -159,6 +171,8 @@ class Lookup:
         """After the stack's backward pass: write the gradients of its weights and of the table."""
         self.workspace.weight_gradient(d_weights)
         assert self.workspace.d_inputs is not None
+        if self._dropping:
+            np.multiply(self.workspace.d_inputs, self._kept, self.workspace.d_inputs)
         add_by_index(self._indices, self.workspace.d_inputs, d_table, self._rows)
 
 
@@ -240,9 +254,17 @@ def largest_not_folded(lanes: int, vocabulary_size: int) -> tuple[int, int]:
 
 
 def open_embedding(
-    stack: Stack, steps: int, lanes: int, vocabulary_size: int, rank: Rank, arenas: Arenas, *, folded: bool
+    stack: Stack,
+    steps: int,
+    lanes: int,
+    vocabulary_size: int,
+    rank: Rank,
+    arenas: Arenas,
+    *,
+    folded: bool,
+    dropout: float,
 ) -> Lookup | Folded:
-    """The one way or the other."""
+    """The one way or the other; with `dropout` it is not `folded`."""
     if folded:
         return Folded(stack, steps, lanes, vocabulary_size, rank, arenas)
-    return Lookup(stack, steps, lanes, rank, arenas)
+    return Lookup(stack, steps, lanes, rank, arenas, dropout)

@@ -53,7 +53,8 @@ def _run(
         now = slice(start, min(start + STEPS, T))
         count = now.stop - start
         if loop is None or loop.buffers.shape[0] != count:
-            loop = Loop(stack.cell, count, B, size, stack.dtype, Rank(), Arenas(Arena(), Arena()))
+            arenas = Arenas(Arena(), Arena())
+            loop = Loop(stack.cell, count, B, size, stack.dtype, Rank(), arenas, stack.zoneout)
         piece = None if masks is None else Masks(masks.padding[now], masks.restart[now])
         copy_columns(x[:, now] if piece is None else np.where(piece.padding, 0, x[:, now]), loop.buffers.inputs)
         for first, before in zip(loop.first, state, strict=True):

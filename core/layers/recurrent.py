@@ -1,4 +1,4 @@
-"""The layers `RNN`, `LSTM` and `GRU` for library users: torch's constructor arguments, shapes and call convention.
+"""What `RNN`, `LSTM` and `GRU` have in common: torch's shapes and call convention, and the passes.
 
 Shapes, with D directions and P output units (P = `proj_size` or else H)::
 
@@ -13,16 +13,14 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Sequence
-from typing import Any, Generic, NamedTuple, TypeVar
+from typing import Generic, TypeVar
 
 import numpy as np
-from numpy.typing import DTypeLike
 
 from ..base.blas import one_blas_thread
 from ..base.checks import (
     ArgumentError,
     check_array,
-    check_dtype,
     check_flag,
     check_tape,
     check_unmasked,
@@ -34,21 +32,13 @@ from ..base.parameters import Array
 from ..base.ranks import lockstep
 from ..cells.buffers import State
 from ..cells.masks import Masks, check_lengths
-from ..cells.rnn import NONLINEARITIES
 from .pieces import run_in_pieces
 from .stack import Stack, StackWorkspace
 from .stack_parameters import StackParameters
 
-__all__ = ["GRU", "LSTM", "RNN", "LSTMState", "Recurrent", "Tape"]
+__all__ = ["Part", "Recurrent", "Tape"]
 
 Part = Array | list[Array]
-
-
-class LSTMState(NamedTuple):
-    """The state of an `LSTM`: ``(h_n, c_n)``."""
-
-    hidden: Part
-    cell: Part
 
 
 S = TypeVar("S")
@@ -246,105 +236,3 @@ class Recurrent(StackParameters, Generic[S]):
             return np.array(arrays) if same else [array.copy() for array in arrays]
 
         return self._join([part(number) for number in range(len(carried[0]))])
-
-
-class RNN(Recurrent[Part]):
-    """Elman layers, ``h' = φ(W_ih·x + b_ih + W_hh·h + b_hh)``, as ``torch.nn.RNN``.
-
-    `hidden_size` H is one width or one for each of the `num_layers` layers; `nonlinearity` φ ``"tanh"``, ``"relu"`` or
-    ``"sigmoid"``; `dropout` the probability that an output is dropped on its way to the next layer; `dtype`
-    ``"float32"`` or ``"float64"``. The parameters are torch's for the `seed`, a whole number below 2³²; with None it is
-    drawn afresh and kept in ``seed``. Raises ArgumentError.
-    """
-
-    def __init__(
-        self,
-        input_size: int,
-        hidden_size: int | Sequence[int],
-        num_layers: int = 1,
-        nonlinearity: str = "tanh",
-        bias: bool = True,
-        batch_first: bool = False,
-        dropout: float = 0.0,
-        bidirectional: bool = False,
-        *,
-        dtype: DTypeLike = "float32",
-        seed: int | None = None,
-    ) -> None:
-        if nonlinearity not in NONLINEARITIES:
-            raise ArgumentError("nonlinearity", f"one of {', '.join(NONLINEARITIES)}", repr(nonlinearity))
-        sizes = (input_size, hidden_size, num_layers)
-        stack = Stack(NONLINEARITIES[nonlinearity], *sizes, bias, dropout, bidirectional, dtype=check_dtype(dtype).name)
-        super().__init__(stack, batch_first, seed)
-
-    def _arguments(self) -> dict[str, Any]:
-        return {**super()._arguments(), **self.stack.cell.options}
-
-    def _split(self, name: str, state: Part) -> tuple[Part, ...]:
-        return (state,)
-
-    def _join(self, parts: list[Part]) -> Part:
-        return parts[0]
-
-
-class LSTM(Recurrent[LSTMState]):
-    """Long short-term memory, as ``torch.nn.LSTM``; the equations are in `recurrio.core.cells.lstm`.
-
-    With `proj_size` P > 0 the hidden state is projected to P units. The other arguments are those of `RNN`.
-    """
-
-    def __init__(
-        self,
-        input_size: int,
-        hidden_size: int | Sequence[int],
-        num_layers: int = 1,
-        bias: bool = True,
-        batch_first: bool = False,
-        dropout: float = 0.0,
-        bidirectional: bool = False,
-        proj_size: int = 0,
-        *,
-        dtype: DTypeLike = "float32",
-        seed: int | None = None,
-    ) -> None:
-        sizes = (input_size, hidden_size, num_layers)
-        stack = Stack("lstm", *sizes, bias, dropout, bidirectional, proj_size, check_dtype(dtype).name)
-        super().__init__(stack, batch_first, seed)
-
-    def _split(self, name: str, state: LSTMState) -> tuple[Part, ...]:
-        if not isinstance(state, tuple) or len(state) != 2:
-            raise ArgumentError(name, "a pair (h, c)", count_parts(state))
-        return state
-
-    def _join(self, parts: list[Part]) -> LSTMState:
-        return LSTMState(*parts)
-
-
-class GRU(Recurrent[Part]):
-    """Gated recurrent units, as ``torch.nn.GRU``; the equations are in `recurrio.core.cells.gru`.
-
-    The arguments are those of `RNN`.
-    """
-
-    def __init__(
-        self,
-        input_size: int,
-        hidden_size: int | Sequence[int],
-        num_layers: int = 1,
-        bias: bool = True,
-        batch_first: bool = False,
-        dropout: float = 0.0,
-        bidirectional: bool = False,
-        *,
-        dtype: DTypeLike = "float32",
-        seed: int | None = None,
-    ) -> None:
-        sizes = (input_size, hidden_size, num_layers)
-        stack = Stack("gru", *sizes, bias, dropout, bidirectional, dtype=check_dtype(dtype).name)
-        super().__init__(stack, batch_first, seed)
-
-    def _split(self, name: str, state: Part) -> tuple[Part, ...]:
-        return (state,)
-
-    def _join(self, parts: list[Part]) -> Part:
-        return parts[0]

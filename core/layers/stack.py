@@ -17,9 +17,12 @@ from ..base.parameters import Array, Layout
 from ..base.product import Product, multiply
 from ..base.ranks import Pass, Rank
 from ..cells.buffers import LayerSize, State, Weights
+from ..cells.layer_norm import LayerNorm
 from ..cells.loop import Loop
 from ..cells.masks import Masks
 from ..cells.table import CELLS
+from ..cells.zoneout import mixed
+from .dropout import draw_kept
 
 __all__ = ["Stack", "StackWorkspace"]
 
@@ -28,7 +31,8 @@ class Stack:
     """The architecture of `num_layers` recurrent layers; it holds no parameters.
 
     `cell` is a name in `recurrio.core.cells.table.CELLS`; `hidden_size` one width, or one for each layer; `dropout` the
-    probability that an output of a layer is dropped on its way to the next. ``sizes`` has one `LayerSize` for each
+    probability that an output of a layer is dropped on its way to the next; `layer_norm` and `zoneout` are those of
+    `recurrio.core.cells.layer_norm` and `recurrio.core.cells.zoneout`. ``sizes`` has one `LayerSize` for each
     layer, ``directions`` is 1 or 2, ``output_size`` is D·P of the last layer, and
     ``names`` has torch's suffix of the parameters, and the size, of all layers and directions.
 
@@ -46,6 +50,8 @@ class Stack:
         bidirectional: bool = False,
         proj_size: int = 0,
         dtype: str = "float32",
+        layer_norm: bool = False,
+        zoneout: float = 0.0,
     ) -> None:
         if not isinstance(cell, str) or cell not in CELLS:
             raise ArgumentError("cell", f"one of {', '.join(CELLS)}", repr(cell))
@@ -64,6 +70,13 @@ class Stack:
         if proj_size >= min(widths):
             raise ArgumentError("proj_size", f"less than hidden_size, {min(widths)}", proj_size)
         self.cell, self.dtype = CELLS[cell], np.dtype(dtype)
+        self.layer_norm, self.zoneout = check_flag("layer_norm", layer_norm), check_number("zoneout", zoneout, 0, 1)
+        if self.layer_norm and not self.cell.normalises:
+            raise ArgumentError("layer_norm", f"False for a cell of {cell}", layer_norm)
+        if self.layer_norm:
+            self.cell = LayerNorm(self.cell)
+        elif self.zoneout:
+            self.cell = self.cell.plain()
         self.dropout = check_number("dropout", dropout, 0, 1)
         self.directions = 2 if bidirectional else 1
         self.sizes: list[LayerSize] = []
@@ -114,7 +127,8 @@ class Stack:
         The states in the list `state` are replaced by those after the step.
         """
         for index, size in enumerate(self.sizes):
-            state[index] = self.cell.step(weights[index], size, columns, state[index], product)
+            after = self.cell.step(weights[index], size, columns, state[index], product)
+            state[index] = mixed(self.zoneout, state[index], after) if self.zoneout else after
             columns = state[index][0]
         return columns
 
@@ -163,7 +177,10 @@ class StackWorkspace:
         sizes = list(stack.sizes)
         if folded:
             sizes[0] = sizes[0]._replace(input_size=0)
-        self.layers = [[Loop(stack.cell, steps, lanes, size, dtype, rank, arenas) for _ in range(D)] for size in sizes]
+        shape = (steps, lanes)
+        self.layers = [
+            [Loop(stack.cell, *shape, size, dtype, rank, arenas, stack.zoneout) for _ in range(D)] for size in sizes
+        ]
         self.kernels = [kernel for layer in self.layers for kernel in layer]
         # Each rank's part of the gradient of a layer's inputs, on its way to the layer below.
         wanted = [input_gradient, *[True] * (len(sizes) - 1)]
@@ -221,7 +238,10 @@ class StackWorkspace:
         indices: Array | None = None,
         rng: np.random.Generator | None = None,
     ) -> Pass[None]:
-        """Run all layers from `state`, and leave the state after the last step in it. With `rng` outputs drop out."""
+        """Run all layers from `state`, and leave the state after the last step in it.
+
+        With `rng` outputs drop out, and zoneout draws.
+        """
         D = self.stack.directions
         both = [masks, masks.reversed() if masks is not None and D == 2 else None]
         self.passes += 1
@@ -233,14 +253,14 @@ class StackWorkspace:
                     rows, values = self.outputs(index - 1, direction)
                     if rng is not None and self._dropping:
                         kept = self._kept[index - 1][direction]
-                        self._drop(rng, kept)
+                        draw_kept(rng, self.stack.dropout, kept)
                         values = values * kept
                     self._write(index, rows, values)
             for direction, kernel in enumerate(layer):
                 carried = state[index * D + direction]
                 for first, before in zip(kernel.first, carried, strict=True):
                     first[...] = before
-                yield from kernel.forward(weights[index * D + direction], both[direction], table, indices)
+                yield from kernel.forward(weights[index * D + direction], both[direction], table, indices, rng)
                 for after, last in zip(carried, kernel.last, strict=True):
                     after[...] = last
         if D == 2:
@@ -260,10 +280,6 @@ class StackWorkspace:
             for kernel, carried in zip(self.kernels, state, strict=True):
                 for after, part in zip(carried, kernel.states[step], strict=True):
                     np.copyto(after, part, where=lanes)
-
-    def _drop(self, rng: np.random.Generator, kept: Array) -> None:
-        p = self.stack.dropout
-        np.multiply(rng.random(kept.shape, np.float32) >= p, 1 / (1 - p) if p < 1 else 0, out=kept, casting="unsafe")
 
     def backward(self) -> Pass[None]:
         """After `forward`: leave the gradients of the gates and of the state in the kernels."""

@@ -35,18 +35,24 @@ class StackParameters(Module):
             "dropout": stack.dropout,
             "bidirectional": stack.directions == 2,
             "proj_size": first.proj_size,
+            "layer_norm": stack.layer_norm,
+            "zoneout": stack.zoneout,
             "dtype": stack.dtype.name,
         }
 
     def initialise(self, random: TorchRandom) -> None:
-        """Draw the parameters as torch does: uniform in ``±1/√H`` of each layer, in the order of the state dict."""
+        """Draw the parameters as torch does: uniform in ``±1/√H`` of each layer, in the order of the state dict.
+
+        Those of a layer normalisation are not drawn.
+        """
         bounds = {name: 1 / math.sqrt(size.hidden_size) for name, size in self.stack.names}
-        self.load_state_dict(
-            {
-                name: random.uniform(array.shape, bounds[name.split("_", 2)[2]], self.dtype)
-                for name, array in self.state_dict().items()
-            }
-        )
+        named = self.state_dict()
+        for name, array in named.items():
+            if name.startswith("norm_"):
+                array.fill(name.startswith("norm_weight"))
+            else:
+                named[name] = random.uniform(array.shape, bounds[name.split("_", 2)[2]], self.dtype)
+        self.load_state_dict(named)
 
     def _to_torch(self, views: dict[str, Array]) -> dict[str, Array]:
         return self.stack.to_torch(self.stack.weights(views))

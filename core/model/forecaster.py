@@ -48,6 +48,7 @@ class Forecaster:
         parts = iter(np.split(self._table, np.cumsum(self._units)[:-1], axis=1))
         self.states: list[State] = [tuple(next(parts) for _ in stack.state_sizes) for _ in stack.sizes]
         self._compiled = stack.cell.name == "lstm" and len(self._units) == 2 and not stack.sizes[0].proj_size
+        self._compiled = self._compiled and not stack.layer_norm and not stack.zoneout
         self._compiled = self._compiled and compiled.has("forecast", dtype)
         if self._compiled:
             columns, H = self._blocks.weights[0][0].shape[1], stack.sizes[0].hidden_size

@@ -29,7 +29,11 @@ class Blocks(NamedTuple):
 
 @dataclass(frozen=True)
 class Network:
-    """The parts of a model. `vocabulary_size` is None where the inputs are features."""
+    """The parts of a model. `vocabulary_size` is None where the inputs are features.
+
+    `embedding_dropout` and `output_dropout` are the probabilities that a number drops out behind the embedding, and of
+    what the linear layer of the head takes.
+    """
 
     stack: Stack
     vocabulary_size: int | None
@@ -37,11 +41,13 @@ class Network:
     head: Head
     loss: Loss
     layout: Layout
+    embedding_dropout: float
+    output_dropout: float
 
     @property
     def draws(self) -> bool:
         """Whether a forward pass in training draws random numbers."""
-        return self.stack.dropout > 0
+        return max(self.stack.dropout, self.stack.zoneout, self.embedding_dropout, self.output_dropout) > 0
 
     def blocks(self, parameters: Array) -> Blocks:
         """The blocks of `parameters` ``(size,)``, as views."""
@@ -68,7 +74,9 @@ class Network:
 
     def folds(self, steps: int, lanes: int) -> bool:
         """Whether the embedding of a batch of this shape is folded into the first layer."""
-        return self.vocabulary_size is not None and folds(self.stack, steps, lanes, self.vocabulary_size)
+        if self.vocabulary_size is None or self.embedding_dropout:
+            return False
+        return folds(self.stack, steps, lanes, self.vocabulary_size)
 
     def masks(self, batch: SequenceBatch) -> Masks | None:
         """The masks of `batch`; None where all its steps exist and no lane starts anew within it."""

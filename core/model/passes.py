@@ -43,10 +43,13 @@ class Passes:
             self._stack = StackWorkspace(stack, steps, lanes, rank, arenas)
         else:
             sizes = (steps, lanes, network.vocabulary_size)
-            self.embedding = open_embedding(stack, *sizes, rank, arenas, folded=folded)
+            dropout = network.embedding_dropout
+            self.embedding = open_embedding(stack, *sizes, rank, arenas, folded=folded, dropout=dropout)
             self._stack = self.embedding.workspace
         self._inputs = rank.share(stack.sizes[0].input_size)
-        self._head = network.head.open(self._stack, network.loss, network.output_size, arenas)
+        self._head = network.head.open(
+            self._stack, network.loss, network.output_size, arenas, dropout=network.output_dropout
+        )
         self._d_views = network.layout.views(gradient)
         self._d_weights = stack.weights(self._d_views, "rnn.")
         self._views: dict[str, Array] = {}  # of the parameters in use
@@ -67,7 +70,7 @@ class Passes:
             yield from self._stack.forward(weights, state, masks, rng=rng)
         if batch.carry is not None:
             self._stack.state_after(batch.carry, batch.lengths, state)
-        return (yield from self._head.outputs(views, masks))
+        return (yield from self._head.outputs(views, masks, rng))
 
     def forward(
         self, blocks: Blocks, batch: SequenceBatch, state: list[State], rng: np.random.Generator | None = None

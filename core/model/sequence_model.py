@@ -16,7 +16,7 @@ from numpy.typing import DTypeLike
 from ..base import compiled
 from ..base.arena import Arena, Arenas
 from ..base.blas import one_blas_thread
-from ..base.checks import ArgumentError, check_array, check_count, check_dtype, count_parts
+from ..base.checks import ArgumentError, check_array, check_count, check_dtype, check_number, count_parts
 from ..base.html import html_table
 from ..base.module import Module
 from ..base.parameters import Array, Layout
@@ -47,9 +47,13 @@ class SequenceModel(Layered):
     - `input_size` I: the inputs are features.
     - `hidden_size`, `num_layers`, `cell`, `bias`, `dropout`, `bidirectional`, `proj_size`, `dtype`: the recurrent
       stack, see `recurrio.core.RNN`; `cell` is a name in `recurrio.core.cells.table.CELLS`.
+    - `layer_norm`: whether the sums of the gates are normalised, see `recurrio.core.cells.layer_norm`; `zoneout`: the
+      probability that a unit of the state keeps its value, see `recurrio.core.cells.zoneout`.
+    - `embedding_dropout`, `output_dropout`: the probability that a number drops out behind the embedding, and in front
+      of the linear layer of the head, as with torch's ``Dropout`` there; `dropout` is between the layers of the stack.
     - `output_size` O of the head; V where it is not given, for prediction of the next input.
-    - `output`: one output a step, ``"steps"``, or one a sequence, of the ``"last"`` state or of the ``"mean"`` of the
-      outputs over the steps.
+    - `output`: one output a step, ``"steps"``, or one a sequence: of the ``"last"`` state, or of the ``"mean"``, the
+      ``"max"`` or, weighted by learned scores, the ``"attention"`` of the outputs over the steps that exist.
     - `loss`: by default cross-entropy for indices, mean squared error for features.
     - `seed` of the initial parameters, which are those of torch's ``Embedding``, ``LSTM`` (or another) and ``Linear``
       made in that order: a whole number below 2³². With None it is drawn afresh, and kept in ``seed``.
@@ -70,8 +74,12 @@ class SequenceModel(Layered):
         cell: str = "lstm",
         bias: bool = True,
         dropout: float = 0.0,
+        embedding_dropout: float = 0.0,
+        output_dropout: float = 0.0,
         bidirectional: bool = False,
         proj_size: int = 0,
+        layer_norm: bool = False,
+        zoneout: float = 0.0,
         output_size: int | None = None,
         output: str = "steps",
         loss: Loss | Mapping[str, Any] | None = None,
@@ -89,6 +97,10 @@ class SequenceModel(Layered):
         if output_size is None:
             raise ArgumentError("output_size", "a whole number of at least 1 where the inputs are features", None)
         output_size = check_count("output_size", output_size)
+        embedding_dropout = check_number("embedding_dropout", embedding_dropout, 0, 1)
+        if embedding_dropout and vocabulary_size is None:
+            raise ArgumentError("embedding_dropout", "0 where the inputs are features", embedding_dropout)
+        output_dropout = check_number("output_dropout", output_dropout, 0, 1)
         if output not in HEADS:
             raise ArgumentError("output", f"one of {', '.join(HEADS)}", repr(output))
         if loss is None:
@@ -100,20 +112,23 @@ class SequenceModel(Layered):
         dtype = check_dtype(dtype).name
         features = embedding_size if input_size is None else input_size
         sizes = (features, hidden_size, num_layers)
-        stack = Stack(cell, *sizes, bias, dropout, bidirectional, proj_size, dtype)
+        stack = Stack(cell, *sizes, bias, dropout, bidirectional, proj_size, dtype, layer_norm, zoneout)
         recurrent = StackParameters(stack, draw=False)
         self.config: dict[str, Any] = {
             "vocabulary_size": vocabulary_size,
             **recurrent._arguments(),
             "input_size": None if input_size is None else stack.sizes[0].input_size,
             "embedding_size": embedding_size,
+            "embedding_dropout": embedding_dropout,
+            "output_dropout": output_dropout,
             "cell": cell,
             "output_size": output_size,
             "output": output,
             "loss": loss.config,
         }
         self.dtype, self.layout = stack.dtype, Layout()
-        self.network = Network(stack, vocabulary_size, output_size, HEADS[output], loss, self.layout)
+        parts = (stack, vocabulary_size, output_size, HEADS[output], loss, self.layout)
+        self.network = Network(*parts, embedding_dropout, output_dropout)
         self.vocabulary_size, self.embedding_size = vocabulary_size, embedding_size
 
         # The layers as users know them, on slices of the one vector.
@@ -121,6 +136,7 @@ class SequenceModel(Layered):
         if vocabulary_size is not None:
             self._layers["embedding"] = Embedding(vocabulary_size, embedding_size, dtype=dtype, _draw=False)
         self._layers["rnn"] = recurrent
+        self._layers |= HEADS[output].layers(stack.output_size, stack.dtype)
         self._layers["head"] = Linear(stack.output_size, output_size, dtype=dtype, _draw=False)
         self._assemble(seed, _draw)
 
@@ -236,7 +252,7 @@ class SequenceModel(Layered):
     ) -> tuple[float, Array, list[State]]:
         """The loss of `batch`, its gradient as a vector ``(size,)``, and the state after it.
 
-        Outputs drop out between layers only where an `rng` is given. Raises ArgumentError.
+        There is dropout only where an `rng` is given. Raises ArgumentError.
         """
         self.network.check(batch)
         steps, lanes = batch.inputs.shape[:2]

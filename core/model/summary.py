@@ -50,6 +50,7 @@ def summary(model: Module) -> str:
 
         recurrent            G · (H·I + H·H + 2·H), without biases G · (H·I + H·H)
         with a projection    4 · (H·I + H·P + 2·H) + P·H
+        layer normalisation  + G · 2·H, in a GRU + 4 · 2·H
         embedding            V·I
         linear               O·H + O, without a bias O·H
 
@@ -98,5 +99,7 @@ def _recurrent(stack: Stack, prefix: str, name: str, size: LayerSize, axes: str)
     formula = f"{gates} · ({H}·{I} + {H}·{P}" + (f" + 2·{H})" if size.bias else ")")
     if size.proj_size:
         formula += f" + {P}·{H}"
+    if stack.layer_norm:
+        formula += f" + {cell.gates} · 2·{H}"
     parameters = sum(math.prod(shape) for shape in cell.shapes(size).values())
     return _Row(f"{prefix}{name}", kind, f"({axes}, {P})", parameters, formula)

@@ -69,7 +69,7 @@ class Workspace:
         state: list[State],
         rng: np.random.Generator | None = None,
     ) -> Pass[float]:
-        """The summed loss of `batch`, of all ranks. Moves `state` on; with `rng` outputs drop out between layers."""
+        """The summed loss of `batch`, of all ranks. Moves `state` on; with `rng` there is dropout."""
         now, shape = self._now, self._network.shape(batch)
         if not shape[-1]:
             self._now = None

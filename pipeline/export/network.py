@@ -16,6 +16,7 @@ LARGEST = 2**31 - 2**24  # bytes of a model: a file of ONNX has less than 2 GiB
 OPERATORS: dict[str, tuple[str, dict[str, object], list[int]]] = {
     "lstm": ("LSTM", {}, [0, 3, 1, 2]),  # i, o, f, g of i, f, g, o
     "gru": ("GRU", {"linear_before_reset": 1}, [1, 0, 2]),  # z, r, n of r, z, n
+    "gru_reset_before": ("GRU", {"linear_before_reset": 0}, [1, 0, 2]),
     "rnn": ("RNN", {"activations": ["Tanh"]}, [0]),
     "rnn_relu": ("RNN", {"activations": ["Relu"]}, [0]),
     "rnn_sigmoid": ("RNN", {"activations": ["Sigmoid"]}, [0]),
@@ -36,6 +37,9 @@ def add_network(graph: Graph, model: SequenceModel, columns: str) -> str:
         raise ExportError(f"output={head.name!r}: cannot be exported, as it is not said at each step")
     if stack.sizes[0].proj_size:
         raise ExportError("proj_size: cannot be exported, as ONNX has no LSTM with a projection")
+    if stack.layer_norm or stack.zoneout:
+        option = "layer_norm" if stack.layer_norm else "zoneout"
+        raise ExportError(f"{option}: cannot be exported, as ONNX has no recurrent layer with it")
     if stack.cell.name not in OPERATORS:
         raise ExportError(f"cell={stack.cell.name!r}: cannot be exported, as ONNX has no operator for it")
     operator, attributes, order = OPERATORS[stack.cell.name]

@@ -30,6 +30,9 @@ MODELS: dict[str, dict[str, Any]] = {
     "two layers": {"input_size": 3, "num_layers": 2, "hidden_size": [7, 5]},
     "two layers gru": {"input_size": 3, "num_layers": 2, "cell": "gru"},
     "projection": {"input_size": 3, "proj_size": 2},
+    "normalised": {"input_size": 3, "layer_norm": True},
+    "normalised gru": {"input_size": 3, "cell": "gru", "num_layers": 2, "layer_norm": True, "zoneout": 0.2},
+    "zoned out": {"input_size": 3, "zoneout": 0.2},
     "indices": {"vocabulary_size": 6, "embedding_size": 4},
 }
 WAYS = [*(compiled.LEVELS if compiled.KERNELS else []), "NumPy"]

@@ -28,7 +28,7 @@ from recurrio.core.model.heads import HEADS
 
 T, B, I, H = 7, 3, 4, 5
 LIMIT = 1e-6
-STEPS_OF = {"rnn_relu": 1e-6}  # so small that no unit passes its bend
+STEPS_OF = {"rnn_relu": 1e-6, "max": 1e-6}  # so small that no unit passes its bend, and the maximum stays where it is
 
 OPTIONS = {
     "plain": {},
@@ -100,6 +100,13 @@ MODELS = {
     "folded": {"vocabulary_size": 6},
     "looked up": {"vocabulary_size": 40},
     "features": {"input_size": 3, "output_size": 2},
+    "dropped": {"vocabulary_size": 6, "embedding_dropout": 0.3, "output_dropout": 0.4},
+}
+INSIDE: dict[str, dict[str, Any]] = {  # what comes into the steps of a cell
+    "normalised": {"layer_norm": True},
+    "zoned out": {"zoneout": 0.3},
+    "both": {"layer_norm": True, "zoneout": 0.3, "bias": False},
+    "deep": {"layer_norm": True, "zoneout": 0.3, "num_layers": 2, "bidirectional": True, "dropout": 0.3},
 }
 LOSSES = {
     "cross-entropy": CrossEntropyLoss(),
@@ -129,7 +136,7 @@ def make_batch(model: SequenceModel, masks: str) -> SequenceBatch:
     return SequenceBatch(inputs, targets, masked.get("reset", False), masked.get("lengths"))
 
 
-def worst_of_model(model: SequenceModel, batch: SequenceBatch) -> float:
+def worst_of_model(model: SequenceModel, batch: SequenceBatch, *, draws: bool = True) -> float:
     rng = np.random.default_rng(7)
     state = model.initial_state(B)
     for part in state:
@@ -137,10 +144,12 @@ def worst_of_model(model: SequenceModel, batch: SequenceBatch) -> float:
             array[...] = rng.standard_normal(array.shape) * 0.5
 
     def run() -> tuple[float, np.ndarray, object]:
-        return model.gradient(batch, state, rng=np.random.default_rng(3))
+        return model.gradient(batch, state, rng=np.random.default_rng(3) if draws else None)
 
     views, d_views = model.layout.views(model.parameters), model.layout.views(run()[1])
-    step = STEPS_OF.get(model.config["cell"], 1e-3)
+    step = min(STEPS_OF.get(model.config[name], 1e-3) for name in ("cell", "output"))
+    if model.config["layer_norm"]:  # what it divides by is small where units agree
+        step = min(step, 1e-4)
     return max(directional_error(lambda: run()[0], views[name], d_views[name], rng=rng, step=step) for name in views)
 
 
@@ -154,6 +163,28 @@ def test_every_gradient_of_a_model(cell: str, kind: str, options: dict[str, Any]
         **MODELS[kind], cell=cell, embedding_size=4, hidden_size=5, output=output, **options, dtype="float64", seed=1
     )
     assert worst_of_model(model, make_batch(model, masks)) < LIMIT
+
+
+INSIDE_CASES = [
+    (cell, proj_size, options, kind)
+    for cell, proj_size in [*((cell, 0) for cell in CELLS), ("lstm", 2)]
+    for options in INSIDE
+    for kind in ("folded", "features")
+    if CELLS[cell].normalises or "layer_norm" not in INSIDE[options]
+]
+
+
+@pytest.mark.parametrize(("draws", "masks"), [(True, "whole"), (True, "both"), (False, "both")])
+@pytest.mark.parametrize(("cell", "proj_size", "options", "kind"), INSIDE_CASES)
+def test_every_gradient_of_a_model_with_normalisation_and_zoneout(
+    cell: str, proj_size: int, options: str, kind: str, draws: bool, masks: str
+) -> None:
+    sizes = {"embedding_size": 4, "hidden_size": 5, "proj_size": proj_size}
+    model = SequenceModel(**MODELS[kind], **sizes, cell=cell, **INSIDE[options], dtype="float64", seed=1)
+    for name, array in model.layout.views(model.parameters).items():
+        if name.endswith(".norm"):
+            array += np.random.default_rng(4).standard_normal(array.shape) * 0.3
+    assert worst_of_model(model, make_batch(model, masks), draws=draws) < LIMIT
 
 
 @pytest.mark.parametrize("masks", MASKS)

@@ -63,6 +63,9 @@ CONFIGURATIONS: list[dict[str, Any]] = [
     {"vocabulary_size": 9, "cell": "gru", "output": "last", "output_size": 3, "bidirectional": True, "num_layers": 2},
     {"input_size": 4, "output_size": 2, "hidden_size": [5, 3], "num_layers": 2, "cell": "rnn_relu", "bias": False},
     {"input_size": 4, "output_size": 1, "proj_size": 2, "hidden_size": 5, "loss": HuberLoss(delta=2.0), "dropout": 0.1},
+    {"input_size": 4, "output_size": 2, "output": "attention", "bidirectional": True},
+    {"vocabulary_size": 9, "embedding_dropout": 0.25, "output_dropout": 0.5},
+    {"vocabulary_size": 9, "layer_norm": True, "zoneout": 0.1, "proj_size": 3},
     {"vocabulary_size": 3, "loss": CrossEntropyLoss(weight=(1, 2, 3), label_smoothing=0.1), "dtype": "float64"},
 ]
 
@@ -94,6 +97,10 @@ def test_a_dtype_may_be_numpys_own(dtype: Any) -> None:  # noqa: ANN401
         ("output", "first"),
         ("output_size", 0),
         ("dropout", -1),
+        ("embedding_dropout", 1.1),
+        ("output_dropout", -0.1),
+        ("zoneout", 1.5),
+        ("layer_norm", 2),
         ("vocabulary_size", None),
         ("input_size", 3),
         ("loss", {"loss": "hinge"}),
@@ -102,6 +109,11 @@ def test_a_dtype_may_be_numpys_own(dtype: Any) -> None:  # noqa: ANN401
 def test_nonsense_configuration_raises(argument: str, value: object) -> None:
     with pytest.raises(ArgumentError, match=argument if argument != "input_size" else "vocabulary_size"):
         SequenceModel(**{"vocabulary_size": 5, argument: value})
+
+
+def test_features_have_no_embedding_to_drop_from() -> None:
+    with pytest.raises(ArgumentError, match=r"embedding_dropout: expected 0 where the inputs are features, got 0.1"):
+        SequenceModel(input_size=3, output_size=2, embedding_dropout=0.1)
 
 
 def test_features_need_an_output_size() -> None:
@@ -142,6 +154,11 @@ def test_the_outputs_are_those_of_its_layers(bidirectional: bool, output: str) -
         hidden = np.concatenate(list(state.hidden[-directions:]), axis=1)[None]
     elif output == "mean":
         hidden = hidden.sum(axis=0, keepdims=True) / lengths[:, None]
+    elif output == "max":
+        hidden = np.array([[hidden[:length, lane].max(axis=0) for lane, length in enumerate(lengths)]])
+    elif output == "attention":
+        scores = np.exp(hidden @ model.state_dict()["attention.weight"][0]) * (np.arange(5)[:, None] < lengths)
+        hidden = (hidden * (scores / scores.sum(axis=0))[:, :, None]).sum(axis=0, keepdims=True)
     expected = layers["head"](np.ascontiguousarray(hidden))
     if output == "steps":  # the head gives its bias where there is no step
         expected[np.arange(5)[:, None] >= lengths] = outputs[np.arange(5)[:, None] >= lengths]

@@ -58,6 +58,18 @@ def test_a_text_model_goes_round(vocabulary: CharVocabulary | ByteVocabulary, tm
     assert os.listdir(tmp_path) == [path.name]
 
 
+def test_all_options_of_a_model_go_round(tmp_path: Path) -> None:
+    vocabulary = CharVocabulary("abcé \n")
+    options = {"layer_norm": True, "zoneout": 0.2, "embedding_dropout": 0.1, "output_dropout": 0.3, "proj_size": 3}
+    text = TextModel(SequenceModel(len(vocabulary), embedding_size=4, hidden_size=6, **options, seed=1), vocabulary)
+    text.save(tmp_path / "model.safetensors")
+    again = TextModel.load(tmp_path / "model.safetensors")
+    assert again.model.config == text.model.config
+    assert options.items() <= again.model.config.items()
+    written = ["".join(one.generate("a", 50, rng=np.random.default_rng(1))) for one in (text, again)]
+    assert written[0] == written[1]
+
+
 def test_generate_writes_the_length_asked_for() -> None:
     text = make_text(CharVocabulary("abc"))
     written = "".join(text.generate("", 30, rng=np.random.default_rng(0)))

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from support.layers import LAYERS
+from support.layers import LAYERS, RANKED
 
 from recurrio.core import LSTM, LSTMState, MSELoss, SequenceBatch, SequenceModel
 from recurrio.core.base.arena import Arena
@@ -109,7 +109,7 @@ def test_a_state_that_a_reset_ends(cell: str, output: str, value: float) -> None
 
 @pytest.mark.parametrize("value", NONSENSE)
 @pytest.mark.parametrize("output", HEADS)
-@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize("cell", RANKED)
 @np.errstate(over="ignore", invalid="ignore")
 def test_with_ranks(cell: str, output: str, value: float) -> None:
     model, results = make_model(cell, 6, output, "one layer"), []

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 from support.labels import draw_labels
+from support.layers import RANKED
 
 from recurrio.core import Adam, CTCLoss, MSELoss, PlateauLR, SequenceBatch, SequenceModel, StepLR
 from recurrio.core.cells.table import CELLS
@@ -32,22 +33,42 @@ CONFIGURATIONS: dict[str, tuple[dict[str, Any], bool]] = {
     "widths": (TOKENS | {"num_layers": 2, "hidden_size": (H, 6)}, True),
     "bidirectional": (TOKENS | {"num_layers": 2, "bidirectional": True}, True),
     "dropout": (TOKENS | {"num_layers": 2, "dropout": 0.3}, True),
+    "output dropout": (TOKENS | {"output": "mean", "output_dropout": 0.4}, True),
+    "all dropout": (
+        TOKENS | {"num_layers": 2, "dropout": 0.3, "embedding_dropout": 0.2, "output_dropout": 0.4},
+        True,
+    ),
     "looked up": (TOKENS | {"vocabulary_size": 40}, True),  # more rows than pay for folding
     "features": (FEATURES | {"num_layers": 2}, False),
     "masked features": (FEATURES | {"bias": False}, True),
     "float64": (TOKENS | {"dtype": "float64"}, False),
     "last": (TOKENS | {"output": "last", "output_size": 3}, True),
     "mean": (FEATURES | {"output": "mean", "bidirectional": True}, True),
+    "max": (TOKENS | {"output": "max", "output_size": 3}, True),
+    "attention": (TOKENS | {"output": "attention", "output_size": 3, "bidirectional": True}, True),
+    "zoneout": (TOKENS | {"num_layers": 2, "zoneout": 0.3}, True),
+    "normalised": (TOKENS | {"layer_norm": True, "zoneout": 0.1, "bidirectional": True}, True),
     "projection": (TOKENS | {"num_layers": 2, "proj_size": 3}, True),
     "ctc": (FEATURES | {"output_size": 4, "loss": CTCLoss(), "bidirectional": True}, True),
 }
-ROWS = [(cell, row) for row in CONFIGURATIONS for cell in CELLS if row != "projection" or cell == "lstm"]
+ROWS = [
+    (cell, row)
+    for row in CONFIGURATIONS
+    for cell in CELLS
+    if (row != "projection" or CELLS[cell].projects) and (row != "normalised" or CELLS[cell].normalises)
+]
 IN_PROCESSES = [
     *[(cell, "one layer") for cell in CELLS],
     ("lstm", "bidirectional"),
     ("gru", "dropout"),
+    ("lstm", "all dropout"),
+    ("lstm", "zoneout"),
+    ("rnn_relu", "zoneout"),
+    ("gru", "normalised"),
     ("rnn", "masked features"),
     ("gru", "mean"),
+    ("gru", "max"),
+    ("lstm", "attention"),
     ("lstm", "last"),
     ("gru", "ctc"),
 ]
@@ -130,7 +151,7 @@ async def test_same_bits_as_the_serial_loop(cell: str, row: str, shards: int, de
 @pytest.mark.parametrize(("cell", "row"), IN_PROCESSES)
 async def test_same_bits_in_processes(cell: str, row: str) -> None:
     shards, delay = (1, 0) if row == "one layer" else (2, 1)
-    options = {"shards": shards, "delay": delay, "ranks": 2, "seed": 5}
+    options = {"shards": shards, "delay": delay, "ranks": 2 if cell in RANKED and row != "normalised" else 1, "seed": 5}
     ours = await run_pipeline(cell, row, executor="process", **options)
     assert_same_bits(ours, run_serial(cell, row, **options))
 
@@ -146,12 +167,13 @@ async def test_a_schedule_does_the_same_in_both(cell: str, schedule: str, execut
     assert not np.array_equal(ours[0], constant)
 
 
+@pytest.mark.parametrize("row", ["dropout", "output dropout", "zoneout"])
 @pytest.mark.parametrize("cell", CELLS)
-async def test_dropout_is_a_function_of_the_seed(cell: str) -> None:
+async def test_dropout_is_a_function_of_the_seed(cell: str, row: str) -> None:
     options = {"shards": 2, "delay": 1}
-    runs = [await run_pipeline(cell, "dropout", seed=seed, executor="inline", **options) for seed in (0, 7)]
-    assert_same_bits(runs[0], expected(cell, "dropout", **options))
-    assert_same_bits(runs[1], run_serial(cell, "dropout", seed=7, **options))
+    runs = [await run_pipeline(cell, row, seed=seed, executor="inline", **options) for seed in (0, 7)]
+    assert_same_bits(runs[0], expected(cell, row, **options))
+    assert_same_bits(runs[1], run_serial(cell, row, seed=7, **options))
     assert not np.array_equal(runs[0][0], runs[1][0])
 
 

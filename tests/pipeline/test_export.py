@@ -263,6 +263,9 @@ def test_what_fit_returns_has_the_graph_of_its_file(words: dict[str, str], tmp_p
     [
         ({"bidirectional": True}, "bidirectional=True: cannot be exported, as each step needs all that come after it"),
         ({"output": "last"}, "output='last': cannot be exported, as it is not said at each step"),
+        ({"output": "attention"}, "output='attention': cannot be exported, as it is not said at each step"),
+        ({"layer_norm": True}, "layer_norm: cannot be exported, as ONNX has no recurrent layer with it"),
+        ({"zoneout": 0.1}, "zoneout: cannot be exported, as ONNX has no recurrent layer with it"),
         ({"proj_size": 2}, "proj_size: cannot be exported, as ONNX has no LSTM with a projection"),
     ],
 )

@@ -17,14 +17,15 @@ from recurrio.pipeline.plan import plan
 
 V = 16
 # docs/memory.md: units of H held for each step of a lane; for each step of a sweep; and what a sweep step touches.
-HELD = {"rnn": (4, 3, 4), "lstm": (13, 7, 16), "gru": (11, 7, 14)}
-OBJECTS = {"rnn": 1200, "lstm": 3600, "gru": 3100}  # bytes a step
+HELD = {"rnn": (4, 3, 4), "lstm": (13, 7, 16), "gru": (11, 7, 14), "gru_reset_before": (10, 6, 12)}
+OBJECTS = {"rnn": 1200, "lstm": 3600, "gru": 3100, "gru_reset_before": 4200}  # bytes a step
 if compiled.KERNELS:
     HELD["lstm"] = (13, 0, 16)
-    OBJECTS = {"rnn": 2100, "lstm": 5800, "gru": 5200}
+    OBJECTS = {"rnn": 2100, "lstm": 5800, "gru": 5200, "gru_reset_before": 6800}
 SIZES = [
     ("lstm", 32, 8, {"input_size": 16, "hidden_size": 64}, {}),
     ("gru", 64, 32, {"input_size": 32, "hidden_size": 128}, {"shards": 2, "delay": 1}),
+    ("gru_reset_before", 64, 32, {"input_size": 32, "hidden_size": 128}, {"shards": 2, "delay": 1}),
     ("rnn", 64, 16, {"input_size": 64, "hidden_size": 256, "num_layers": 2}, {"delay": 3, "shards": 4}),
 ]
 
@@ -33,7 +34,7 @@ def formula(cell: str, T: int, B: int, size: dict[str, int], shards: int = 1, de
     """Bytes, by docs/memory.md, with Adam and float32; 16 processors."""
     I, H, layers = size["input_size"], size["hidden_size"], size.get("num_layers", 1)
     held, swept, touched = HELD[cell]
-    gates = {"rnn": 1, "lstm": 4, "gru": 3}[cell]
+    gates = {"rnn": 1, "lstm": 4}.get(cell, 3)
     copies = min(delay + 1, 3)
     parameters, workspace = V * (H + 1), 4 * V * T * B / shards
     for layer in range(layers):

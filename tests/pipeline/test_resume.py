@@ -169,7 +169,8 @@ async def test_a_text_goes_on(tmp_path: Path, delay: int, vocabulary: str) -> No
 
     async def run(folder: Path, steps: int | None) -> Part:
         async with open_source(text, batch_size=3, seq_len=5, epochs=2, vocabulary=vocabulary) as source:
-            model = SequenceModel(len(source.vocabulary), embedding_size=3, hidden_size=4, seed=1, dropout=0.1)
+            drawn = {"embedding_dropout": 0.1, "output_dropout": 0.1, "zoneout": 0.1}
+            model = SequenceModel(len(source.vocabulary), embedding_size=3, hidden_size=4, seed=1, **drawn)
             trainer = Trainer(model, Adam(0.01), delay=delay, shards=3, executor="inline", seed=5)
             checkpoints = Checkpoints(folder, every=7)
             trainer.resume(checkpoints, source)

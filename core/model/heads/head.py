@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import Protocol
 
+import numpy as np
+
 from ...base.arena import Arenas
+from ...base.module import Module
 from ...base.parameters import Array
 from ...base.ranks import Pass
 from ...cells.masks import Masks
@@ -25,19 +28,28 @@ class Head(Protocol):
     streams: bool
     of_last_state: bool
 
+    def layers(self, features: int, dtype: np.dtype) -> dict[str, Module]:
+        """Its layers with parameters, by name, beside the linear one at its end; `features` D·P come to it."""
+        ...
+
     def target_steps(self, steps: int) -> int:
         """S, the outputs, and so the targets, of a lane of `steps`."""
         ...
 
-    def open(self, stack: StackWorkspace, loss: Loss, output_size: int, arenas: Arenas) -> HeadPasses:
-        """Its passes beside those of `stack`, of the same rank, with the arrays that they need."""
+    def open(
+        self, stack: StackWorkspace, loss: Loss, output_size: int, arenas: Arenas, *, dropout: float
+    ) -> HeadPasses:
+        """Its passes beside those of `stack`, of the same rank, with the arrays that they need.
+
+        What its linear layer takes drops out with the probability `dropout`, where a forward pass is given an `rng`.
+        """
         ...
 
 
 class HeadPasses(Protocol):
     """The passes over one sequence in flight. `views` are the blocks of the parameters, `d_views` of their gradient."""
 
-    def outputs(self, views: dict[str, Array], masks: Masks | None) -> Pass[Array]:
+    def outputs(self, views: dict[str, Array], masks: Masks | None, rng: np.random.Generator | None) -> Pass[Array]:
         """After the stack's forward pass: the outputs ``(F, N)`` of this rank's columns of the `S·B`."""
         ...
 

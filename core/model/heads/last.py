@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ...base.arena import Arenas
+from ...base.module import Module
 from ...base.parameters import Array
 from ...cells.masks import Masks
 from ...layers.stack import StackWorkspace
@@ -21,13 +22,19 @@ class Last:
     name, streams = "last", False
     of_last_state = True
 
+    def layers(self, features: int, dtype: np.dtype) -> dict[str, Module]:
+        """None."""
+        return {}
+
     def target_steps(self, steps: int) -> int:
         """One."""
         return 1
 
-    def open(self, stack: StackWorkspace, loss: Loss, output_size: int, arenas: Arenas) -> HeadPasses:
+    def open(
+        self, stack: StackWorkspace, loss: Loss, output_size: int, arenas: Arenas, *, dropout: float
+    ) -> HeadPasses:
         """See `Head`."""
-        return LinearHead(LastFeatures(stack, arenas), stack.shape[1], stack, loss, output_size, arenas)
+        return LinearHead(LastFeatures(stack, arenas), stack.shape[1], stack, loss, output_size, arenas, dropout)
 
 
 class LastFeatures:
@@ -44,7 +51,7 @@ class LastFeatures:
         self.d_values = arenas.shared.empty((size, lanes), dtype)
         arenas.shared.keep(stack.d_outputs, 0)  # the gradient comes by the state alone
 
-    def pool(self, masks: Masks | None) -> None:
+    def pool(self, views: dict[str, Array], masks: Masks | None) -> None:
         """See `Features`."""
         self._without_steps = None if masks is None else np.logical_not(masks.present.any(axis=0))
         for direction, loop in enumerate(self._stack.layers[-1]):
@@ -58,3 +65,6 @@ class LastFeatures:
             np.copyto(loop.d_state[0], self.d_values[rows])
             if self._without_steps is not None:  # their state has no share in the loss, whatever it is
                 np.copyto(self.one_and_values[1:][rows], 0, where=self._without_steps)
+
+    def weight_gradient(self, d_views: dict[str, Array]) -> None:
+        """There are no weights."""

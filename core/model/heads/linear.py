@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from typing import Protocol
 
+import numpy as np
+
 from ...base.arena import Arenas
 from ...base.compiled import ByArray
 from ...base.parameters import Array
 from ...base.ranks import Pass
 from ...cells.masks import Masks
 from ...layers import linear
+from ...layers.dropout import draw_kept
 from ...layers.stack import StackWorkspace
 from ...losses.loss import Loss
 
@@ -37,12 +40,16 @@ class Features(Protocol):
         """Where their gradient is written."""
         ...
 
-    def pool(self, masks: Masks | None) -> None:
-        """Make the features of the outputs of the stack."""
+    def pool(self, views: dict[str, Array], masks: Masks | None) -> None:
+        """Make the features of the outputs of the stack; `views` are the blocks of the parameters."""
         ...
 
     def spread(self) -> None:
         """Write the gradient of the outputs of the stack, or of its state."""
+        ...
+
+    def weight_gradient(self, d_views: dict[str, Array]) -> None:
+        """After `spread`: write the gradient of what parameters there are, those of this rank's units."""
         ...
 
 
@@ -53,7 +60,14 @@ class LinearHead:
     """
 
     def __init__(
-        self, features: Features, columns: int, stack: StackWorkspace, loss: Loss, output_size: int, arenas: Arenas
+        self,
+        features: Features,
+        columns: int,
+        stack: StackWorkspace,
+        loss: Loss,
+        output_size: int,
+        arenas: Arenas,
+        dropout: float,
     ) -> None:
         rank, (_, lanes), dtype = stack.rank, stack.shape, stack.stack.dtype
         self._features = features
@@ -69,15 +83,31 @@ class LinearHead:
             self._kernel = loss.kernel(output_size, own.stop - own.start, dtype, arenas.own)
             outputs = self._kernel.outputs
         self._outputs, d_values = outputs, features.d_values[:, own]
+        self._dropout, self._dropping, self._d_values = dropout, False, d_values
+        kept = (len(d_values) if dropout else 0, d_values.shape[1])
+        self._kept = arenas.own.empty(kept, dtype)
+        self._one_and_rest = arenas.own.empty((1 + kept[0], kept[1]), dtype)
+        arenas.own.keep(self._one_and_rest[0], 1)
         self._backward = ByArray(lambda matrix: linear.bind_backward(matrix, outputs, d_values))
 
-    def outputs(self, views: dict[str, Array], masks: Masks | None) -> Pass[Array]:
+    def outputs(self, views: dict[str, Array], masks: Masks | None, rng: np.random.Generator | None) -> Pass[Array]:
         """See `HeadPasses`."""
         if self._features.pools:
-            self._features.pool(masks)
+            self._features.pool(views, masks)
             yield
-        linear.forward(views[BLOCK], self._features.one_and_values[:, self._columns], self._outputs)
+        self._dropping = rng is not None and self._dropout > 0
+        if rng is not None and self._dropping:
+            draw_kept(rng, self._dropout, self._kept)
+        linear.forward(views[BLOCK], self._one_and_values(), self._outputs)
         return self._outputs
+
+    def _one_and_values(self) -> Array:
+        """What the linear layer takes, of this rank's columns."""
+        values = self._features.one_and_values[:, self._columns]
+        if not self._dropping:
+            return values
+        np.multiply(values[1:], self._kept, self._one_and_rest[1:])
+        return self._one_and_rest
 
     def loss(self, targets: Array, counted: Array | None) -> Pass[float]:
         """See `HeadPasses`."""
@@ -96,6 +126,8 @@ class LinearHead:
             self._whole[:, :, self._lanes] = self._of_lanes(self._whole)
             yield
         self._backward(views[BLOCK])
+        if self._dropping:
+            np.multiply(self._d_values, self._kept, self._d_values)
         yield
         if self._features.pools:
             self._features.spread()
@@ -106,5 +138,5 @@ class LinearHead:
 
     def weight_gradient(self, d_views: dict[str, Array]) -> None:
         """See `HeadPasses`."""
-        values = self._features.one_and_values[:, self._columns]
-        linear.weight_gradient(self._outputs, values, d_views[BLOCK])
+        linear.weight_gradient(self._outputs, self._one_and_values(), d_views[BLOCK])
+        self._features.weight_gradient(d_views)

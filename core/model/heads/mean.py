@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from ...base.arena import Arenas
+from ...base.module import Module
+from ...base.parameters import Array
 from ...cells.masks import Masks
 from ...layers.stack import StackWorkspace
 from ...losses.loss import Loss
@@ -20,13 +22,19 @@ class Mean:
     name, streams = "mean", False
     of_last_state = False
 
+    def layers(self, features: int, dtype: np.dtype) -> dict[str, Module]:
+        """None."""
+        return {}
+
     def target_steps(self, steps: int) -> int:
         """One."""
         return 1
 
-    def open(self, stack: StackWorkspace, loss: Loss, output_size: int, arenas: Arenas) -> HeadPasses:
+    def open(
+        self, stack: StackWorkspace, loss: Loss, output_size: int, arenas: Arenas, *, dropout: float
+    ) -> HeadPasses:
         """See `Head`."""
-        return LinearHead(MeanFeatures(stack, arenas), stack.shape[1], stack, loss, output_size, arenas)
+        return LinearHead(MeanFeatures(stack, arenas), stack.shape[1], stack, loss, output_size, arenas, dropout)
 
 
 class MeanFeatures:
@@ -42,7 +50,7 @@ class MeanFeatures:
         self.d_values = arenas.shared.empty((size, lanes), dtype)
         self._counts = arenas.own.empty((lanes,), dtype)
 
-    def pool(self, masks: Masks | None) -> None:
+    def pool(self, views: dict[str, Array], masks: Masks | None) -> None:
         """See `Features`."""
         if masks is None:
             self._counts.fill(self._stack.shape[0])
@@ -58,3 +66,6 @@ class MeanFeatures:
             rows, values = self._stack.outputs(-1, direction)
             by_step = self._stack.d_outputs[rows].reshape(values.shape)
             np.copyto(by_step, (self.d_values[rows] / self._counts)[:, None])
+
+    def weight_gradient(self, d_views: dict[str, Array]) -> None:
+        """There are no weights."""

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from ...base.arena import Arenas
+from ...base.module import Module
 from ...base.parameters import Array
 from ...cells.masks import Masks
 from ...layers.stack import StackWorkspace
@@ -19,14 +22,20 @@ class Steps:
     name, streams = "steps", True
     of_last_state = False
 
+    def layers(self, features: int, dtype: np.dtype) -> dict[str, Module]:
+        """None."""
+        return {}
+
     def target_steps(self, steps: int) -> int:
         """As many."""
         return steps
 
-    def open(self, stack: StackWorkspace, loss: Loss, output_size: int, arenas: Arenas) -> HeadPasses:
+    def open(
+        self, stack: StackWorkspace, loss: Loss, output_size: int, arenas: Arenas, *, dropout: float
+    ) -> HeadPasses:
         """See `Head`."""
         steps, lanes = stack.shape
-        return LinearHead(StepFeatures(stack), steps * lanes, stack, loss, output_size, arenas)
+        return LinearHead(StepFeatures(stack), steps * lanes, stack, loss, output_size, arenas, dropout)
 
 
 class StepFeatures:
@@ -47,8 +56,11 @@ class StepFeatures:
         """See `Features`."""
         return self._stack.d_outputs
 
-    def pool(self, masks: Masks | None) -> None:
+    def pool(self, views: dict[str, Array], masks: Masks | None) -> None:
         """There is nothing to do."""
 
     def spread(self) -> None:
         """There is nothing to do."""
+
+    def weight_gradient(self, d_views: dict[str, Array]) -> None:
+        """There are no weights."""

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from .attention import Attention
 from .head import Head
 from .last import Last
+from .max import Max
 from .mean import Mean
 from .steps import Steps
 
 __all__ = ["HEADS"]
 
-HEADS: dict[str, Head] = {head.name: head for head in (Steps(), Last(), Mean())}
+HEADS: dict[str, Head] = {head.name: head for head in (Steps(), Last(), Mean(), Max(), Attention())}
