@@ -90,6 +90,8 @@ def _train(arguments: argparse.Namespace, interrupts: Interrupts) -> int:
     files["--predictions"] = None if predictions == "-" else predictions
     one = len(settings.sources) == 1
     read = {"SOURCE" if one else f"SOURCE {name}": name for name in settings.sources}
+    if settings.task is not None and settings.task.dev is not None:
+        read["--dev"] = settings.task.dev
     read |= {f"--label-from {name}": name for name in settings.labels}
     outputs = Outputs({what: path_of(name) or name for what, name in read.items()})
     for option, file in files.items():
@@ -118,6 +120,7 @@ def _train(arguments: argparse.Namespace, interrupts: Interrupts) -> int:
             sinks = Sinks(predictions, arguments.rejects, *ways, positions)
             show = {"as_json": arguments.json, "quiet": arguments.quiet, "beside": predictions == "-"}
             show["records"] = None if settings.records is None else settings.sources
+            show["epochs"] = settings.task is not None
             with open_display(**show, reports=arguments.reports, **sinks.how("reports")) as display:
                 if saving is not None and isinstance(display, Recorded):
                     saving.checkpoints.reports = display

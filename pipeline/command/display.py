@@ -121,6 +121,13 @@ class JsonDisplay(PlainDisplay):
         print(json.dumps(_nothing(counts)), flush=True)
 
 
+class EpochDisplay(PlainDisplay):
+    """Of epochs, of which each is said."""
+
+    def report(self, report: Report, counts: Mapping[str, Any]) -> None:
+        """See `Display`; it has been said."""
+
+
 class QuietDisplay(PlainDisplay):
     """Warnings alone."""
 
@@ -200,6 +207,7 @@ def open_display(
     quiet: bool = False,
     beside: bool = False,
     records: Sequence[str] | None = None,
+    epochs: bool = False,
     reports: str | None = None,
     position: dict[str, Any] | None = None,
     rotate: int | None = None,
@@ -207,18 +215,21 @@ def open_display(
     """The display for standard output: JSON if wanted; live on a terminal with room for it, where rich is installed.
 
     Nothing where it is to be `quiet`; where there is something `beside` it on standard output, lines on standard error.
-    `records` are the sources of a run over records, None of one over a text. `reports` is a file for the reports as
+    `records` are the sources of a run over records, None of one over a text; one of `epochs` says each.
+    `reports` is a file for the reports as
     JSON, to go on at a `position`, and to `rotate`. Raises OSError.
     """
-    display = _display(as_json=as_json, quiet=quiet, beside=beside, records=records)
+    display = _display(as_json=as_json, quiet=quiet, beside=beside, records=records, epochs=epochs)
     return display if reports is None else Recorded(display, reports, position, rotate)
 
 
-def _display(*, as_json: bool, quiet: bool, beside: bool, records: Sequence[str] | None) -> Display:
+def _display(*, as_json: bool, quiet: bool, beside: bool, records: Sequence[str] | None, epochs: bool) -> Display:
     if as_json:
         return JsonDisplay()
     if quiet:
         return QuietDisplay()
+    if epochs:
+        return EpochDisplay()
     if not beside and sys.stdout.isatty() and os.environ.get("TERM") and _can_draw(sys.stdout.encoding):
         with suppress(ImportError):
             from . import live, live_records

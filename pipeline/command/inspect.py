@@ -12,6 +12,7 @@ from ...core.online.schema import Schema
 from ...core.seq2seq.table import model_from_config
 from ..checkpoint import CheckpointError, CheckpointStore
 from ..checkpoint.file import read_checkpoint
+from ..tasks import TASKS
 from .folder import model_path, states_path
 
 __all__ = ["inspect"]
@@ -75,8 +76,10 @@ def _inspect_model(path: str | os.PathLike[str]) -> None:
         elif "vocabulary" in about:
             lines += _text(about)
         training = about.get("training") or {}
+        if training.get("task"):
+            lines += _task(training)
         said = [
-            f"{name} {' '.join(value) if isinstance(value, list) else value}"
+            f"{name} {' '.join(map(str, value)) if isinstance(value, list) else value}"
             for name, value in training.items()
             if value is not None and not isinstance(value, dict)
         ]
@@ -100,6 +103,17 @@ def _records(about: dict[str, dict[str, object]]) -> list[tuple[str, str]]:
     for name, table in zip(names, encoder["categories"], strict=True):  # type: ignore[call-overload]
         lines.append((name, _said(table["texts"])))
     lines.append(("scales", "of each key" if encoder["per_key"] else "of all keys together"))
+    return lines
+
+
+def _task(training: dict[str, Any]) -> list[tuple[str, str]]:
+    task = training["task"]
+    columns = ", ".join(f"{name} is column {_said(column)}" for name, column in task["columns"].items())
+    lines = [("task", f"{task['task']}: {columns}")]
+    if "epoch" in training:
+        scores = training.pop("scores")
+        best = f"{training.pop('epoch')} of {len(scores)}, {TASKS[task['task']].measure} {training.pop('score'):.3f}"
+        lines.append(("best epoch", best))
     return lines
 
 

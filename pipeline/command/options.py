@@ -13,11 +13,13 @@ from ..decoding.options import RecordOptions
 from ..executors import AUTO, EXECUTORS
 from ..lanes.merged import WHEN_BEHIND
 from ..sources import SCHEMES
+from ..tasks import TASKS
 from .challengers import challenger_options
 from .config import words_of
 from .optimizers import OPTIMIZERS
 from .parser import Parser, Version
 from .settings import RECORDS, REPLAYED, TEXT, TEXT_ALONE, RecordSettings, Settings
+from .task_options import add_task_options, check_no_task, task_settings
 from .values import duration, every, every_or_none, fields_of, names, number, number_or_none, size, temperature, whole
 
 __all__ = ["make_parser", "make_settings", "parse"]
@@ -46,9 +48,16 @@ def parse(words: Sequence[str]) -> argparse.Namespace:
 def make_settings(given: argparse.Namespace) -> Settings:
     """The settings that the options of train say. Raises ValueError where they contradict one another."""
     options = {name: value for name, value in vars(given).items() if value is not None}
-    records, defaults = None, TEXT
+    records, task, defaults = None, None, TEXT
     read, written = fields_of(RecordSettings, options), fields_of(RecordOptions, options)
-    if any(name in options for name in ASKS_FOR_RECORDS):
+    if "task" in options:
+        task = task_settings(options)
+        defaults = dict(task.kind.settings)
+        if "optimizer" in options:  # the learning rate is adam's
+            del defaults["lr"]
+    else:
+        check_no_task(options)
+    if task is None and any(name in options for name in ASKS_FOR_RECORDS):
         for name in TEXT_ALONE:
             if name in options:
                 raise ValueError(f"--{name}: is for a text, and --features, --target, --label and --key mean records")
@@ -58,7 +67,7 @@ def make_settings(given: argparse.Namespace) -> Settings:
             raise ValueError("--features: expected the fields that a model reads, as --features a,b,c:category")
         records = RecordSettings(**read, options=RecordOptions(**written))
         defaults = REPLAYED if records.replay else RECORDS
-    else:
+    elif task is None:
         for name in (*read, *written, "predictions", "rejects", "challenger"):
             if options.get(name, "text") != "text":
                 option = f"--{name.replace('_', '-')}"
@@ -73,7 +82,7 @@ def make_settings(given: argparse.Namespace) -> Settings:
         challenger_options(text)  # or an error
     if twice := [text for text in options["challengers"] if options["challengers"].count(text) > 1]:
         raise ValueError(f"--challenger: expected each once, got {twice[0]!r} twice")
-    return Settings(**defaults | fields_of(Settings, options), records=records)
+    return Settings(**defaults | fields_of(Settings, {**options, "task": task}), records=records)
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -82,8 +91,8 @@ def make_parser() -> argparse.ArgumentParser:
     help_ = "show the version and what it computes with"
     parser.add_argument("--version", action=Version, nargs=0, default=argparse.SUPPRESS, help=help_)
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    _add_train(commands.add_parser("train", help="train on records or on a text, and write a model"))
-    _add_predict(commands.add_parser("predict", help="forecast records with a trained model"))
+    _add_train(commands.add_parser("train", help="train on records, on a text, or for a task, and write a model"))
+    _add_predict(commands.add_parser("predict", help="forecast records, or answer rows, with a trained model"))
     _add_generate(commands.add_parser("generate", help="write text with a trained model"))
     graph = commands.add_parser("export", help="write a trained model as an ONNX graph, for other runtimes")
     graph.add_argument("model", metavar="MODEL", help="a model.safetensors file, or the folder it is in")
@@ -120,10 +129,12 @@ def _add_training(train: argparse.ArgumentParser) -> None:
     """One group for each thing that a person has in mind; a default stands in parentheses."""
     default = Settings(())
     rates = ", ".join(f"{rate} for {name}" for name, (_, rate) in OPTIMIZERS.items())
+    tasks = ", ".join(f"{one} with adam" for one in _of_tasks("lr"))
 
     def count(group: argparse._ArgumentGroup, option: str, help_: str, least: int = 1) -> None:
         name = option[2:].replace("-", "_")
         value = f"{TEXT[name]}; for records {RECORDS[name]}" if name in TEXT else getattr(default, name)
+        value = "; ".join([f"{value}", *_of_tasks(name)])
         group.add_argument(option, type=whole(least), metavar="N", help=f"{help_} ({value})")
 
     data = train.add_argument_group("data")
@@ -136,7 +147,9 @@ def _add_training(train: argparse.ArgumentParser) -> None:
     text.add_argument("--vocabulary", metavar="KIND|FILE", help=help_)
     text.add_argument("--encoding", metavar="NAME", help="of the text, any that Python knows (utf-8)")
     count(text, "--embedding", "size of a symbol's vector")
-    text.add_argument("--epochs", type=whole(1), metavar="N", help="times over a file (1 where --steps is not given)")
+    help_ = "times over a file (1 where --steps is not given" + "".join(f"; {one}" for one in _of_tasks("epochs")) + ")"
+    text.add_argument("--epochs", type=whole(1), metavar="N", help=help_)
+    add_task_options(train.add_argument_group("tasks"))
     _add_records(train.add_argument_group("records"))
     _add_forecasts(train.add_argument_group("forecasts of records"))
     _add_late_labels(train.add_argument_group("labels that come later"))
@@ -156,7 +169,7 @@ def _add_training(train: argparse.ArgumentParser) -> None:
     training.add_argument("--steps", type=whole(1), metavar="N", help=help_)
     help_ = f"how a gradient changes the weights ({default.optimizer})"
     training.add_argument("--optimizer", choices=list(OPTIMIZERS), help=help_)
-    training.add_argument("--lr", type=number, metavar="RATE", help=f"learning rate ({rates})")
+    training.add_argument("--lr", type=number, metavar="RATE", help=f"learning rate ({rates}; {tasks})")
     help_ = "largest gradient norm, or none (%(default)s)"
     training.add_argument("--clip", type=number_or_none, default=default.clip, metavar="NORM", help=help_)
     help_ = f"where a loss or gradient explodes or is not finite: skip, or stop ({default.on_bad_batch})"
@@ -172,13 +185,22 @@ def _add_training(train: argparse.ArgumentParser) -> None:
     train.add_argument("--config", metavar="FILE.toml", help="read options from a file, by their names")
 
 
+def _of_tasks(name: str) -> list[str]:
+    """What a setting is of each task, in words."""
+    return [f"to {task} {kind.settings[name]}" for task, kind in TASKS.items() if name in kind.settings]
+
+
 def _add_records(records: argparse._ArgumentGroup) -> None:
     """What is learned; any of --key, --features, --target and --label says that the source has records."""
     default = RecordSettings("")
     add = records.add_argument
     add("--features", metavar="A,B,C:category", help="the fields a model reads: numbers, and texts as categories")
     add("--target", metavar="X@+H,Y", help="numbers to forecast: a field H records ahead, or one of the same record")
-    add("--label", metavar="Y", help="or a class to tell, a field of the same record")
+    add(
+        "--label",
+        metavar="Y",
+        help="or a class to tell, a field of the same record; or of a task the column of the classes (label)",
+    )
     add("--key", metavar="NAME", help="the field that says which stream a record is of")
     help_ = "the field of its time, ISO 8601 or seconds since 1970 (or NAME:ms, :us, :ns)"
     add("--time", metavar="NAME", help=help_)
@@ -289,7 +311,7 @@ def _add_output(output: argparse._ArgumentGroup) -> None:
 def _add_predict(predict: argparse.ArgumentParser) -> None:
     add = predict.add_argument
     add("model", metavar="MODEL", help="a model.safetensors file, or the folder it is in")
-    add("source", metavar="SOURCE", help="a file of records, or - for standard input")
+    add("source", metavar="SOURCE", help="a file of records, or of rows of a task, or - for standard input")
     add("--rejects", metavar="FILE", help="the records that cannot be used, and why, up to 10,000 of them")
     _add_formats(predict.add_argument_group("how records are written"))
 

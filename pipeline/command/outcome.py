@@ -41,7 +41,8 @@ class Outcome:
     ``first`` is the loss of the first batch, and ``losses`` are those of the last 50 reports; ``leftover`` is how much
     of a text made no whole batch, and ``unknown`` how many symbols of the batches were none of the vocabulary;
     ``symbols`` are the scores of a text, see `recurrio.core.text.symbol_scores`.
-    The ``model`` is that of a text; ``records`` are those that were trained on, if any.
+    The ``model`` is that of a text, or of a task, of which ``epochs`` says in words what they have come to; ``records``
+    are those that were trained on, if any.
     """
 
     first: float | None = None
@@ -52,6 +53,7 @@ class Outcome:
     leftover: int = 0
     unknown: int = 0
     symbols: Mapping[str, Any] = field(default_factory=dict)
+    epochs: str = ""
     records: Records | None = None
 
     @property

@@ -1,4 +1,4 @@
-"""Forecasts of records with a trained model, from the command line."""
+"""Forecasts of records, and answers to rows of a task, with a trained model, from the command line."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ from ..lanes.predictor import Predictor
 from ..sources import open_transport
 from .folder import model_path
 from .outputs import Outputs
+from .predict_task import predict_rows, task_of
 from .predictions import PredictionWriter
 from .values import fields_of
 
@@ -29,21 +30,30 @@ __all__ = ["predict"]
 
 
 def predict(arguments: argparse.Namespace) -> int:
-    """Write a line for each record that the options name, in order; the exit code. Raises OSError, SourceError …"""
+    """Write a line for each record, or row, that the options name, in order; the exit code. Raises OSError …"""
     path = arguments.model
     if os.path.isdir(path):
         path = model_path(path)
     if arguments.rejects is not None:
         Outputs({"MODEL": path, "SOURCE": arguments.source}).claim("--rejects", arguments.rejects)
-    model = RecordModel.load(path)
+    task, given = task_of(path), fields_of(RecordOptions, vars(arguments))
+    model = RecordModel.load(path) if task is None else task[0].load(path)
     if not np.isfinite(model.model.parameters).all():
         raise WeightsError(f"{os.fspath(path)}: the weights are not finite; nothing can be forecast with them")
-    options = RecordOptions(**fields_of(RecordOptions, vars(arguments)), answers=False)
+    if task is not None and given:
+        raise ValueError(
+            f"--{next(iter(given)).replace('_', '-')}: is for records, and this model was trained for a task"
+        )
     with Quarantine(arguments.rejects) as quarantine:
-        trio.run(_predict, model, arguments.source, arguments.format, options, quarantine)
+        where = arguments.source, arguments.format
+        if isinstance(model, RecordModel):
+            trio.run(_predict, model, *where, RecordOptions(**given, answers=False), quarantine)
+        elif task is not None:
+            trio.run(predict_rows, task[0], model, task[1], *where, quarantine)
     if quarantine.count:
         reasons = ", ".join(f"{count:,} × {kind}" for kind, count in quarantine.kinds.items())
-        print(f"recurrio: warning: {quarantine.count:,} records were rejected: {reasons}", file=sys.stderr)
+        what = "records" if task is None else "rows"
+        print(f"recurrio: warning: {quarantine.count:,} {what} were rejected: {reasons}", file=sys.stderr)
     return 0
 
 

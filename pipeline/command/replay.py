@@ -14,10 +14,12 @@ import trio
 from ...core.base.parameters import Array
 from ...core.base.table import rows_of
 from ...core.model.batch import SequenceBatch
+from ...core.model.padding import PADDING
 from ...core.text.vocabularies import ByteVocabulary
 from ..checkpoint import CheckpointError, CheckpointStore
 from ..lanes import Source
 from ..lanes.live import LiveSource
+from .epochs import EpochBatches
 from .folder import states_path
 from .rerun import Again, rerun, say_differences
 
@@ -51,8 +53,11 @@ def replay(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _lanes(batch: SequenceBatch, source: Source | LiveSource) -> list[dict[str, Any]]:
-    """What each lane has: of records the key, and of each time step the inputs and the targets; of a text that."""
+def _lanes(batch: SequenceBatch, source: Source | LiveSource | EpochBatches) -> list[dict[str, Any]]:
+    """What each lane has: of records the key, and of each time step the inputs and the targets; of a text that.
+
+    Of rows of a task it is their tokens, or features, and what is to be said of them.
+    """
     found: list[dict[str, Any]] = []
     for lane in range(batch.inputs.shape[1]):
         if isinstance(source, LiveSource):
@@ -61,6 +66,12 @@ def _lanes(batch: SequenceBatch, source: Source | LiveSource) -> list[dict[str, 
             row = int(rows_of(batch.rows)[lane])
             inputs, targets = (_plain(array[:length, lane]) for array in (batch.inputs, batch.targets))
             found.append({"key": source.key_of(row), "steps": length, "inputs": inputs, "targets": targets})
+        elif isinstance(source, EpochBatches):
+            length = int(np.asarray(batch.lengths)[lane])
+            targets = batch.targets[:, lane]
+            found.append(
+                {"inputs": _plain(batch.inputs[:length, lane]), "targets": _plain(targets[targets != PADDING])}
+            )
         elif isinstance(source.vocabulary, ByteVocabulary):
             found.append({"bytes": batch.inputs[:, lane].tolist()})
         else:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import aclosing, asynccontextmanager
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import trio
@@ -21,8 +22,10 @@ from ..lanes import Source, open_source, read_vocabulary
 from ..lanes.live import Arrivals, LiveSource
 from ..sources.journal import Journals
 from ..stages.intake import Intake, Marks
+from .epochs import EpochBatches
 from .folder import journals_path
 from .settings import Settings
+from .train_task import read_task
 
 __all__ = ["Again", "opened", "rerun", "say_differences", "settings_of"]
 
@@ -34,7 +37,7 @@ class Again(NamedTuple):
     batch: SequenceBatch
     state: TrainingState
     intake: Intake
-    source: Source | LiveSource
+    source: Source | LiveSource | EpochBatches
 
 
 def settings_of(found: Found) -> Settings:
@@ -102,12 +105,15 @@ def _batches(intake: Intake, state: TrainingState, kept: list[SequenceBatch]) ->
 
 
 @asynccontextmanager
-async def opened(folder: str, settings: Settings, found: Found) -> AsyncIterator[Source | LiveSource]:
+async def opened(folder: str, settings: Settings, found: Found) -> AsyncIterator[Source | LiveSource | EpochBatches]:
     """What the run in `folder` was about; what cannot be read again is read from its journals. Raises SourceError."""
     journals = Journals(journals_path(folder), only=True)
     if settings.records is not None:
         async with settings.open_records(journals=journals) as records:
             yield records
+        return
+    if settings.task is not None:
+        yield (await read_task(replace(settings, epochs=None)))[1]
         return
     vocabulary: Any = settings.vocabulary
     if vocabulary not in ("chars", "bytes"):

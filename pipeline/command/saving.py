@@ -82,6 +82,11 @@ class Saving:
                 self._needed[one] = _entries(read_checkpoint(store.path(one)))
 
     @property
+    def model(self) -> Path:
+        """The file that the model goes to."""
+        return self._folder.model
+
+    @property
     def positions(self) -> dict[str, Any]:
         """Where the outputs go on, by their options."""
         if self.found is None:

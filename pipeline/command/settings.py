@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 from ...core.base.safetensors import WeightsError, load_weights
 from ...core.model.sequence_model import SequenceModel
+from ...core.model.trainable import Trainable
 from ...core.optim.guard import Guard
 from ...core.optim.optimizer import Optimizer
 from ..decoding.options import RecordOptions
+from ..tasks import TASKS, TaskKind
 from ..training.trainer import Trainer
 from .challengers import challenger_options
 from .optimizers import OPTIMIZERS
@@ -22,7 +24,7 @@ if TYPE_CHECKING:
     from ..lanes.challenger import Challenge
     from ..lanes.records import Records
 
-__all__ = ["RECORDS", "REPLAYED", "TEXT", "TEXT_ALONE", "RecordSettings", "Settings"]
+__all__ = ["RECORDS", "REPLAYED", "TEXT", "TEXT_ALONE", "RecordSettings", "Settings", "TaskSettings"]
 
 # What is not given, by what is trained on.
 TEXT: dict[str, Any] = {"hidden": 128, "batch_size": 32, "seq_len": 64}
@@ -67,10 +69,31 @@ class RecordSettings:
 
 
 @dataclass(frozen=True)
+class TaskSettings:
+    """What rows of a file are trained for, by its name in `recurrio.pipeline.tasks.TASKS`.
+
+    `columns` are those that the task asks for, by name or by number; `symbols` None is what suits the texts. Where
+    there is no `dev`, every tenth row is scored by, and not trained on.
+    """
+
+    task: str
+    columns: Mapping[str, str | int]
+    symbols: str | None = None
+    dev: str | None = None
+    format: str | None = None
+
+    @property
+    def kind(self) -> TaskKind:
+        """What the command asks of it."""
+        return TASKS[self.task]
+
+
+@dataclass(frozen=True)
 class Settings:
     """What the command line says of a run; the names are those of the options, and so are the defaults.
 
-    `records` says how they are read where that is what is trained on; else it is a text.
+    `records` says how they are read where that is what is trained on, and `task` what rows are trained for; else it is
+    a text.
     """
 
     sources: tuple[str, ...]
@@ -94,6 +117,7 @@ class Settings:
     on_bad_batch: str = "skip"
     seed: int = 0
     records: RecordSettings | None = None
+    task: TaskSettings | None = None
     challengers: tuple[str, ...] = ()
 
     def repeats(self, model: str | os.PathLike[str]) -> bool:
@@ -116,6 +140,8 @@ class Settings:
         if given["records"] is not None:
             options = RecordOptions(**{name: _frozen(value) for name, value in given["records"]["options"].items()})
             given["records"] = RecordSettings(**{**given["records"], "options": options})
+        if given.get("task") is not None:
+            given["task"] = TaskSettings(**given["task"])
         return cls(**given)
 
     @property
@@ -126,7 +152,8 @@ class Settings:
     @property
     def about(self) -> dict[str, Any]:
         """All that says something of the run."""
-        unused = () if self.records is None else TEXT_ALONE
+        unused: tuple[str, ...] = ("task",) if self.task is None else ("vocabulary", "encoding", "seq_len")
+        unused += () if self.records is None else TEXT_ALONE
         return {name: value for name, value in asdict(self).items() if name not in unused}
 
     def open_records(
@@ -166,8 +193,8 @@ class Settings:
         """The model of `records`, new."""
         return records.model(**self.model_options)
 
-    def make_trainer(self, model: SequenceModel) -> Trainer:
-        """The trainer of `model`, new."""
+    def make_trainer(self, model: Trainable, *, seed: int = 0) -> Trainer:
+        """The trainer of `model`, new; `seed` is that of the dropout."""
         return Trainer(
             model,
             self.make_optimizer(),
@@ -175,6 +202,7 @@ class Settings:
             delay=self.delay,
             shards=self.shards,
             executor=self.executor,
+            seed=seed,
             watchdog=self.watchdog,
             guard=self.make_guard(),
         )

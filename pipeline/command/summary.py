@@ -19,6 +19,8 @@ def summary(outcome: Outcome, settings: Settings, where: str | None, *, interrup
     if records is not None:
         parts = [f"{stopped}: {outcome.steps:,} steps", counts_of(records), scores_of(records), f"wrote {where}"]
         return "; ".join(filter(None, parts))
+    if outcome.epochs:
+        return f"{stopped}: {outcome.epochs}; wrote {where}"
     if not outcome.losses:
         return f"{stopped}: there was no more than the {outcome.steps:,} steps; wrote {where}"
     mean = sum(outcome.losses) / len(outcome.losses)

@@ -17,6 +17,7 @@ from .saving import Saving
 from .settings import Settings
 from .signals import Interrupts
 from .train_records import train_records
+from .train_task import train_task
 from .train_text import train_text
 
 __all__ = ["train"]
@@ -45,7 +46,7 @@ async def train(
     """
     run, token = Outcome(), trio.lowlevel.current_trio_token()
     training, opening, ticking = trio.CancelScope(), trio.CancelScope(), trio.CancelScope()
-    job = train_text if settings.records is None else train_records
+    job = train_task if settings.task is not None else train_text if settings.records is None else train_records
 
     def stop() -> None:
         if run.trainer is None or not run.trainer.stop(GRACE):

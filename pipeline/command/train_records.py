@@ -8,30 +8,22 @@ from functools import partial
 import trio
 
 from ..checkpoint.checkpoints import Output
-from ..decoding.block import Reject
 from ..decoding.quarantine import Quarantine
 from ..observe.reports import Report
 from .job import Job
 from .predictions import PredictionWriter
+from .rejects import Rejects
 from .serving import serving
 
 __all__ = ["train_records"]
 
 SECOND = 1.0
-NAMED = 3  # rejects that are named, where not all are
 
 
 async def train_records(job: Job) -> None:
     """Train as the settings of `job` say."""
     settings, display, run, sinks = job.settings, job.display, job.outcome, job.sinks
     assert settings.records is not None
-
-    def on_reject(reject: Reject) -> None:
-        quarantine.add([reject])
-        if sinks.verbose or quarantine.count <= NAMED:
-            where = f"{reject.origin} line {reject.line}"
-            more = "; further ones are counted" if quarantine.count == NAMED and not sinks.verbose else ""
-            display.warn(f"rejected: {where}: {reject.reason}{more}")
 
     def on_report(report: Report) -> None:
         job.opening.cancel()
@@ -40,8 +32,9 @@ async def train_records(job: Job) -> None:
 
     with ExitStack() as stack:
         quarantine = stack.enter_context(Quarantine(sinks.rejects, **sinks.how("rejects")))
+        rejects = Rejects(quarantine, display, verbose=sinks.verbose)
         outputs: dict[str, Output] = {"rejects": quarantine}
-        hooks = {"on_reject": on_reject, "on_warning": display.warn, "on_notice": display.say, **job.journals}
+        hooks = {"on_reject": rejects.add, "on_warning": display.warn, "on_notice": display.say, **job.journals}
         async with settings.open_records(**hooks) as records:
             if sinks.predictions is not None:
                 writer = PredictionWriter(sinks.predictions, records.encoder, **sinks.how("predictions"))

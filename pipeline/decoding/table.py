@@ -44,13 +44,15 @@ class TableReader:
     there is none, and the first row is one as any other. A row has as many columns as the first, and in each of those
     asked for a text: a cell that is empty, NA or of spaces alone has none. In `form` ``"tsv"`` there is no quoting at
     all: a tab separates, a line ends a row. In ``"csv"`` cells may be quoted, and go over lines then. A line of spaces
-    and tabs alone is no row. gzip is recognised. `name` is what messages call the source.
+    and tabs alone is no row. gzip is recognised. `name` is what messages call the source. With `alone` a table of one
+    column is that column, of whatever name or number it was to be: its first row is the header if it names it, and else
+    a row as any other.
 
     Raises ArgumentError; its methods SourceError, where this is no table or has not these columns.
     """
 
-    def __init__(self, columns: Iterable[Column], form: str, name: str = "-") -> None:
-        self._columns, self._name = tuple(columns), name
+    def __init__(self, columns: Iterable[Column], form: str, name: str = "-", *, alone: bool = False) -> None:
+        self._columns, self._name, self._alone = tuple(columns), name, alone
         if form not in DELIMITERS:
             raise ArgumentError("form", f"one of {', '.join(DELIMITERS)}", repr(form))
         numbers = [isinstance(column, int) for column in self._columns]
@@ -110,7 +112,10 @@ class TableReader:
     def _check(self, rows: Rows, index: int) -> None:
         """Look in the first row for the columns: for their names, or whether there are so many."""
         self._checked, names = True, rows.cells[index]
-        if self._places is None:
+        if self._alone and len(names) == len(self._columns) == 1 and index not in rows.bad:
+            is_header = self._places is None and bool(places_of(names, [str(self._columns[0])]))
+            self._places, self._header = [0], rows.data[index] if is_header else ""
+        elif self._places is None:
             if index in rows.bad:
                 raise SourceError(f"line {rows.places[index]}, which is to name the columns: {rows.bad[index]}")
             wanted = [str(column) for column in self._columns]

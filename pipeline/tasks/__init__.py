@@ -1,5 +1,6 @@
 """Tasks: from rows of a file to what is trained, how good it is, and what is kept of it."""
 
 from .classification import Classification
+from .table import TASKS, TaskKind
 
-__all__ = ["Classification"]
+__all__ = ["TASKS", "Classification", "TaskKind"]

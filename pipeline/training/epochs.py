@@ -4,21 +4,34 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import trio
 
 from ...core.base.checks import ArgumentError
 from ...core.base.parameters import Array
+from ...core.model.batch import SequenceBatch
 from ..checkpoint import Checkpoints
-from ..lanes.ragged import RaggedBatches
 from ..observe.reports import Report
+from ..observe.timeline import Timeline
 from .trainer import Trainer
 
-__all__ = ["BestEpoch", "train_epochs"]
+__all__ = ["BestEpoch", "Epochs", "train_epochs"]
+
+
+class Epochs(Protocol):
+    """Batches of which each epoch has ``per_epoch``, as `recurrio.pipeline.RaggedBatches` are."""
+
+    per_epoch: int
+
+    def __iter__(self) -> Iterator[SequenceBatch]: ...
+
+    def position(self) -> Mapping[str, Any]:
+        """Where the next one begins: the number of its ``epoch``, and of the ``batch`` in that."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -36,12 +49,13 @@ class BestEpoch:
 
 async def train_epochs(
     trainer: Trainer,
-    batches: RaggedBatches,
+    batches: Epochs,
     score: Callable[[Any], float],
     *,
     before: BestEpoch | None = None,
     on_epoch: Callable[[Report, BestEpoch], None] | None = None,
     checkpoints: Checkpoints | None = None,
+    timeline: Timeline | None = None,
 ) -> BestEpoch:
     """Train on all epochs of `batches`, and let the model of `trainer` have the parameters after the best one.
 
@@ -50,7 +64,7 @@ async def train_epochs(
     one so far. Where a run is stopped in an epoch, what there was of it counts only if there is no other.
 
     A run that goes on from one of the `checkpoints`, see `Trainer.resume`, needs what `on_epoch` was given last, as
-    `before`. Epochs that come again are scored again, and have the same score.
+    `before`. Epochs that come again are scored again, and have the same score. `timeline` records who computed what.
 
     Raises ArgumentError where no epoch has been before, and none comes; and where the trainer has begun with others.
     """
@@ -75,7 +89,8 @@ async def train_epochs(
         if on_epoch is not None:
             on_epoch(report, best)
 
-    await trainer.run(batches, on_report=epoch, report_every=batches.per_epoch, checkpoints=checkpoints)
+    more: dict[str, Any] = {"checkpoints": checkpoints, "timeline": timeline}
+    await trainer.run(batches, on_report=epoch, report_every=batches.per_epoch, **more)
     if best is None:
         raise ArgumentError("batches", "at least one epoch", "none")
     np.copyto(model.parameters, best.parameters)

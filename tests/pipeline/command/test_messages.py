@@ -139,6 +139,7 @@ WITHOUT_DEFAULT = {
     ),
     *("--missing", "--time-format", "--columns", "--dtype", "--resume", "--from-checkpoint", "--init"),
     "--allow-gap",
+    "--task",
 }
 
 
@@ -149,7 +150,7 @@ def test_help_is_in_groups_and_shows_each_default(
     with pytest.raises(SystemExit):
         parse(["train", "--help"])
     shown = capsys.readouterr().out
-    groups = "data, text, records, forecasts of records, labels that come later, how records are written"
+    groups = "data, text, tasks, records, forecasts of records, labels that come later, how records are written"
     groups += ", live sources, model, training, machine, checkpoints, output"
     assert re.findall(r"^(\w[\w ]+):$", shown, re.MULTILINE) == ["options", *groups.split(", ")]
     found = re.findall(r"^  (--\S+)((?:.*\n)(?:    .*\n)*)", shown, re.MULTILINE)
