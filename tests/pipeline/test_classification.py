@@ -70,6 +70,12 @@ def test_names_are_read_by_characters_unless_words_are_asked_for() -> None:
         Classification(rows, symbols="letters")
 
 
+def test_the_naive_answer_is_the_commonest_class_of_the_rows_to_be_trained_on() -> None:
+    task = Classification([("a", "x"), ("b", "y"), ("c", "y")], [("a", "y"), ("b", "x"), ("c", "x"), ("d", "z")])
+    assert (task.naive, task.dev_rows) == (0.25, 4)
+    assert task.about == "chars, 4 symbols, 2 classes, 3 rows"
+
+
 def test_a_class_that_is_nowhere_but_in_dev_is_never_right() -> None:
     task = Classification([("a b", "x"), ("c d", "y")], [("a b", "z"), ("q", "z")])
     assert task.classes == ("x", "y")

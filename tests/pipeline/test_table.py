@@ -65,6 +65,23 @@ def test_columns_by_number_are_those_of_a_table_without_names() -> None:
     assert read("a\t\n", (1, 2)).rejects[0].reason == "column 2 is missing"
 
 
+@pytest.mark.parametrize("column", ["text", 2])
+def test_one_column_alone_is_the_one_that_was_asked_for(column: Column) -> None:
+    def alone(data: bytes, form: str = "tsv") -> Table:
+        reader = TableReader((column,), form, alone=True)
+        first, rest = reader.feed(data), reader.finish()
+        return Table(first.rows + rest.rows, first.lines + rest.lines, first.rejects + rest.rejects)
+
+    header = ["text"] * (column == 2)
+    assert [text for (text,) in alone(b"text\nit is\nso\n").rows] == [*header, "it is", "so"]
+    assert alone(b"it is\nso\tnot\n \nso").rows == [("it is",), ("so",)]
+    assert alone(b'"it is, so"\n', "csv").rows == [("it is, so",)]
+    assert alone(b"label\ttext\n?\tit is\n").rows[-1] == ("it is",)
+    if column == "text":
+        with pytest.raises(SourceError, match="no column text; the columns are: a, b"):
+            alone(b"a\tb\n")
+
+
 @pytest.mark.parametrize(
     ("data", "columns", "says"),
     [

@@ -275,3 +275,8 @@ def test_files_that_nothing_can_be_learned_of(text: str, said: str) -> None:
 def test_options_of_tasks_want_a_task(option: str) -> None:
     done = run_here("train", "reviews.tsv", option, "words")
     assert (done.code, done.errors) == (2, f"recurrio: {option}: is for rows of a file, and --task says what for\n")
+
+
+def test_a_trace_says_who_computed_what() -> None:
+    assert train("--epochs", 1, "--trace", "trace.json").code == 0
+    assert json.loads(Path("trace.json").read_text())
