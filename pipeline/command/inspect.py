@@ -109,7 +109,7 @@ def _records(about: dict[str, dict[str, object]]) -> list[tuple[str, str]]:
 def _task(training: dict[str, Any]) -> list[tuple[str, str]]:
     task = training["task"]
     columns = ", ".join(f"{name} is column {_said(column)}" for name, column in task["columns"].items())
-    lines = [("task", f"{task['task']}: {columns}")]
+    lines = [("task", f"{task['task']}: {columns}" if columns else task["task"])]
     if "epoch" in training:
         scores = training.pop("scores")
         best = f"{training.pop('epoch')} of {len(scores)}, {TASKS[task['task']].measure} {training.pop('score'):.3f}"

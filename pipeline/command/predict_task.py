@@ -40,7 +40,7 @@ async def predict_rows(
 ) -> None:
     """Write a line for each row of `source`, in order, as they come. Raises OSError, SourceError."""
     asked = [columns.get(name, name) for name in kind.columns]
-    async with aclosing(kind.pieces(source, asked, form, asked=True)) as tables:
+    async with aclosing(kind.ask(kept, source, asked, form)) as tables:
         async for table in tables:
             quarantine.add(table.rejects)
             lines = _lines(kind, kept, table)

@@ -13,8 +13,8 @@ import trio.to_thread
 
 from ...core import serial
 from ...core.model.batch import SequenceBatch
-from ...core.model.sequence_model import SequenceModel
 from ...core.optim.updater import Updater, planned_version
+from ...core.seq2seq.table import model_from_config
 from ...core.training_state import TrainingState
 from ..checkpoint import CheckpointError, Found
 from ..checkpoint.fingerprint import differences, fingerprint
@@ -56,7 +56,7 @@ async def rerun(folder: str, found: Found, last: int, tell: Callable[[Again], ob
     """
     settings, about = settings_of(found), found.part.about
     async with opened(folder, settings, found) as source:
-        model = SequenceModel.from_config(about["model"])
+        model = model_from_config(about["model"])
         training = found.part.part("training")
         cut = {name: training.about[name] for name in ("shards", "ranks", "delay", "seed")}
         state = TrainingState(

@@ -13,9 +13,7 @@ import trio
 from ...core.base.checks import ArgumentError
 from ..decoding.block import Reject
 from ..decoding.quarantine import Quarantine
-from ..decoding.table import Table
 from ..observe.reports import Report
-from ..tasks.rows import all_of
 from ..tasks.table import Task
 from ..training.epochs import BestEpoch, train_epochs
 from .epochs import BestModel, EpochBatches
@@ -35,15 +33,15 @@ async def read_task(settings: Settings, on_reject: Callable[[Reject], None] | No
     asked = settings.task
     assert asked is not None
 
-    async def read(source: str) -> Table:
-        table = await all_of(asked.kind.pieces(source, [*asked.columns.values()], asked.format))
+    async def read(source: str) -> Any:  # noqa: ANN401 (what the task is made of)
+        rows, rejects = await asked.kind.read(source, [*asked.columns.values()], asked.format)
         if on_reject is not None:
-            for reject in table.rejects:
+            for reject in rejects:
                 on_reject(reject)
-        return table
+        return rows
 
-    rows = (await read(settings.sources[0])).rows
-    dev = None if asked.dev is None else (await read(asked.dev)).rows
+    rows = await read(settings.sources[0])
+    dev = None if asked.dev is None else await read(asked.dev)
 
     def make() -> tuple[Task, EpochBatches]:
         task = asked.kind.make(rows, dev, asked.symbols)

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 from ...core.base.parameters import Array
 from ...core.text.text_classifier import CLASSIFIER, TextClassifier
-from ..decoding.table import Table
+from ..decoding.block import Reject
+from ..decoding.table import Column, Table
 from ..lanes.ragged import RaggedBatches
 from .classification import Classification
-from .rows import pieces_of_table
+from .rows import ask_rows, read_rows
 
 __all__ = ["TASKS", "Kept", "Task", "TaskKind", "kind_of_format"]
 
@@ -66,7 +67,8 @@ class TaskKind:
     - ``about``: what it is to find out.
     - ``columns``: those of a row, by the options that name them, and what they are; the first is what is read, and the
       others are what is to be said of it.
-    - ``pieces``: brings the rows of a source as they come, as `pieces_of_table` does.
+    - ``read``: reads the rows of a source, as `read_rows` does; ``ask``: brings those that a model is asked about, as
+      they come, as `ask_rows` does.
     - ``make``: makes a `Task` of rows, of those to be scored by or None, and of the kind of symbols or None.
     - ``measure``, ``naive``: what a score is called, and the naive answer that it stands beside, in words.
     - ``format``, ``load``: that of the file of what is kept, and what reads it.
@@ -76,7 +78,7 @@ class TaskKind:
 
     about: str
     columns: Mapping[str, str]
-    make: Callable[[Sequence[tuple[str, ...]], Sequence[tuple[str, ...]] | None, str | None], Task]
+    make: Callable[[Any, Any, str | None], Task]
     measure: str
     naive: str
     format: str
@@ -85,7 +87,8 @@ class TaskKind:
     answers: Callable[[Any, list[Any]], list[tuple[Any, ...]]]
     model: Mapping[str, Any]
     settings: Mapping[str, Any]
-    pieces: Callable[..., AsyncGenerator[Table, None]] = pieces_of_table
+    read: Callable[[str, Sequence[Column], str | None], Awaitable[tuple[Any, list[Reject]]]] = read_rows
+    ask: Callable[[Any, str, Sequence[Column], str | None], AsyncGenerator[Table, None]] = ask_rows
 
 
 TASKS: dict[str, TaskKind] = {

@@ -137,7 +137,7 @@ def test_a_run_without_checkpoints_has_the_same_bits() -> None:
 
 
 def test_a_part_of_an_epoch_is_no_best_one_to_go_on_from(start: Callable[..., subprocess.Popen[bytes]]) -> None:
-    write(Path("reviews.tsv"), make_rows(20000))
+    write(Path("reviews.tsv"), make_rows(5000))
     process = start("train", "--task", "classify", "reviews.tsv", *SMALL, "--epochs", 1, "--out", "out")
     assert process.stdout is not None
     while not process.stdout.readline().startswith(b"executor"):
