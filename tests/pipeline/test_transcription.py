@@ -72,6 +72,19 @@ async def test_texts_with_spaces_are_words() -> None:
     assert task.trained(trainer.model).transcribe(spoken("a c", np.random.default_rng(1)), RATE) == "a c"
 
 
+async def test_a_text_that_does_not_fit_into_its_recording_teaches_nothing() -> None:
+    found = make(10, 1, 1)
+    parameters = []
+    for text in ("abc" * 40, "bca" * 40):
+        task = Transcription(found._replace(texts=[text, *found.texts[1:]]), found)
+        assert max(len(batch.targets) for batch in task.batches()) == 120
+        trainer = Trainer(task.model(hidden_size=4, seed=0), Adam(0.03), clip=1.0)
+        await train_epochs(trainer, task.batches(4, epochs=2), task.score)
+        parameters.append(trainer.model.parameters)
+    assert np.isfinite(parameters[0]).all()
+    assert np.array_equal(*parameters)
+
+
 def test_the_command_says_what_is_in_its_file(tmp_path: Path) -> None:
     task = Transcription(make(10, 3, 3))
     task.trained(task.model(hidden_size=2, seed=0)).save(tmp_path / "model.safetensors")
