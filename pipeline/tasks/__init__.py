@@ -2,5 +2,7 @@
 
 from .classification import Classification
 from .table import TASKS, TaskKind
+from .transcription import Transcription
+from .translation import Translation
 
-__all__ = ["TASKS", "Classification", "TaskKind"]
+__all__ = ["TASKS", "Classification", "TaskKind", "Transcription", "Translation"]
