@@ -7,13 +7,18 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequen
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from ...core.audio.transcriber import TRANSCRIBER, Transcriber
 from ...core.base.parameters import Array
+from ...core.seq2seq.translator import TRANSLATOR, Translator
 from ...core.text.text_classifier import CLASSIFIER, TextClassifier
 from ..decoding.block import Reject
 from ..decoding.table import Column, Table
 from ..lanes.ragged import RaggedBatches
 from .classification import Classification
 from .rows import ask_rows, read_rows
+from .speech import ask_recordings, read_speech
+from .transcription import Transcription
+from .translation import Translation
 
 __all__ = ["TASKS", "Kept", "Task", "TaskKind", "kind_of_format"]
 
@@ -104,6 +109,34 @@ TASKS: dict[str, TaskKind] = {
         answers=lambda kept, texts: [tuple(one) for one in kept.predict(texts)],
         model={"output": "attention", "bidirectional": True, "embedding_dropout": 0.3, "output_dropout": 0.3},
         settings={"hidden": 96, "embedding": 64, "batch_size": 64, "epochs": 8, "lr": 0.003},
+    ),
+    "translate": TaskKind(
+        about="what a sentence is in another language",
+        columns={"from": "of the sentences", "to": "of what they are in the other language"},
+        make=Translation,
+        measure="BLEU",
+        naive="copied",
+        format=TRANSLATOR,
+        load=Translator.load,
+        says=("prediction",),
+        answers=lambda kept, texts: [(one.text,) for one in kept.translate(texts)],
+        model={"attention": "dot"},
+        settings={"cell": "gru", "hidden": 192, "embedding": 96, "batch_size": 64, "epochs": 8, "lr": 0.002},
+    ),
+    "transcribe": TaskKind(
+        about="what is said in recordings, WAV files in a folder named LABEL_….wav, or in a table with path and text",
+        columns={},
+        make=Transcription,
+        measure="accuracy",
+        naive="silence",
+        format=TRANSCRIBER,
+        load=Transcriber.load,
+        says=("prediction",),
+        answers=lambda kept, samples: [(kept.transcribe(one, kept.rate),) for one in samples],
+        model={"bidirectional": True},
+        settings={"hidden": 64, "batch_size": 16, "epochs": 25, "lr": 0.004},
+        read=read_speech,
+        ask=ask_recordings,
     ),
 }
 

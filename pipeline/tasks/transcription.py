@@ -28,7 +28,8 @@ class Transcription:
 
     Where `dev` is not given, it is every tenth of the recordings. `symbols` is a name in `VOCABULARIES`; None is what
     suits the texts, see `likely_kind`. The ``vocabulary`` is that of the recordings to be trained on, and ``rate``
-    theirs. Raises ArgumentError where there are too few, or without texts, and where `dev` has another rate.
+    theirs; ``about`` says in words what they are. ``dev_rows`` is how many score it, and ``naive`` the score of whoever
+    writes nothing. Raises ArgumentError where there are too few, or without texts, and where `dev` has another rate.
     """
 
     def __init__(self, recordings: Recordings, dev: Recordings | None = None, symbols: str | None = None) -> None:
@@ -42,6 +43,8 @@ class Transcription:
         if not any(map(len, self._targets)) or not any(map(len, self._dev_targets)):
             got = f"{len(rows)} and {len(others)} recordings"
             raise ArgumentError("recordings", "texts to be trained on, and to score them by", got)
+        what = f"{self.vocabulary.kind}, {len(self.vocabulary):,} symbols"
+        self.about, self.dev_rows, self.naive = f"{what}, {len(rows):,} recordings", len(others), 0.0
         self._inputs = [heard(samples, self.rate) for samples, _ in rows]
         self._dev_inputs = [heard(samples, self.rate) for samples, _ in others]
 

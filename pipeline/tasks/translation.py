@@ -26,8 +26,9 @@ class Translation:
 
     Where `dev` is not given, it is every tenth of the rows. `symbols` is a name in `VOCABULARIES`; None is what suits
     the texts of each language, see `likely_kind`. The vocabularies ``source`` and ``target`` are those of the rows to
-    be trained on, and so is ``limit``, the symbols of the longest target, with its end. Raises ArgumentError where
-    there are too few rows.
+    be trained on, and so is ``limit``, the symbols of the longest target, with its end; ``about`` says in words what
+    these are. ``dev_rows`` is how many rows score it, and ``naive`` the BLEU of whoever leaves them as they are. Raises
+    ArgumentError where there are too few rows.
     """
 
     def __init__(self, rows: Pairs, dev: Pairs | None = None, symbols: str | None = None) -> None:
@@ -42,6 +43,9 @@ class Translation:
         self.limit = max(map(len, self._targets))
         self._dev_sources = [source for source, _ in dev]
         self._dev_words = [words_of(target) for _, target in dev]
+        kinds = [f"{each.kind}, {len(each):,} symbols" for each in (self.source, self.target)]
+        self.about, self.dev_rows = f"{kinds[0]} to {kinds[1]}, {len(rows):,} rows", len(dev)
+        self.naive = bleu([words_of(source) for source in self._dev_sources], self._dev_words)
 
     def _ended(self, text: str) -> Array:
         """The symbols of a target, and the end behind them."""
