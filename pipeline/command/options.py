@@ -157,7 +157,9 @@ def _add_training(train: argparse.ArgumentParser) -> None:
     _add_sources(train.add_argument_group("live sources"))
 
     model = train.add_argument_group("model")
-    model.add_argument("--cell", choices=list(CELLS), help=f"recurrent cell ({default.cell})")
+    model.add_argument(
+        "--cell", choices=list(CELLS), help=f"recurrent cell ({'; '.join([default.cell, *_of_tasks('cell')])})"
+    )
     count(model, "--hidden", "hidden units of each layer")
     count(model, "--layers", "recurrent layers")
     count(model, "--seed", "of the initial weights, and of what --replay draws", 0)
