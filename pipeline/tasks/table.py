@@ -121,7 +121,7 @@ TASKS: dict[str, TaskKind] = {
         says=("prediction",),
         answers=lambda kept, texts: [(one.text,) for one in kept.translate(texts)],
         model={"attention": "dot"},
-        settings={"cell": "gru", "hidden": 192, "embedding": 96, "batch_size": 64, "epochs": 8, "lr": 0.002},
+        settings={"cell": "gru", "hidden": 192, "embedding": 96, "batch_size": 64, "epochs": 12, "lr": 0.002},
     ),
     "transcribe": TaskKind(
         about="what is said in recordings, WAV files in a folder named LABEL_….wav, or in a table with path and text",
