@@ -215,9 +215,8 @@ def open_display(
     """The display for standard output: JSON if wanted; live on a terminal with room for it, where rich is installed.
 
     Nothing where it is to be `quiet`; where there is something `beside` it on standard output, lines on standard error.
-    `records` are the sources of a run over records, None of one over a text; one of `epochs` says each.
-    `reports` is a file for the reports as
-    JSON, to go on at a `position`, and to `rotate`. Raises OSError.
+    `records` are the sources of a run over records, None of one over a text; one of `epochs` says each. `reports` is a
+    file for the reports as JSON, to go on at a `position`, and to `rotate`. Raises OSError.
     """
     display = _display(as_json=as_json, quiet=quiet, beside=beside, records=records, epochs=epochs)
     return display if reports is None else Recorded(display, reports, position, rotate)

@@ -6,6 +6,7 @@ import json
 import math
 import os
 from collections.abc import Iterator, Mapping
+from threading import Lock
 from typing import Any
 
 from ...core.base.parameters import Array
@@ -75,6 +76,11 @@ class BestModel:
     def __init__(self, kind: TaskKind, task: Task, model: Any) -> None:  # noqa: ANN401 (that of the task)
         self._kind, self._task, self._model = kind, task, model
         self.best: BestEpoch | None = None
+        self._whole, self._lock = False, Lock()
+
+    def take(self, best: BestEpoch, *, whole: bool) -> None:
+        """This is the best one so far; `whole` says that it is no part of one, which was cut short."""
+        self.best, self._whole = best, whole
 
     def save(
         self,
@@ -83,22 +89,22 @@ class BestModel:
         parameters: Array | None = None,
     ) -> None:
         """Write it to `path`; `parameters` are those that have been reached meanwhile. Raises OSError."""
-        about, best = dict(training or {}), self.best
-        if best is not None:
-            about |= {"epoch": best.epoch, "score": best.score, "scores": [*best.scores]}
-            parameters = best.parameters
-        self._task.trained(self._model).save(path, about, parameters)
+        with self._lock:  # a checkpoint that is written in a thread must not put an older one over a newer one
+            about, best = dict(training or {}), self.best
+            if best is not None and self._whole:
+                about |= {"epoch": best.epoch, "score": best.score, "scores": [*best.scores]}
+            self._task.trained(self._model).save(path, about, parameters if best is None else best.parameters)
 
-    def find(self, path: str | os.PathLike[str], per_epoch: int) -> None:
-        """The best epoch is that in the file at `path`, which a run wrote that is gone on with.
+    def find(self, path: str | os.PathLike[str]) -> None:
+        """The best epoch is that in the file at `path`, if there is one: of a run that is gone on with.
 
-        A part of an epoch is none. Raises OSError, WeightsError.
+        Raises OSError, WeightsError.
         """
         training = json.loads(load_weights(path)[1].get("training", "{}"))
-        if "epoch" in training and training["step"] >= training["epoch"] * per_epoch:
+        if "epoch" in training:
             parameters = self._kind.load(path).model.parameters
-            score = training["score"]
-            self.best = BestEpoch(training["epoch"], score, parameters, tuple(training["scores"]))
+            scores = tuple(training["scores"])
+            self.take(BestEpoch(training["epoch"], training["score"], parameters, scores), whole=True)
 
     def metrics(self, score: float) -> dict[str, float]:
         """Of how many rows the score is, by its name, and the naive one beside it."""

@@ -157,9 +157,8 @@ def _add_training(train: argparse.ArgumentParser) -> None:
     _add_sources(train.add_argument_group("live sources"))
 
     model = train.add_argument_group("model")
-    model.add_argument(
-        "--cell", choices=list(CELLS), help=f"recurrent cell ({'; '.join([default.cell, *_of_tasks('cell')])})"
-    )
+    cells = "; ".join([default.cell, *_of_tasks("cell")])
+    model.add_argument("--cell", choices=list(CELLS), help=f"recurrent cell ({cells})")
     count(model, "--hidden", "hidden units of each layer")
     count(model, "--layers", "recurrent layers")
     count(model, "--seed", "of the initial weights, and of what --replay draws", 0)
@@ -198,11 +197,8 @@ def _add_records(records: argparse._ArgumentGroup) -> None:
     add = records.add_argument
     add("--features", metavar="A,B,C:category", help="the fields a model reads: numbers, and texts as categories")
     add("--target", metavar="X@+H,Y", help="numbers to forecast: a field H records ahead, or one of the same record")
-    add(
-        "--label",
-        metavar="Y",
-        help="or a class to tell, a field of the same record; or of a task the column of the classes (label)",
-    )
+    help_ = "or a class to tell, a field of the same record; or of a task the column of the classes (label)"
+    add("--label", metavar="Y", help=help_)
     add("--key", metavar="NAME", help="the field that says which stream a record is of")
     help_ = "the field of its time, ISO 8601 or seconds since 1970 (or NAME:ms, :us, :ns)"
     add("--time", metavar="NAME", help=help_)

@@ -41,9 +41,8 @@ def predict(arguments: argparse.Namespace) -> int:
     if not np.isfinite(model.model.parameters).all():
         raise WeightsError(f"{os.fspath(path)}: the weights are not finite; nothing can be forecast with them")
     if task is not None and given:
-        raise ValueError(
-            f"--{next(iter(given)).replace('_', '-')}: is for records, and this model was trained for a task"
-        )
+        option = next(iter(given)).replace("_", "-")
+        raise ValueError(f"--{option}: is for records, and this model was trained for a task")
     with Quarantine(arguments.rejects) as quarantine:
         where = arguments.source, arguments.format
         if isinstance(model, RecordModel):

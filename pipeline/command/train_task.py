@@ -58,7 +58,8 @@ async def train_task(job: Job) -> None:
     kind = settings.task.kind
 
     def on_epoch(report: Report, best: BestEpoch) -> None:
-        report, kept.best, epoch = report._replace(loss=batches.loss), best, len(best.scores)
+        report, epoch = report._replace(loss=batches.loss), len(best.scores)
+        kept.take(best, whole=report.step % batches.per_epoch == 0)
         note(report)
         display.say(f"epoch {epoch}: loss {batches.loss:.4f}, {kept.words(best.scores[-1])}")
         metrics = {"dev": kept.metrics(best.scores[-1])}
@@ -79,7 +80,7 @@ async def train_task(job: Job) -> None:
     run.trainer = trainer
     job.go_on(trainer, batches, lambda: kept)
     if saving is not None and trainer.step >= batches.per_epoch:
-        kept.find(saving.model, batches.per_epoch)
+        kept.find(saving.model)
     note = job.sayer(trainer)
     what = f"{settings.cell} {settings.layers}×{settings.hidden}, {model.layout.size:,} parameters"
     display.say(f"{what}; {task.about}; batches of {settings.batch_size}")
