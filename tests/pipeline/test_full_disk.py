@@ -158,11 +158,14 @@ async def test_one_that_is_asked_for_and_cannot_be_written_is_an_error(
     trainer, checkpoints = make_trainer(), Checkpoints(tmp_path, every=None)
     Broken(monkeypatch, "fsync", errno.EIO).begin()
 
+    begun = trio.Event()
+
     async def ask() -> None:
-        await trio.sleep(0.02)
+        await begun.wait()
         with pytest.raises(CheckpointError, match="Input/output error"):
             await trainer.checkpoint()
 
     async with trio.open_nursery() as nursery:
         nursery.start_soon(ask)
-        await trainer.run(Source(100, {}, checkpoints), checkpoints=checkpoints)
+        source = Source(100, {}, checkpoints)
+        await trainer.run(source, checkpoints=checkpoints, on_report=lambda _: begun.set())
