@@ -1,8 +1,8 @@
 """The NumPy core: everything numeric, with no concurrency in it.
 
 Its rooms, from the bottom up: `base`, what all stand on; the `cells`; the `losses` and `optim`, from a gradient to the
-next parameters; the `layers`, which torch's users know; the `model`, with the batches it is trained on; `seq2seq`, from
-one sequence to another; `text` and `audio`. On top, `training_state` is all that the next batch depends on, and
+next parameters; the `layers`, which torch's users know; the `model`, with the batches it is trained on; `text`;
+`seq2seq`, from one sequence to another; `audio`. On top, `training_state` is all that the next batch depends on, and
 `serial` the plain training loop that the pipeline is tested against. Beside them, `gradcheck` checks a gradient, and
 `functional` has the cells as one writes them to learn.
 
@@ -11,7 +11,7 @@ units, `P` output units (`H`, or those of a projection), `V` vocabulary size, `O
 `D` directions.
 """
 
-from .audio import log_mel, normalise_utterance
+from .audio import Transcriber, log_mel, normalise_utterance
 from .base.checks import ArgumentError
 from .base.module import StateDictError
 from .base.safetensors import WeightsError, load_weights, save_weights
@@ -29,6 +29,7 @@ from .optim.optimizers import SGD, Adagrad, Adam, AdamW, RMSprop
 from .optim.schedules import ConstantLR, CosineLR, PlateauLR, Schedule, StepLR
 from .optim.updater import NonFiniteError
 from .seq2seq.encoder_decoder import EncoderDecoder
+from .seq2seq.translator import Translator
 from .text.ctc_decoding import ctc_beam, ctc_greedy
 from .text.text_classifier import TextClassifier
 from .text.text_model import TextModel
@@ -69,6 +70,8 @@ __all__ = [
     "SubwordVocabulary",
     "TextClassifier",
     "TextModel",
+    "Transcriber",
+    "Translator",
     "WeightsError",
     "WordVocabulary",
     "clip_norm",

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from .plan.messages import Backwarded, Forwarded, Loaded
     from .serving.server import serve
     from .sources import SourceError
-    from .tasks import Classification
+    from .tasks import Classification, Transcription, Translation
     from .training.epochs import BestEpoch, train_epochs
     from .training.fit import fit
     from .training.trainer import Trainer
@@ -57,6 +57,8 @@ __all__ = [
     "StageHungError",
     "Timeline",
     "Trainer",
+    "Transcription",
+    "Translation",
     "fit",
     "open_records",
     "open_source",
@@ -88,6 +90,8 @@ _HOMES = {
     "StageHungError": "observe.watchdog",
     "Timeline": "observe.timeline",
     "Trainer": "training.trainer",
+    "Transcription": "tasks",
+    "Translation": "tasks",
     "fit": "training.fit",
     "open_records": "lanes.open_records",
     "open_source": "lanes",

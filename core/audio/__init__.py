@@ -1,5 +1,6 @@
-"""Sound: what a model reads of it."""
+"""Sound: what a model reads of it, and writes."""
 
 from .log_mel import BANDS, log_mel, normalise_utterance
+from .transcriber import Transcriber
 
-__all__ = ["BANDS", "log_mel", "normalise_utterance"]
+__all__ = ["BANDS", "Transcriber", "log_mel", "normalise_utterance"]

@@ -22,15 +22,15 @@ GROUPS = {
     "recurrio.core": {
         "Layers": "GRU LSTM RNN LSTMState Linear Embedding",
         "Models": "SequenceModel EncoderDecoder SequenceBatch shard_lanes summary",
-        "Text and sound": "TextModel TextClassifier ByteVocabulary CharVocabulary WordVocabulary SubwordVocabulary "
-        "ctc_beam ctc_greedy log_mel normalise_utterance",
+        "Text and sound": "TextModel TextClassifier Translator Transcriber ByteVocabulary CharVocabulary "
+        "WordVocabulary SubwordVocabulary ctc_beam ctc_greedy log_mel normalise_utterance",
         "Losses": "BCEWithLogitsLoss CTCLoss CrossEntropyLoss HuberLoss IntervalLoss MSELoss",
         "Optimizers": "Optimizer SGD Adagrad Adam AdamW RMSprop",
         "Schedules and clipping": "Schedule ConstantLR CosineLR PlateauLR StepLR clip_norm clip_value",
         "Weights and gradients": "load_weights save_weights directional_error",
         "Errors": "ArgumentError NonFiniteError StateDictError WeightsError",
     },
-    "recurrio.core.seq2seq": {"What a model writes": "Hypothesis beam greedy"},
+    "recurrio.core.seq2seq": {"What a model writes": "Hypothesis Translated beam greedy"},
     "recurrio.core.functional": {
         "RNN": "rnn_cell_forward rnn_forward rnn_cell_backward rnn_backward",
         "LSTM": "lstm_cell_forward lstm_forward lstm_cell_backward lstm_backward",
@@ -40,7 +40,8 @@ GROUPS = {
     "recurrio.pipeline": {
         "Training": "Trainer fit Report Checkpoints History Timeline",
         "Sources": "Records open_records open_source Forecast Challenge",
-        "Tasks": "Classification read_table read_recordings RaggedBatches train_epochs BestEpoch",
+        "Tasks": "Classification Translation Transcription read_table read_recordings RaggedBatches train_epochs "
+        "BestEpoch",
         "A run that is asked, a model that leaves": "serve to_onnx",
         "Stages of your own": "Loaded Forwarded Backwarded Receiver Sender",
         "Errors": "CheckpointError ExportError SourceError StageHungError",

@@ -70,10 +70,7 @@ def _inspect_model(path: str | os.PathLike[str]) -> None:
         config = about["model"]
         stack = f"{config['cell']} {config['num_layers']}×{config['hidden_size']}"
         lines.append(("model", f"{stack}, {model.layout.size:,} parameters, loss {config['loss']['loss']}"))
-        if "schema" in about:
-            lines += _records(about)
-        elif "vocabulary" in about:
-            lines += _text(about)
+        lines += _records(about) if "schema" in about else _text(about)
         training = about.get("training") or {}
         said = [
             f"{name} {' '.join(value) if isinstance(value, list) else value}"
@@ -108,5 +105,16 @@ def _said(value: object) -> str:
 
 
 def _text(about: dict[str, Any]) -> list[tuple[str, str]]:
-    lines = [("vocabulary", f"{about['vocabulary']['kind']}, {about['model']['vocabulary_size']:,} symbols")]
-    return [*lines, ("classes", _said(about["classes"]))] if "classes" in about else lines
+    """What there is to say of a model of texts, or of recordings: one with vocabularies."""
+    config, lines = about["model"], []
+    if "source" in about:
+        sizes = {"source": config["source_size"], "target": config["target_size"] - 1}
+        lines += [(side, f"{about[side]['kind']}, {size:,} symbols") for side, size in sizes.items()]
+    if "vocabulary" in about:
+        size = config["output_size"] - 1 if "rate" in about else config["vocabulary_size"]
+        lines.append(("vocabulary", f"{about['vocabulary']['kind']}, {size:,} symbols"))
+    if "rate" in about:
+        lines.append(("rate", f"{about['rate']:,} samples a second"))
+    if "classes" in about:
+        lines.append(("classes", _said(about["classes"])))
+    return lines

@@ -13,17 +13,13 @@ from ...core.losses.loss import CrossEntropyLoss
 from ...core.model.padding import by_length
 from ...core.model.sequence_model import SequenceModel
 from ...core.text.text_classifier import TextClassifier
-from ...core.text.vocabularies import VOCABULARIES, likely_kind
+from ...core.text.vocabularies import learn_vocabulary
 from ..lanes.ragged import RaggedBatches
+from .dev import with_dev
 
-__all__ = ["Classification", "every_tenth"]
+__all__ = ["Classification"]
 
 Pairs = Sequence[tuple[str, ...]]
-
-
-def every_tenth(rows: Pairs) -> tuple[list[tuple[str, ...]], list[tuple[str, ...]]]:
-    """The `rows` to be trained on, and every tenth one, by which the best epoch is chosen."""
-    return [row for number, row in enumerate(rows, 1) if number % 10], [*rows[9::10]]
 
 
 class Classification:
@@ -35,19 +31,13 @@ class Classification:
     """
 
     def __init__(self, rows: Pairs, dev: Pairs | None = None, symbols: str | None = None) -> None:
-        if dev is None:
-            if len(rows) < 10:
-                raise ArgumentError("rows", "at least 10, of which every tenth is not trained on", len(rows))
-            rows, dev = every_tenth(rows)
+        rows, dev = with_dev("rows", rows, dev)
         texts, labels = [text for text, _ in rows], [label for _, label in rows]
         self.classes = tuple(sorted(set(labels)))
         if len(self.classes) < 2 or not dev:
             got = f"{len(self.classes)} in {len(rows)} rows, and {len(dev)} rows"
             raise ArgumentError("rows", "two classes at least, and one row to score them by", got)
-        symbols = likely_kind(texts) if symbols is None else symbols
-        if symbols not in VOCABULARIES:
-            raise ArgumentError("symbols", f"one of {', '.join(VOCABULARIES)}", repr(symbols))
-        self.vocabulary = VOCABULARIES[symbols].learn(texts)
+        self.vocabulary = learn_vocabulary(texts, symbols)
         self._inputs, self._targets = [self.vocabulary.encode(text) for text in texts], self._numbers(labels)
         self._dev_inputs = [self.vocabulary.encode(text) for text, _ in dev]
         self._dev_targets = self._numbers([label for _, label in dev])

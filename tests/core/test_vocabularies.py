@@ -106,6 +106,9 @@ def test_words_come_back_as_a_text_is_written() -> None:
     vocabulary = WordVocabulary.learn(["He said (yes), don't! l'eau"], least=1)
     assert vocabulary.decode(vocabulary.encode("He said (yes), don't! L'eau")) == "he said (yes), don't! l'eau"
     assert vocabulary.decode([0, 0]) == "\ufffd \ufffd"
+    text = "est-ce qu'il est là, a-t-il dit?"
+    vocabulary = WordVocabulary.learn([text], least=1)
+    assert vocabulary.decode(vocabulary.encode(text)) == text
 
 
 def test_subwords_come_back_as_they_were() -> None:

@@ -10,7 +10,7 @@ from support.in_process import run_here
 
 from recurrio.core import Adam, ArgumentError, CharVocabulary, TextClassifier
 from recurrio.pipeline import Classification, Trainer, read_table, train_epochs
-from recurrio.pipeline.tasks.classification import every_tenth
+from recurrio.pipeline.tasks.dev import every_tenth
 
 GOOD, BAD, THINGS = ["great", "lovely", "fine"], ["awful", "dull", "broken"], ["it", "the film", "my phone", "this"]
 

@@ -3,7 +3,14 @@
 from .bytes import ByteVocabulary
 from .chars import CharVocabulary
 from .subwords import SubwordVocabulary
-from .table import VOCABULARIES, TextVocabulary, likely_kind, vocabulary_config, vocabulary_from_config
+from .table import (
+    VOCABULARIES,
+    TextVocabulary,
+    learn_vocabulary,
+    likely_kind,
+    vocabulary_config,
+    vocabulary_from_config,
+)
 from .vocabulary import UNKNOWN, Vocabulary
 from .words import WordVocabulary, words_of
 
@@ -16,6 +23,7 @@ __all__ = [
     "TextVocabulary",
     "Vocabulary",
     "WordVocabulary",
+    "learn_vocabulary",
     "likely_kind",
     "vocabulary_config",
     "vocabulary_from_config",

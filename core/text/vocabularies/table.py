@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from ...base.checks import ArgumentError
@@ -12,7 +12,14 @@ from .subwords import SubwordVocabulary
 from .vocabulary import Vocabulary
 from .words import WordVocabulary
 
-__all__ = ["VOCABULARIES", "TextVocabulary", "likely_kind", "vocabulary_config", "vocabulary_from_config"]
+__all__ = [
+    "VOCABULARIES",
+    "TextVocabulary",
+    "learn_vocabulary",
+    "likely_kind",
+    "vocabulary_config",
+    "vocabulary_from_config",
+]
 
 TextVocabulary = CharVocabulary | ByteVocabulary
 """Those of a text that is read on and on, whose symbols need nothing that comes later."""
@@ -45,3 +52,14 @@ def likely_kind(texts: Iterable[str]) -> str:
     """
     several = [len(text.split(None, 1)) > 1 for text in texts]
     return "words" if 2 * sum(several) > len(several) else "chars"
+
+
+def learn_vocabulary(texts: Sequence[str], symbols: str | None = None) -> Vocabulary:
+    """The vocabulary of `texts`, of the kind `symbols`, a name in `VOCABULARIES`; None is what `likely_kind` says.
+
+    Raises ArgumentError, and ImportError where the kind needs a package that is not there.
+    """
+    symbols = likely_kind(texts) if symbols is None else symbols
+    if symbols not in VOCABULARIES:
+        raise ArgumentError("symbols", f"one of {', '.join(VOCABULARIES)}", repr(symbols))
+    return VOCABULARIES[symbols].learn(texts)

@@ -17,7 +17,7 @@ from .vocabulary import UNKNOWN
 __all__ = ["WordVocabulary", "words_of"]
 
 SYMBOL = re.compile(r"\w+'(?=\w)|\w+|[^\w\s]")
-NO_SPACE_BEFORE, NO_SPACE_BEHIND = frozenset(".,;:!?)]}%…"), frozenset("([{")
+NO_SPACE_BEFORE, NO_SPACE_BEHIND = frozenset(".,;:!?)]}%…-"), frozenset("([{-")
 
 
 def words_of(text: str) -> list[str]:

@@ -1,0 +1,120 @@
+"""An encoder–decoder that translates texts, with what gives the symbols that it reads and writes a meaning."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from ..base.checks import ArgumentError, check_count
+from ..base.html import html_table
+from ..base.parameters import Array
+from ..base.safetensors import WeightsError, load_weights, save_weights
+from ..model.padding import by_length
+from ..text.vocabularies import Vocabulary, vocabulary_config, vocabulary_from_config
+from .decoding import beam as beam_search
+from .decoding import greedy
+from .encoder_decoder import EncoderDecoder
+
+__all__ = ["TRANSLATOR", "Translated", "Translator"]
+
+TRANSLATOR = "recurrio-translator-1"
+
+
+class Translated(NamedTuple):
+    """What a text is in the other language, and its ``score``: the mean logarithm of its symbols' probabilities.
+
+    The end of the text counts as one of them.
+    """
+
+    text: str
+    score: float
+
+
+class Translator:
+    """`model` with the vocabularies of what it reads, `source`, and of what it writes, `target`. Sizes must agree.
+
+    The model has one symbol more to write than `target` has, the last one, which stands in front of a text, and behind
+    it. Up to `limit` symbols are written, the end among them.
+
+    ``history`` has the curves of its training, where somebody has put them there; they are not in its file.
+    """
+
+    history: Any = None
+
+    def __init__(self, model: EncoderDecoder, source: Vocabulary, target: Vocabulary, limit: int = 100) -> None:
+        expected = f"{len(source)} symbols to read, and {len(target)} and the end to write"
+        if (model.network.source_size, model.network.target_size) != (len(source), len(target) + 1):
+            got = f"{model.network.source_size} to read and {model.network.target_size} to write"
+            raise ArgumentError("model", expected, got)
+        if not model.start == model.end == len(target):
+            raise ArgumentError("model", f"{len(target)} for start and end", f"{model.start} and {model.end}")
+        self.model, self.source, self.target = model, source, target
+        self.limit = check_count("limit", limit)
+
+    def __repr__(self) -> str:
+        symbols = [f"{type(each).__name__} of {len(each)} symbols" for each in (self.source, self.target)]
+        return f"Translator({self.model!r}, {', '.join(symbols)}, limit={self.limit})"
+
+    def _repr_html_(self) -> str:
+        kinds = {"source": self.source, "target": self.target}
+        facts = [(name, f"{each.kind}, {len(each):,} symbols") for name, each in kinds.items()]
+        return html_table("Translator", [*facts, ("limit", self.limit), *self.model.facts()])
+
+    def translate(self, texts: Sequence[str], beam: int = 1) -> list[Translated]:
+        """Each of `texts` in the other language: the best of `beam` beginnings that go on at a time.
+
+        With a `beam` of 1 that is the likeliest symbol at each step. Raises ArgumentError, and FloatingPointError where
+        the model's outputs are not finite.
+        """
+        beam = check_count("beam", beam)
+        found = [Translated("", 0.0)] * len(texts)
+        for rows, inputs, lengths in by_length([self.source.encode(text) for text in texts]):
+            if beam == 1:
+                sums = greedy(self.model, inputs, lengths, limit=self.limit)
+                best = [each._replace(score=each.score / (len(each.symbols) + each.ended)) for each in sums]
+            else:
+                best = [lane[0] for lane in beam_search(self.model, inputs, lengths, width=beam, limit=self.limit)]
+            for row, each in zip(rows.tolist(), best, strict=True):
+                found[row] = Translated(self.target.decode(each.symbols), each.score)
+        return found
+
+    def save(
+        self,
+        path: str | os.PathLike[str],
+        training: dict[str, object] | None = None,
+        parameters: Array | None = None,
+    ) -> None:
+        """Write a safetensors file: weights under torch's names; configuration and vocabularies as metadata.
+
+        `training` is recorded beside them, as JSON; `parameters` are others than the model's own. Raises OSError.
+        """
+        about: dict[str, Any] = {
+            "model": {**self.model.config, "seed": self.model.seed},
+            "source": vocabulary_config(self.source),
+            "target": vocabulary_config(self.target),
+            "limit": self.limit,
+            "training": training or {},
+        }
+        metadata = {name: json.dumps(value) for name, value in about.items()}
+        save_weights(path, self.model.state_dict(parameters), {"format": TRANSLATOR, **metadata})
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> Translator:
+        """Read what `save` wrote.
+
+        Raises OSError, WeightsError where the file is something else, and ImportError where a vocabulary needs a
+        package that is not there.
+        """
+        weights, metadata = load_weights(path)
+        name = os.fspath(path)
+        if metadata.get("format") != TRANSLATOR:
+            raise WeightsError(f"{name}: a safetensors file, but no translator of recurrio")
+        try:
+            source, target = (vocabulary_from_config(json.loads(metadata[side])) for side in ("source", "target"))
+            model = EncoderDecoder.from_config(json.loads(metadata["model"]))
+            model.load_state_dict(weights)
+            return cls(model, source, target, json.loads(metadata["limit"]))
+        except (KeyError, TypeError, ValueError) as error:
+            raise WeightsError(f"{name}: a damaged translator: {error}") from error
