@@ -160,8 +160,13 @@ def _number(values: Values, name: str, value: object) -> float:
 
 
 def _cells(name: str, column: Iterable[object], bad: dict[int, str], read: Callable[[str, object], Cell]) -> list[Cell]:
+    if isinstance(column, np.ndarray) and column.dtype.kind in "OU":
+        column = column.tolist()
+    values: list[Any] = [*column]
+    if {*map(type, values)} <= {str}:
+        return values  # as there mostly are: any reader takes them as they are
     cells: list[Cell] = []
-    for index, value in enumerate(column):
+    for index, value in enumerate(values):
         try:
             cells.append(read(name, _plain(value)))
         except Malformed as reason:

@@ -30,12 +30,14 @@ def batches(count: int) -> Iterator[SequenceBatch]:
 class Source:
     """Batches, and what is done before one of them."""
 
-    def __init__(self, count: int, before: dict[int, Callable[[], object]]) -> None:
-        self._count, self._before, self._next = count, before, 0
+    def __init__(self, count: int, before: dict[int, Callable[[], object]], checkpoints: Checkpoints) -> None:
+        self._count, self._before, self._checkpoints, self._next = count, before, checkpoints, 0
 
     async def __aiter__(self) -> Any:  # noqa: ANN401
         for number, batch in enumerate(batches(self._count)):
-            await trio.sleep(0.002)  # so that what is due has been written
+            await trio.sleep(0.002)
+            while number in self._before and (self._checkpoints._busy or self._checkpoints._waiting):
+                await self._checkpoints._tried.wait()  # what is due is being written
             self._before.get(number, int)()
             self._next += 1
             yield batch
@@ -56,7 +58,7 @@ async def train(
 ) -> tuple[Trainer, Checkpoints, list[str]]:
     trainer, said, checkpoints = make_trainer(), list[str](), Checkpoints(folder / "states", every=every)
     checkpoints.on_problem = said.append
-    await trainer.run(Source(60, before or {}), checkpoints=checkpoints)
+    await trainer.run(Source(60, before or {}, checkpoints), checkpoints=checkpoints)
     return trainer, checkpoints, said
 
 
@@ -131,7 +133,10 @@ async def test_a_checkpoint_can_be_asked_for(tmp_path: Path) -> None:
     trainer, checkpoints = make_trainer(), Checkpoints(tmp_path, every=None)
     steps: list[int] = []
 
+    begun = trio.Event()
+
     async def ask() -> None:
+        await begun.wait()
         for _ in range(3):
             await trio.sleep(0.02)
             await trainer.checkpoint()
@@ -139,7 +144,8 @@ async def test_a_checkpoint_can_be_asked_for(tmp_path: Path) -> None:
 
     async with trio.open_nursery() as nursery:
         nursery.start_soon(ask)
-        await trainer.run(Source(200, {}), checkpoints=checkpoints)
+        source = Source(200, {}, checkpoints)
+        await trainer.run(source, checkpoints=checkpoints, on_report=lambda _: begun.set())
     assert steps == sorted({*steps})
     assert 0 < steps[0] < steps[-1] < 200
     with pytest.raises(RuntimeError, match="not running"):
@@ -152,11 +158,14 @@ async def test_one_that_is_asked_for_and_cannot_be_written_is_an_error(
     trainer, checkpoints = make_trainer(), Checkpoints(tmp_path, every=None)
     Broken(monkeypatch, "fsync", errno.EIO).begin()
 
+    begun = trio.Event()
+
     async def ask() -> None:
-        await trio.sleep(0.02)
+        await begun.wait()
         with pytest.raises(CheckpointError, match="Input/output error"):
             await trainer.checkpoint()
 
     async with trio.open_nursery() as nursery:
         nursery.start_soon(ask)
-        await trainer.run(Source(100, {}), checkpoints=checkpoints)
+        source = Source(100, {}, checkpoints)
+        await trainer.run(source, checkpoints=checkpoints, on_report=lambda _: begun.set())

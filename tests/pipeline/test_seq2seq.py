@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from functools import cache
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +15,16 @@ from support.pairs import random_pairs
 
 from recurrio.core import Adam, ArgumentError, EncoderDecoder, SequenceBatch
 from recurrio.core.cells.table import CELLS
+from recurrio.core.model.padding import pad
+from recurrio.core.optim.updater import Updater
+from recurrio.core.seq2seq import greedy
 from recurrio.core.seq2seq.scores import SCORES
-from recurrio.core.serial import Step, train
+from recurrio.core.serial import Step, run, train
+from recurrio.core.training_state import TrainingState
 from recurrio.pipeline import Checkpoints, Records, Trainer
 from recurrio.pipeline.flow.worker_process import obstacle
+from recurrio.pipeline.lanes.ragged import RaggedBatches
+from recurrio.pipeline.training.epochs import train_epochs
 
 T, S, B, COUNT = 6, 8, 5, 9  # targets longer than sources
 
@@ -131,3 +138,27 @@ def test_a_file_of_it_can_be_inspected(tmp_path: Path) -> None:
     assert re.search(r"^model: +gru 2×8, \d,\d+ parameters, loss cross_entropy$", shown.output, re.MULTILINE)
     assert re.search(r"^trained: +steps 3$", shown.output, re.MULTILINE)
     assert "encoder.rnn.weight_ih_l1 float32[24, 8]" in shown.output
+
+
+async def test_ragged_pairs_are_learned_epoch_after_epoch() -> None:
+    rng = np.random.default_rng(0)
+    sources = [rng.integers(0, 5, rng.integers(1, 7)) for _ in range(640)]
+    targets = [np.append(source[::-1], 6) for source in sources]
+    batches = RaggedBatches(sources, targets, 32, epochs=20)
+
+    def make() -> EncoderDecoder:
+        return EncoderDecoder(5, 7, start=5, end=6, embedding_size=16, hidden_size=48, attention="dot", seed=0)
+
+    def score(model: EncoderDecoder) -> float:
+        inputs, lengths = pad(sources[:50], 0), np.array([len(source) for source in sources[:50]])
+        found = greedy(model, inputs, lengths, limit=8)
+        return np.mean([each.symbols == source[::-1].tolist() for each, source in zip(found, sources, strict=False)])
+
+    model, by_hand = make(), make()
+    best = await train_epochs(Trainer(model, Adam(0.005), clip=1.0, delay=1), batches, score)
+    assert best.scores[0] < 0.5
+    assert best.score > 0.9
+    last = batches.per_epoch * best.epoch
+    state = TrainingState(by_hand, Updater(Adam(0.005), 1.0), delay=1)
+    list(run(state, islice(batches, last), largest=batches.largest))
+    assert model.parameters.tobytes() == by_hand.parameters.tobytes()
