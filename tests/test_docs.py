@@ -31,7 +31,7 @@ def test_every_option_of_every_command_is_on_the_page(made: Any) -> None:  # noq
             for word in action.option_strings or [action.metavar]:
                 assert re.search(rf"^```{{option}} .*{re.escape(word)}\b", found, re.MULTILINE), (name, word)
     assert text.count("```{option} --features") == 1
-    assert "(32; for records 64)" in text
+    assert "(32; for records 64; to classify 64; to translate 64; to transcribe 16)" in text
     assert "\nWatch it learn from simulated devices, be killed, and go on" in text
     assert "\nrecurrio export MODEL ONNX\n" in text
     assert "\nrecurrio train SOURCE [SOURCE …] [OPTION …]\n" in text
