@@ -12,14 +12,14 @@ from .record_lanes import LARGEST, LEAST, RecordLanes
 
 __all__ = ["Asking"]
 
-SOON = 0.035  # seconds that a piece is to take where somebody may ask, so that nobody waits for long
+SOON = 0.042  # seconds that a piece is to take where somebody may ask, so that nobody waits for long
 FIRST = 512  # records of the first such piece
 
 
 class Asking:
     """Questions to be answered between two pieces of `lanes`; neither they nor the waiting change anything.
 
-    As long as answers are wanted `soon`, a piece is as large as can be learned from in 35 ms.
+    As long as answers are wanted `soon`, a piece is as large as can be learned from in 42 ms.
     """
 
     def __init__(self, lanes: RecordLanes, soon: Callable[[], bool]) -> None:

@@ -56,7 +56,7 @@ class Records(LiveSource):
     in another run, in its place. `challengers` are models that learn beside that of the trainer, and whose forecasts
     take the place of its own where they are better: see `recurrio.pipeline.lanes.contest`.
 
-    ``soon`` is whether questions are to be answered within some 40 ms, as once somebody has asked: it costs some speed.
+    ``soon`` is whether questions are to be answered within some 45 ms, as once somebody has asked: it costs some speed.
     Iterated over again, it goes on. Raises ArgumentError.
     """
 

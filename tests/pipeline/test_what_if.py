@@ -173,7 +173,7 @@ async def test_pieces_are_short_where_answers_are_wanted_soon(autojump_clock: tr
     await pieces(3, 100_000.0)
     assert lanes.most == LARGEST
     soon = True
-    for speed, most in ((100_000.0, 3500), (4000.0, 140), (1000.0, 64)):
+    for speed, most in ((100_000.0, 4200), (4000.0, 168), (1000.0, 64)):
         for number in range(12):
             asking.ask(partial(said.append, number), rests=False)
             await pieces(1, speed)
@@ -183,7 +183,7 @@ async def test_pieces_are_short_where_answers_are_wanted_soon(autojump_clock: tr
     asking.answer()
     asking.ask(said.clear, rests=True)
     await pieces(8, 100_000.0)
-    assert lanes.most == pytest.approx(3500, abs=1)
+    assert lanes.most == pytest.approx(4200, abs=1)
     soon = False
     await pieces(1, 100_000.0)
     assert lanes.most == LARGEST
