@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import os
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -11,8 +11,8 @@ import numpy as np
 from ..base.checks import ArgumentError, check_count
 from ..base.html import html_table
 from ..base.parameters import Array
-from ..base.safetensors import WeightsError, load_weights, save_weights
 from ..losses.ctc import CTCLoss
+from ..model.model_file import load_model, save_model
 from ..model.sequence_model import SequenceModel
 from ..text.ctc_decoding import ctc_greedy
 from ..text.vocabularies import Vocabulary, vocabulary_config, vocabulary_from_config
@@ -86,14 +86,8 @@ class Transcriber:
 
         `training` is recorded beside them, as JSON; `parameters` are others than the model's own. Raises OSError.
         """
-        about: dict[str, Any] = {
-            "model": {**self.model.config, "seed": self.model.seed},
-            "vocabulary": vocabulary_config(self.vocabulary),
-            "rate": self.rate,
-            "training": training or {},
-        }
-        metadata = {name: json.dumps(value) for name, value in about.items()}
-        save_weights(path, self.model.state_dict(parameters), {"format": TRANSCRIBER, **metadata})
+        parts = {"vocabulary": vocabulary_config(self.vocabulary), "rate": self.rate}
+        save_model(path, TRANSCRIBER, self.model, parts, training, parameters)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Transcriber:
@@ -102,14 +96,11 @@ class Transcriber:
         Raises OSError, WeightsError where the file is something else, and ImportError where its vocabulary needs a
         package that is not there.
         """
-        weights, metadata = load_weights(path)
-        name = os.fspath(path)
-        if metadata.get("format") != TRANSCRIBER:
-            raise WeightsError(f"{name}: a safetensors file, but no transcriber of recurrio")
-        try:
-            vocabulary = vocabulary_from_config(json.loads(metadata["vocabulary"]))
-            model = SequenceModel.from_config(json.loads(metadata["model"]))
+
+        def make(weights: dict[str, Array], part: Callable[[str], Any]) -> Transcriber:
+            vocabulary = vocabulary_from_config(part("vocabulary"))
+            model = SequenceModel.from_config(part("model"))
             model.load_state_dict(weights)
-            return cls(model, vocabulary, json.loads(metadata["rate"]))
-        except (KeyError, TypeError, ValueError) as error:
-            raise WeightsError(f"{name}: a damaged transcriber: {error}") from error
+            return cls(model, vocabulary, part("rate"))
+
+        return load_model(path, TRANSCRIBER, "transcriber", make)

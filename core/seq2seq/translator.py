@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from ..base.checks import ArgumentError, check_count
 from ..base.html import html_table
 from ..base.parameters import Array
-from ..base.safetensors import WeightsError, load_weights, save_weights
+from ..model.model_file import load_model, save_model
 from ..model.padding import by_length
 from ..text.vocabularies import Vocabulary, vocabulary_config, vocabulary_from_config
 from .decoding import beam as beam_search
@@ -90,15 +89,12 @@ class Translator:
 
         `training` is recorded beside them, as JSON; `parameters` are others than the model's own. Raises OSError.
         """
-        about: dict[str, Any] = {
-            "model": {**self.model.config, "seed": self.model.seed},
+        parts = {
             "source": vocabulary_config(self.source),
             "target": vocabulary_config(self.target),
             "limit": self.limit,
-            "training": training or {},
         }
-        metadata = {name: json.dumps(value) for name, value in about.items()}
-        save_weights(path, self.model.state_dict(parameters), {"format": TRANSLATOR, **metadata})
+        save_model(path, TRANSLATOR, self.model, parts, training, parameters)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Translator:
@@ -107,14 +103,11 @@ class Translator:
         Raises OSError, WeightsError where the file is something else, and ImportError where a vocabulary needs a
         package that is not there.
         """
-        weights, metadata = load_weights(path)
-        name = os.fspath(path)
-        if metadata.get("format") != TRANSLATOR:
-            raise WeightsError(f"{name}: a safetensors file, but no translator of recurrio")
-        try:
-            source, target = (vocabulary_from_config(json.loads(metadata[side])) for side in ("source", "target"))
-            model = EncoderDecoder.from_config(json.loads(metadata["model"]))
+
+        def make(weights: dict[str, Array], part: Callable[[str], Any]) -> Translator:
+            source, target = (vocabulary_from_config(part(side)) for side in ("source", "target"))
+            model = EncoderDecoder.from_config(part("model"))
             model.load_state_dict(weights)
-            return cls(model, source, target, json.loads(metadata["limit"]))
-        except (KeyError, TypeError, ValueError) as error:
-            raise WeightsError(f"{name}: a damaged translator: {error}") from error
+            return cls(model, source, target, part("limit"))
+
+        return load_model(path, TRANSLATOR, "translator", make)

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -12,8 +11,8 @@ import numpy as np
 from ..base.checks import ArgumentError
 from ..base.html import html_table
 from ..base.parameters import Array
-from ..base.safetensors import WeightsError, load_weights, save_weights
 from ..losses.loss import CrossEntropyLoss
+from ..model.model_file import load_model, save_model
 from ..model.padding import by_length
 from ..model.sequence_model import SequenceModel
 from .vocabularies import Vocabulary, vocabulary_config, vocabulary_from_config
@@ -83,14 +82,8 @@ class TextClassifier:
 
         `training` is recorded beside them, as JSON; `parameters` are others than the model's own. Raises OSError.
         """
-        about: dict[str, Any] = {
-            "model": {**self.model.config, "seed": self.model.seed},
-            "vocabulary": vocabulary_config(self.vocabulary),
-            "classes": self.classes,
-            "training": training or {},
-        }
-        metadata = {name: json.dumps(value) for name, value in about.items()}
-        save_weights(path, self.model.state_dict(parameters), {"format": CLASSIFIER, **metadata})
+        parts = {"vocabulary": vocabulary_config(self.vocabulary), "classes": self.classes}
+        save_model(path, CLASSIFIER, self.model, parts, training, parameters)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> TextClassifier:
@@ -99,14 +92,11 @@ class TextClassifier:
         Raises OSError, WeightsError where the file is something else, and ImportError where its vocabulary needs a
         package that is not there.
         """
-        weights, metadata = load_weights(path)
-        name = os.fspath(path)
-        if metadata.get("format") != CLASSIFIER:
-            raise WeightsError(f"{name}: a safetensors file, but no classifier of recurrio")
-        try:
-            vocabulary = vocabulary_from_config(json.loads(metadata["vocabulary"]))
-            model = SequenceModel.from_config(json.loads(metadata["model"]))
+
+        def make(weights: dict[str, Array], part: Callable[[str], Any]) -> TextClassifier:
+            vocabulary = vocabulary_from_config(part("vocabulary"))
+            model = SequenceModel.from_config(part("model"))
             model.load_state_dict(weights)
-            return cls(model, vocabulary, json.loads(metadata["classes"]))
-        except (KeyError, TypeError, ValueError) as error:
-            raise WeightsError(f"{name}: a damaged classifier: {error}") from error
+            return cls(model, vocabulary, part("classes"))
+
+        return load_model(path, CLASSIFIER, "classifier", make)

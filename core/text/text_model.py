@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import codecs
-import json
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -13,7 +12,7 @@ import numpy as np
 from ..base.checks import ArgumentError, check_count, check_number
 from ..base.html import html_table
 from ..base.parameters import Array
-from ..base.safetensors import WeightsError, load_weights, save_weights
+from ..model.model_file import load_model, save_model
 from ..model.sequence_model import SequenceModel
 from .vocabularies import ByteVocabulary, CharVocabulary, TextVocabulary, vocabulary_config, vocabulary_from_config
 
@@ -63,25 +62,20 @@ class TextModel:
 
         `training` is recorded beside them, as JSON; `parameters` are others than the model's own. Raises OSError.
         """
-        model = {**self.model.config, "seed": self.model.seed}
-        metadata = {"model": model, "vocabulary": self.vocabulary_config, "training": training or {}}
-        metadata_json = {name: json.dumps(value) for name, value in metadata.items()}
-        save_weights(path, self.model.state_dict(parameters), {"format": FORMAT, **metadata_json})
+        parts = {"vocabulary": self.vocabulary_config}
+        save_model(path, FORMAT, self.model, parts, training, parameters)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> TextModel:
         """Read what `save` wrote. Raises OSError, or WeightsError where the file is something else."""
-        weights, metadata = load_weights(path)
-        name = os.fspath(path)
-        if metadata.get("format") != FORMAT:
-            raise WeightsError(f"{name}: a safetensors file, but no text model of recurrio")
-        try:
-            vocabulary = vocabulary_from_config(json.loads(metadata["vocabulary"]))
-            model = SequenceModel.from_config(json.loads(metadata["model"]))
+
+        def make(weights: dict[str, Array], part: Callable[[str], Any]) -> TextModel:
+            vocabulary = vocabulary_from_config(part("vocabulary"))
+            model = SequenceModel.from_config(part("model"))
             model.load_state_dict(weights)
             return cls(model, vocabulary)  # type: ignore[arg-type]  # which says no to others
-        except (KeyError, TypeError, ValueError) as error:
-            raise WeightsError(f"{name}: a damaged text model: {error}") from error
+
+        return load_model(path, FORMAT, "text model", make)
 
     def generate(
         self, prompt: str | bytes, length: int, *, temperature: float = 1.0, rng: np.random.Generator
