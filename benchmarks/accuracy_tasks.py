@@ -44,7 +44,7 @@ Pairs = Sequence[tuple[Any, ...]]
 def bleu(written: Sequence[str], wanted: Sequence[str]) -> float:
     """sacrebleu's, of texts cut as ours are."""
     cut = [[" ".join(words_of(text)) for text in texts] for texts in (written, wanted)]
-    return float(sacrebleu.corpus_bleu(cut[0], [cut[1]], tokenize="none", lowercase=True).score)
+    return float(sacrebleu.corpus_bleu(cut[0], [cut[1]], tokenize="none", lowercase=True, force=True).score)
 
 
 def naive_bayes(rows: Pairs, dev: Pairs) -> float:

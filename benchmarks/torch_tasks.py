@@ -17,10 +17,12 @@ from torch.nn.functional import cross_entropy, ctc_loss, log_softmax
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from recurrio.core import SequenceBatch
+from recurrio.core.audio.log_mel import BANDS
 from recurrio.core.audio.transcriber import STEP_SIZE
 from recurrio.core.model.padding import PADDING, by_length
 from recurrio.pipeline import Classification, Translation
 
+CLIP = 1.0
 CELLS = {"lstm": nn.LSTM, "gru": nn.GRU}
 
 
@@ -42,7 +44,7 @@ class Classifier(nn.Module):
 
     def __init__(
         self,
-        symbols: int,
+        symbols: int | None,
         classes: int,
         *,
         cell: str,
@@ -54,8 +56,9 @@ class Classifier(nn.Module):
         output_dropout: float = 0.0,
     ) -> None:
         super().__init__()
-        self.embedding = nn.Embedding(symbols, embedding_size)
-        self.rnn = CELLS[cell](embedding_size, hidden_size, bidirectional=bidirectional)
+        self.embedding = nn.Identity() if symbols is None else nn.Embedding(symbols, embedding_size)
+        inputs = BANDS if symbols is None else embedding_size
+        self.rnn = CELLS[cell](inputs, hidden_size, bidirectional=bidirectional)
         self.head = nn.Linear(hidden_size * (1 + bidirectional), classes)
         self.drops, self.drops_last = nn.Dropout(embedding_dropout), nn.Dropout(output_dropout)
         self.mean, self.packed = output == "mean", True
@@ -174,6 +177,16 @@ def translate(net: EncoderDecoder, task: Translation, texts: Sequence[str]) -> l
     return found
 
 
+def step(net: Any, optimizer: torch.optim.Optimizer, batch: SequenceBatch) -> float:  # noqa: ANN401 (a module)
+    """Train on a batch, and return its loss."""
+    optimizer.zero_grad()
+    loss = net.loss(batch)
+    loss.backward()
+    nn.utils.clip_grad_norm_(net.parameters(), CLIP)
+    optimizer.step()
+    return float(loss.item())
+
+
 def train(task: Any, recipe: Recipe, seed: int, score: Any) -> float:  # noqa: ANN401 (a task; a function of its module)
     """The best score of the epochs."""
     torch.set_num_threads(1)
@@ -184,10 +197,7 @@ def train(task: Any, recipe: Recipe, seed: int, score: Any) -> float:  # noqa: A
     for number, batch in enumerate(batches):
         if schedule is not None:
             optimizer.param_groups[0]["lr"] = schedule.lr(number)
-        optimizer.zero_grad()
-        net.loss(batch).backward()
-        nn.utils.clip_grad_norm_(net.parameters(), 1.0)
-        optimizer.step()
+        step(net, optimizer, batch)
         if (number + 1) % batches.per_epoch == 0:
             net.eval()
             with torch.inference_mode():
