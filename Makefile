@@ -38,15 +38,18 @@ torture: $(VENV)/.dev
 bench: $(VENV)/.bench
 	$(BIN)/python benchmarks/training_step.py
 	$(BIN)/python benchmarks/layers.py
+	$(BIN)/python benchmarks/tasks.py
 	$(BIN)/python benchmarks/event_loop.py
 	$(BIN)/python benchmarks/records.py
 	$(BIN)/python benchmarks/live.py
 	$(BIN)/python benchmarks/latency.py
 	$(BIN)/python benchmarks/checkpoints.py
 
-# Of the public series in the folder DATA; it says where to get those that are not there.
+# Of the public files in the folder DATA; it says where to get those that are not there. Beside PyTorch, if it is here.
 accuracy: $(VENV)/.dev
-	$(BIN)/python benchmarks/accuracy.py $(DATA)
+	status=0; for of in accuracy accuracy_tasks; do \
+	    $(BIN)/python benchmarks/$$of.py $(DATA) || status=$$?; \
+	done; exit $$status
 
 # The sdist, the wheel that is built from it, and each in an environment with nothing else: the command runs, and the
 # tests in the sdist pass. build/ is not removed before: an editable install lives there.
