@@ -53,6 +53,11 @@ class Transcription:
         tokens = self.vocabulary.encode(text)
         return np.where(tokens == 0, -1, tokens)
 
+    def sequences(self, recordings: Recordings) -> tuple[list[Array], list[Array]]:
+        """What a model reads of `recordings`, ``(T, 80)`` each, and the symbols of their texts: to be trained on."""
+        inputs = [heard(samples, self.rate) for samples in recordings.samples]
+        return inputs, [self.vocabulary.encode(text) for text in recordings.texts]
+
     def model(self, **options: Any) -> SequenceModel:  # noqa: ANN401 (see below)
         """A model of the sizes of what it hears and of the vocabulary; `options` are those of `SequenceModel`.
 
