@@ -41,7 +41,7 @@ def read_takes(folder: str | Path) -> tuple[Recordings, Recordings]:
 def make_strings(recordings: Recordings, count: int, seed: int | tuple[int, ...]) -> Recordings:
     """`count` strings of single `recordings`, each of one speaker, with pauses and noise: always the same for a seed.
 
-    They are put together of random digits, each a little slower or faster.
+    They are put together of random digits, each a little slower or faster, and with a loudest sample of 1.
     """
     rng, rate, of_speaker = np.random.default_rng(seed), recordings.rate, defaultdict[str, list[int]](list)
     for row, name in enumerate(recordings.names):
@@ -50,7 +50,7 @@ def make_strings(recordings: Recordings, count: int, seed: int | tuple[int, ...]
     for _ in range(count):
         rows = rng.choice(of_speaker[speakers[rng.integers(len(speakers))]], rng.integers(LEAST, MOST + 1))
         pauses = [np.zeros(round(rng.uniform(*PAUSE) * rate)) for _ in range(len(rows) + 1)]
-        spoken = [faster(recordings.samples[row], rng.uniform(*SPEED)) for row in rows]
+        spoken = [faster(loud(recordings.samples[row]), rng.uniform(*SPEED)) for row in rows]
         whole = np.concatenate([pauses[0], *(part for pair in zip(spoken, pauses[1:], strict=True) for part in pair)])
         samples.append((whole + NOISE * rng.standard_normal(len(whole))).astype(np.float32))
         texts.append("".join(recordings.texts[row] for row in rows))
@@ -60,6 +60,11 @@ def make_strings(recordings: Recordings, count: int, seed: int | tuple[int, ...]
 def faster(samples: np.ndarray, speed: float) -> np.ndarray:
     """`samples` as they are when they are played with `speed`; the pitch goes with it."""
     return np.interp(np.arange(0, len(samples) - 1, speed), np.arange(len(samples)), samples)
+
+
+def loud(samples: np.ndarray) -> np.ndarray:
+    """`samples` of which the loudest is 1, or −1; silence stays."""
+    return samples / (np.abs(samples).max() or 1)
 
 
 def string_task(train: Recordings, dev: Recordings) -> Transcription:
