@@ -89,5 +89,5 @@ def test_what_is_made_is_what_was_said() -> None:
 
     with pytest.raises(ArgumentError, match="make: expected at most 3 steps, as longest says, got 4 in the epoch of"):
         [*FreshBatches(longer, longest=3, epochs=2)]
-    with pytest.raises(ArgumentError, match="make: expected at most 2 steps, .*, got 3 in the epoch of number 0"):
+    with pytest.raises(ArgumentError, match=r"make: expected at most 2 steps, .*, got 3 in the epoch of number 0"):
         FreshBatches(longer, longest=2)
