@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from .lanes import open_source
     from .lanes.challenger import Challenge
     from .lanes.forecast import Forecast
+    from .lanes.fresh import FreshBatches
     from .lanes.open_records import open_records
     from .lanes.ragged import RaggedBatches
     from .lanes.records import Records
@@ -46,6 +47,7 @@ __all__ = [
     "ExportError",
     "Forecast",
     "Forwarded",
+    "FreshBatches",
     "History",
     "Loaded",
     "RaggedBatches",
@@ -79,6 +81,7 @@ _HOMES = {
     "ExportError": "export",
     "Forecast": "lanes.forecast",
     "Forwarded": "plan.messages",
+    "FreshBatches": "lanes.fresh",
     "History": "observe.history",
     "Loaded": "plan.messages",
     "RaggedBatches": "lanes.ragged",
