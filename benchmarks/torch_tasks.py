@@ -20,7 +20,7 @@ from recurrio.core import SequenceBatch
 from recurrio.core.audio.log_mel import BANDS
 from recurrio.core.audio.transcriber import STEP_SIZE
 from recurrio.core.model.padding import PADDING, by_length
-from recurrio.pipeline import Classification, Translation
+from recurrio.pipeline import Classification, Transcription, Translation
 
 CLIP = 1.0
 CELLS = {"lstm": nn.LSTM, "gru": nn.GRU}
@@ -149,7 +149,9 @@ class Transcriber(nn.Module):
         log_p = log_softmax(self(inputs, lengths), 2)
         return ctc_loss(log_p, targets, lengths, counts, blank=self.blank, zero_infinity=True)
 
-    outputs = Classifier.outputs
+    def outputs(self, inputs: np.ndarray, lengths: np.ndarray) -> tuple[np.ndarray, None]:
+        """As a model of ours is called."""
+        return self(*asked(inputs, lengths)).numpy(), None
 
 
 def asked(inputs: np.ndarray, lengths: np.ndarray | None) -> tuple[Tensor, Tensor]:
@@ -165,7 +167,9 @@ def network(task: Any, options: dict[str, Any], seed: int) -> Any:  # noqa: ANN4
         return Classifier(len(task.vocabulary), len(task.classes), **options)
     if isinstance(task, Translation):
         return EncoderDecoder(len(task.source), len(task.target) + 1, **options)
-    return Transcriber(len(task.vocabulary) + 1, **options)
+    if isinstance(task, Transcription):
+        return Transcriber(len(task.vocabulary) + 1, **options)
+    return Classifier(None, len(task.classes), **options)
 
 
 def translate(net: EncoderDecoder, task: Translation, texts: Sequence[str]) -> list[str]:

@@ -30,6 +30,10 @@ class ArgumentError(ValueError):
         super().__init__(f"{argument}: expected {expected}, got {got}")
         self.argument, self.expected, self.got = argument, expected, str(got)
 
+    def __reduce__(self) -> tuple[type[ArgumentError], tuple[str, str, str]]:
+        """So that it comes out of a process as it is."""
+        return type(self), (self.argument, self.expected, self.got)
+
 
 def _plain(value: Any) -> Any:  # noqa: ANN401 (anything may come)
     """Python's number in the place of a NumPy scalar, or of an array without axes; anything else as it is.

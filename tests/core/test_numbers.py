@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pickle
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -187,3 +188,9 @@ def test_a_trainer_takes_no_bool_for_a_count(argument: str) -> None:
     model = SequenceModel(5, hidden_size=4, seed=0)
     with pytest.raises(ArgumentError, match=f"^{argument}: expected a whole number"):
         Trainer(model, Adam(), **{argument: np.True_})
+
+
+def test_an_error_comes_out_of_a_process_as_it_is() -> None:
+    error = ArgumentError("inputs", "an array", np.float32(2))
+    again = pickle.loads(pickle.dumps(error))
+    assert (str(again), again.argument, again.expected, again.got) == (str(error), "inputs", "an array", "2.0")
