@@ -69,9 +69,7 @@ class Row:
     peer: Recipe
     options: dict[str, Any] = field(default_factory=dict)
     measure: str = "accuracy"
-    read: Callable[[Path, list[str]], tuple[Any, Any]] = lambda path, columns: every_tenth(
-        read_table(path, columns).rows
-    )
+    read: Callable[[Path, list[str]], tuple[Any, Any]] = _rows
     make: Callable[[Any, Any], Any] | None = None
     make_own: Callable[[Any, Any], Any] | None = None
 

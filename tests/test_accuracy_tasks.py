@@ -15,7 +15,7 @@ from recurrio.core import CTCLoss, EncoderDecoder, SequenceBatch, SequenceModel
 from recurrio.pipeline import Classification, RaggedBatches, Translation
 
 BENCHMARKS = Path(__file__).parent.parent / "benchmarks"
-FILES = 6
+FILES = 7
 
 
 def lines_of(folder: Path, code: int, *options: str) -> list[str]:
