@@ -155,9 +155,9 @@ class Transcriber(nn.Module):
 
 
 def asked(inputs: np.ndarray, lengths: np.ndarray | None) -> tuple[Tensor, Tensor]:
-    """These as tensors; a sequence without steps has one of them, of what is not known, as packing wants it."""
+    """These as tensors, up to the end of the longest; one without steps has one, of zeros, as packing wants it."""
     steps = np.full(inputs.shape[1], len(inputs)) if lengths is None else np.maximum(lengths, 1)
-    return torch.from_numpy(inputs), torch.from_numpy(steps)
+    return torch.from_numpy(inputs[: steps.max()]), torch.from_numpy(steps)
 
 
 def network(task: Any, options: dict[str, Any], seed: int) -> Any:  # noqa: ANN401 (a task, and its module)

@@ -62,7 +62,7 @@ class CTC:
         self._way = way = _way(self._blank, log_p, targets, counts, present)
         self._share = (1 / np.maximum(counts, 1) if self._by_label else np.ones(lanes)).astype(log_p.dtype)
 
-        self._arrivals, moved = _sweep(way.log_p, way.signs, np.zeros_like(counts), present)
+        self._arrivals, moved = _both_ways(way)
         losses = -(self._arrivals[-1][2 * counts + 2, np.arange(lanes)] + moved)
         self._none = ~possible | (losses == np.inf)
         losses[losses == np.inf] = 0
@@ -75,12 +75,11 @@ class CTC:
         if way is None:
             return self.outputs
         # The probability that a lane is in a state at a step: that of what is before it times that of what comes.
-        probabilities, lanes = self._arrivals[:-1], way.present.shape[1]
+        lanes = way.present.shape[1]
+        probabilities, behind = self._arrivals[:-1, :, :lanes], self._arrivals[-2::-1, ::-1, lanes:]
         del self._arrivals
-        end = 2 * (len(way.signs) - 2 - way.counts)  # counted from the last state
-        behind, _ = _sweep(way.log_p[::-1, ::-1], way.signs[::-1], end, way.present[::-1])
         probabilities += way.log_p
-        probabilities += behind[-2::-1, ::-1]
+        probabilities += behind
         probabilities -= np.maximum.reduce(probabilities, axis=1, keepdims=True, initial=_lowest(behind.dtype))
         np.exp(probabilities, probabilities)
         probabilities /= np.add.reduce(probabilities, axis=1, keepdims=True)
@@ -108,6 +107,18 @@ def _way(blank: int, log_p: Array, targets: Array, counts: Array, present: Array
     states = np.arange(len(classes))[:, None]
     np.copyto(of_states, -np.inf, where=(states == 0) | (states > 2 * counts + 1))
     return _Way(counts, signs, of_states, present)
+
+
+def _both_ways(way: _Way) -> tuple[Array, Array]:
+    """`_sweep` from the start and, behind these lanes, from the end back: at once, because a step costs its calls."""
+    end = 2 * (len(way.signs) - 2 - way.counts)  # counted from the last state
+    arrivals, moved = _sweep(
+        np.concatenate((way.log_p, way.log_p[::-1, ::-1]), axis=2),
+        np.concatenate((way.signs, way.signs[::-1]), axis=1),
+        np.concatenate((np.zeros_like(end), end)),
+        np.concatenate((way.present, way.present[::-1]), axis=1),
+    )
+    return arrivals, moved[: len(end)]
 
 
 @np.errstate(divide="ignore")  # the logarithm of 0 is what is meant

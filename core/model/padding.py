@@ -14,9 +14,9 @@ __all__ = ["PADDING", "by_length", "pad"]
 PADDING = -100  # a target that is none: the `ignore_index` of the losses
 
 
-def pad(sequences: Sequence[Array], fill: int) -> Array:
-    """`B` sequences ``(T, …)`` side by side, ``(T, B, …)``: of the steps of the longest, or one, and filled up."""
-    steps = max(1, *map(len, sequences))
+def pad(sequences: Sequence[Array], fill: int, steps: int = 1) -> Array:
+    """`B` sequences ``(T, …)`` side by side, ``(T, B, …)``: of the steps of the longest, or `steps`, and filled up."""
+    steps = max(steps, *map(len, sequences))
     padded: Array = np.full((steps, len(sequences), *sequences[0].shape[1:]), fill, sequences[0].dtype)
     for lane, sequence in enumerate(sequences):
         padded[: len(sequence), lane] = sequence

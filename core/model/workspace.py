@@ -15,7 +15,7 @@ from .trainable import BatchPasses, Shape, Trainable
 
 __all__ = ["Workspace", "kept_shapes", "shared_bytes"]
 
-KEPT_STEPS, KEPT_SHAPES = 512, 8
+KEPT_STEPS, KEPT_SHAPES = 512, 16
 
 
 def kept_shapes(steps: int) -> int:

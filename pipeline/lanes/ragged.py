@@ -18,6 +18,12 @@ __all__ = ["RaggedBatches"]
 POOL = 20  # batches whose sequences are sorted together
 
 
+def few_lengths(steps: int) -> int:
+    """`steps` rounded up to what is one of eight lengths between a power of two and the next; up to 16 any is."""
+    grain = 1 << max(0, (steps - 1).bit_length() - 4)
+    return -(-steps // grain) * grain
+
+
 class RaggedBatches:
     """Batches of up to `batch_size` B of the sequences `inputs`, all of them once an epoch, for `epochs` (None: ever).
 
@@ -26,7 +32,8 @@ class RaggedBatches:
 
     In each epoch the sequences are shuffled, then sorted by length within pools of 20 batches, and the batches are
     shuffled again, by the `seed` and the number of the epoch alone. A batch has the steps T of its longest sequence,
-    one at least; behind the others are zeros, and ``lengths`` says how long they are. Its states begin from zeros.
+    one at least, rounded up as `few_lengths` does but to no more than the longest of all; behind the sequences are
+    zeros, and ``lengths`` says how long they are. Its states begin from zeros.
     Its targets are ``(1, B)``, or ``(S, B)`` for its longest target, with `PADDING` behind the others. The last batch
     of a pool can have fewer lanes.
 
@@ -94,7 +101,8 @@ class RaggedBatches:
 
     def batch(self, rows: Array) -> SequenceBatch:
         """The batch of these sequences."""
-        inputs = pad([self._inputs[row] for row in rows], 0)
+        steps = min(few_lengths(max(1, int(self._lengths[rows].max()))), self.largest[0])
+        inputs = pad([self._inputs[row] for row in rows], 0, steps)
         if isinstance(self._targets, np.ndarray):
             targets = self._targets[rows][None]
         else:

@@ -19,7 +19,7 @@ from recurrio.core.training_state import TrainingState
 from recurrio.pipeline import Checkpoints, SourceError, Trainer
 from recurrio.pipeline.executors import EXECUTORS
 from recurrio.pipeline.flow.worker_process import obstacle
-from recurrio.pipeline.lanes.ragged import RaggedBatches
+from recurrio.pipeline.lanes.ragged import RaggedBatches, few_lengths
 
 Array = np.ndarray
 COMPUTED = [
@@ -221,3 +221,15 @@ async def test_a_listener_can_be_async_and_training_waits_for_it() -> None:
 
     await trainer.run(of_classes(), on_report=listen, report_every=3)
     assert seen == [(step, True) for step in range(3, 19, 3)]
+
+
+def test_there_are_few_numbers_of_steps() -> None:
+    """So that a workspace knows the shapes of most batches."""
+    rounded = [few_lengths(steps) for steps in range(1, 1025)]
+    assert rounded[:16] == [*range(1, 17)]
+    assert all(steps <= up < steps * 1.125 for steps, up in enumerate(rounded, 1))
+    assert len({up for up in rounded if 64 < up <= 128}) == 8
+    assert [few_lengths(up) for up in rounded] == rounded
+    inputs = [np.zeros(length, int) for length in (3, 17, 33, 45)]
+    batches = RaggedBatches(inputs, np.zeros(4, int), 1)
+    assert sorted(len(batch.inputs) for batch in batches) == [3, 18, 36, 45]  # and none is longer than the longest
