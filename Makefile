@@ -39,6 +39,7 @@ bench: $(VENV)/.bench
 	$(BIN)/python benchmarks/training_step.py
 	$(BIN)/python benchmarks/layers.py
 	$(BIN)/python benchmarks/tasks.py
+	$(BIN)/python benchmarks/ragged.py
 	$(BIN)/python benchmarks/event_loop.py
 	$(BIN)/python benchmarks/records.py
 	$(BIN)/python benchmarks/live.py

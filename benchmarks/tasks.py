@@ -1,12 +1,10 @@
-"""The time to train the tasks, side by side with PyTorch in one run.
+"""The time to train on a batch of each task, side by side with PyTorch in one run.
 
 The sequences are made up, with the lengths and the sizes of the files that `accuracy_tasks.py` is about. Both train the
 same networks with Adam on the same batches: of sequences shuffled, and sorted by length within pools. PyTorch runs with
 one thread and with two, on packed sequences and on padded ones, which is another network where it reads both ways;
 recurrio runs with the executor that ``auto`` chooses here. The contenders take turns, and each round gives one ratio of
 times, of ours to the best of PyTorch's four.
-
-Then what ragged sequences cost: the time of them over that of as many tokens in batches where all have one length.
 """
 
 from __future__ import annotations
@@ -30,6 +28,7 @@ from recurrio.core.audio.transcriber import STEP_SIZE
 from recurrio.pipeline import RaggedBatches, Report, Trainer
 
 WARM = 20  # batches that do not count: the first of a shape take longer
+TRIED = 200  # batches, of which auto takes some to choose by
 LR, CLIP = 2e-3, 1.0
 THREADS = 1, 2  # of PyTorch
 
@@ -77,9 +76,11 @@ def classify(size: Size, symbols: int | None, classes: int, batch_size: int, **o
 
 
 def translate(source: Size, target: Size, symbols: tuple[int, int], **options: Any) -> dict[str, Any]:  # noqa: ANN401
-    """Pairs of sequences, the longer the longer, with the end symbol behind the second one."""
+    """Pairs of sequences, the longer the longer by and large, with the end symbol behind the second one."""
     rng, count, end = np.random.default_rng(0), 60 * 64, symbols[1] - 1
-    lengths = [np.sort(size.draw(rng, count)) for size in (source, target)]
+    own = source.draw(rng, count)
+    others = np.rint(target.mean / source.mean * own + rng.normal(0, target.deviation / 2, count)).astype(int)
+    lengths = own, np.clip(others, target.least, target.most)
     inputs = [rng.integers(0, symbols[0], length, np.int32) for length in lengths[0]]
     targets = [np.append(rng.integers(0, end, length - 1, np.int32), np.int32(end)) for length in lengths[1]]
     return {
@@ -146,15 +147,16 @@ def train(task: Task, batches: list[SequenceBatch], executor: str) -> list[Repor
     """The reports of a run of recurrio."""
     reports: list[Report] = []
     trainer = Trainer(task.model(seed=0), Adam(LR), clip=CLIP, executor=executor)
-    trio.run(lambda: trainer.run(Given(batches, task.batches.largest), on_report=reports.append))
+    trio.run(lambda: trainer.run(Given(batches), on_report=reports.append))
     return reports
 
 
 class Given:
     """Batches that are there already, of which none is larger than ``largest``."""
 
-    def __init__(self, batches: list[SequenceBatch], largest: tuple[int, int]) -> None:
-        self._batches, self.largest = batches, largest
+    def __init__(self, batches: list[SequenceBatch]) -> None:
+        shapes = [(max(len(batch.inputs), len(batch.targets)), batch.inputs.shape[1]) for batch in batches]
+        self._batches, self.largest = batches, (max(shapes)[0], max(lanes for _, lanes in shapes))
 
     def __iter__(self) -> Iterator[SequenceBatch]:
         return iter(self._batches)
@@ -170,6 +172,11 @@ def recurrio_steps(task: Task, executor: str) -> Steps:
     return run
 
 
+def chosen(task: Task, batches: list[SequenceBatch]) -> str:
+    """The executor that auto chooses."""
+    return train(task, batches, "auto")[-1].executor
+
+
 def contenders(task: Task) -> dict[str, Steps]:
     """PyTorch's four, and ours."""
     found = {
@@ -177,7 +184,7 @@ def contenders(task: Task) -> dict[str, Steps]:
         for how in ("packed", "padded")
         for threads in THREADS
     }
-    executor = train(task, [*islice(task.batches, 200)], "auto")[-1].executor
+    executor = chosen(task, [*islice(task.batches, TRIED)])
     return {**found, f"recurrio, {executor}": recurrio_steps(task, executor)}
 
 
