@@ -43,6 +43,11 @@ WHO = ["ours", "as PyTorch", "PyTorch"]
 Pairs = Sequence[tuple[Any, ...]]
 
 
+def column(rows: Pairs, place: int) -> list[Any]:
+    """One of the columns."""
+    return [row[place] for row in rows]
+
+
 def bleu(written: Sequence[str], wanted: Sequence[str]) -> float:
     """sacrebleu's, of texts cut as ours are."""
     cut = [[" ".join(words_of(text)) for text in texts] for texts in (written, wanted)]
@@ -68,10 +73,8 @@ def naive_bayes(rows: Pairs, dev: Pairs) -> float:
 
 def ours(task: Any, recipe: Recipe, seed: int, score: Any) -> float:  # noqa: ANN401 (a task; a function of its model)
     """The best score of the epochs."""
-    model, batches = (
-        task.model(**recipe.model, seed=seed),
-        task.batches(recipe.batch_size, epochs=recipe.epochs, seed=seed),
-    )
+    batches = task.batches(recipe.batch_size, epochs=recipe.epochs, seed=seed)
+    model = task.model(**recipe.model, seed=seed)
     schedule = recipe.schedule(batches.per_epoch)
     trainer = Trainer(model, Adam(recipe.lr), clip=1.0, schedule=schedule, executor="inline", seed=seed)
     return trio.run(train_epochs, trainer, batches, score).score
@@ -83,7 +86,7 @@ def theirs(task: Any, recipe: Recipe, seed: int, dev: Pairs) -> float:  # noqa: 
 
     def score(net: Any) -> float:  # noqa: ANN401 (a module)
         if isinstance(net, torch_tasks.EncoderDecoder):
-            return bleu(torch_tasks.translate(net, task, [row[0] for row in dev]), [row[1] for row in dev])
+            return bleu(torch_tasks.translate(net, task, column(dev, 0)), column(dev, 1))
         return float(task.score(net.outputs))
 
     return torch_tasks.train(task, recipe, seed, score)
@@ -98,9 +101,8 @@ def score_of(row: Row, path: Path, who: str, seed: int) -> float:
 
     def score(model: Any) -> float:  # noqa: ANN401 (that of the task)
         if row.task != "translate":
-            return task.score(model)
-        kept: Any = task.trained(model)
-        return bleu([each.text for each in kept.translate([row[0] for row in dev])], [row[1] for row in dev])
+            return float(task.score(model))
+        return bleu([each.text for each in task.trained(model).translate(column(dev, 0))], column(dev, 1))
 
     return ours(task, row.own if who == "ours" else row.peer, seed, score)
 
@@ -109,7 +111,7 @@ def naive(row: Row, path: Path) -> list[float]:
     """The scores of those who have learned nothing, or little."""
     train, dev = row.parts(path)
     if row.task == "translate":
-        return [bleu([row[0] for row in dev], [row[1] for row in dev])]
+        return [bleu(column(dev, 0), column(dev, 1))]
     if row.task == "classify":
         return [row.opened(train, dev, own=True).naive, naive_bayes(train, dev)]
     counts = Counter(dev.texts)  # the commonest digit; of strings none, which is all wrong

@@ -128,3 +128,15 @@ def test_a_transcription_is_the_same_network(torch_tasks: ModuleType) -> None:
     torch_tasks.torch.manual_seed(3)
     net = torch_tasks.Transcriber(5, **options)
     assert loss_of(net, batch) == pytest.approx(model.gradient(batch)[0], rel=1e-5)
+
+
+@pytest.mark.parametrize("index", range(7))
+def test_the_time_is_of_the_same_networks(torch_tasks: ModuleType, index: int) -> None:
+    import tasks
+
+    assert len(tasks.TASKS) == 7
+    task = tasks.TASKS[index]
+    torch_tasks.torch.manual_seed(3)
+    net = task.net()
+    batch = next(iter(task.batches))
+    assert loss_of(net, batch) == pytest.approx(task.model(seed=3).gradient(batch)[0], rel=1e-4)
