@@ -30,7 +30,7 @@ GROUPS = {
         "Weights and gradients": "load_weights save_weights directional_error",
         "Errors": "ArgumentError NonFiniteError StateDictError WeightsError",
     },
-    "recurrio.core.seq2seq": {"What a model writes": "Hypothesis Translated beam greedy"},
+    "recurrio.core.seq2seq": {"What a model writes": "Alignment Hypothesis Translated beam greedy"},
     "recurrio.core.functional": {
         "RNN": "rnn_cell_forward rnn_forward rnn_cell_backward rnn_backward",
         "LSTM": "lstm_cell_forward lstm_forward lstm_cell_backward lstm_backward",
