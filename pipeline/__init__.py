@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from .checkpoint import CheckpointError, Checkpoints
     from .decoding.recordings import read_recordings
     from .decoding.table import read_table
+    from .decoding.text_lines import open_lines
     from .export import ExportError, to_onnx
     from .flow.channels import Receiver, Sender
     from .lanes import open_source
@@ -60,6 +61,7 @@ __all__ = [
     "Transcription",
     "Translation",
     "fit",
+    "open_lines",
     "open_records",
     "open_source",
     "read_recordings",
@@ -93,6 +95,7 @@ _HOMES = {
     "Transcription": "tasks",
     "Translation": "tasks",
     "fit": "training.fit",
+    "open_lines": "decoding.text_lines",
     "open_records": "lanes.open_records",
     "open_source": "lanes",
     "read_recordings": "decoding.recordings",
