@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from .checkpoint import CheckpointError, Checkpoints
     from .decoding.recordings import read_recordings
     from .decoding.table import read_table
-    from .decoding.text_lines import open_lines
+    from .decoding.text_lines import TextLines, open_lines
     from .export import ExportError, to_onnx
     from .flow.channels import Receiver, Sender
     from .lanes import open_source
@@ -56,6 +56,7 @@ __all__ = [
     "Sender",
     "SourceError",
     "StageHungError",
+    "TextLines",
     "Timeline",
     "Trainer",
     "Transcription",
@@ -90,6 +91,7 @@ _HOMES = {
     "Sender": "flow.channels",
     "SourceError": "sources",
     "StageHungError": "observe.watchdog",
+    "TextLines": "decoding.text_lines",
     "Timeline": "observe.timeline",
     "Trainer": "training.trainer",
     "Transcription": "tasks",
