@@ -97,7 +97,7 @@ class Server:
 
 
 async def client(trainer: Trainer, records: Records, recent: Recent) -> None:
-    """Somebody who listens to events, one in three minutes, and asks for the forecasts of a key each time, and what if."""
+    """Somebody who listens to events, one in three minutes, and asks for the forecasts of a key, and what if."""
     app = App(Status(trainer, records, None, recent), Access(None))
     local = {"host": "localhost"}
     response = await app(Request("GET", "/events", {}, local, b""))
