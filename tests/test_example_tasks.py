@@ -92,6 +92,14 @@ def test_it_learns_from_a_file(task: str, tmp_path: Path) -> None:
     assert (tmp_path / "model.safetensors").exists()
 
 
+@pytest.mark.parametrize("task", TASKS)
+def test_what_is_said_of_it_is_of_programs_that_are_there(task: str) -> None:
+    page = (EXAMPLES / task / "README.md").read_text("utf-8")
+    found = re.findall(r"^python examples/(\S+)", page, re.MULTILINE)
+    assert {path.name for path in map(Path, found)} == {path.name for path in (EXAMPLES / task).glob("*.py")}
+    assert all((EXAMPLES / path).is_file() for path in found)
+
+
 @contextmanager
 def streaming(folder: Path, model: Path) -> Iterator[tuple[subprocess.Popen[str], int]]:
     """The example that listens, and its port."""
@@ -143,6 +151,6 @@ def test_a_stream_is_answered_before_it_is_learned_from(tmp_path: Path, trained:
     assert [line.rstrip() for line in found] == [
         scores(right[:500], majority[:500]),
         *(f"{one.label} {one.probability:.3f}  {text}" for text in texts for one in kept.predict([text])),
-        f"{scores([*right, False], [*majority, False])}; 2 lines rejected",
+        f"{scores(right, majority)}; 3 lines rejected",
     ]
     assert np.array_equal(TextClassifier.load(tmp_path / "live.safetensors").model.parameters, kept.model.parameters)

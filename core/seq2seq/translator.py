@@ -99,10 +99,8 @@ class Translator:
         """
         read, wrote = self.source.encode(text), self.target.encode(written)
         weights = self.model.attention_weights(pad([read], 0), pad([wrote], 0), np.array([len(read)]))
-        source, target = (
-            [self.source.decode([token]) for token in read],
-            [self.target.decode([token]) for token in wrote],
-        )
+        source = [self.source.decode([token]) for token in read]
+        target = [self.target.decode([token]) for token in wrote]
         return Alignment(source, target, weights[0, : len(wrote), : len(read)])
 
     def save(

@@ -29,7 +29,7 @@ class Row(msgspec.Struct):
 
 
 def parse(line: str) -> Row:
-    """What a line says: without a tab all of it is the text. Raises msgspec.DecodeError, RecursionError."""
+    """What a line says: without a tab all of it is the text. Raises ValueError, RecursionError."""
     return msgspec.json.decode(line, type=Row) if line[0] == "{" else Row(*line.split("\t", 1)[::-1])
 
 
@@ -45,7 +45,9 @@ class Live:
         return f"{self.labels.total():,} labels: accuracy {right:.3f} (majority {majority:.3f})"
 
     async def take(self, row: Row) -> None:
-        """Answer a text, and learn from it and those before as soon as these are enough."""
+        """Answer a text, and learn from it and those before as soon as these are enough. Raises ValueError."""
+        if row.label and row.label not in self.kept.classes:
+            raise ValueError("a label that the model does not know")
         text = row.text[:LONGEST]
         (said,) = self.kept.predict([text])
         if not row.label:
@@ -56,8 +58,7 @@ class Live:
         self.labels[row.label] += 1
         if self.labels.total() % 500 == 0:
             print(self, flush=True)
-        if row.label in self.kept.classes:
-            self.rows.append((text, row.label))
+        self.rows.append((text, row.label))
         if len(self.rows) == LINES:
             await self.trainer.run([self.kept.batch(self.rows)])
             self.rows.clear()
@@ -77,7 +78,7 @@ async def main(path: str, address: str) -> None:
         async for line in lines:
             try:
                 await live.take(parse(line))
-            except (msgspec.DecodeError, RecursionError):
+            except (ValueError, RecursionError):
                 rejected += 1
         nursery.cancel_scope.cancel()
     print(f"{live}; {rejected + lines.rejected} lines rejected")

@@ -18,26 +18,29 @@ __all__ = ["TextLines", "open_lines"]
 
 
 class _Stream:
-    """The bytes of one stream, which become lines; gzip is recognised."""
+    """The bytes of one stream, which become lines. What may be `packed` is unpacked, where it is gzip."""
 
-    def __init__(self) -> None:
-        self._inflater, self.splitter = Inflater(), LineSplitter()
+    def __init__(self, *, packed: bool) -> None:
+        self._inflater, self.splitter = Inflater() if packed else None, LineSplitter()
 
     def feed(self, data: bytes) -> list[Lines]:
         """Those that end in `data`. Raises SourceError."""
-        return [self.splitter.feed(piece) for piece in self._inflater.feed(data)]
+        pieces = [data] if self._inflater is None else self._inflater.feed(data)
+        return [self.splitter.feed(piece) for piece in pieces]
 
     def finish(self) -> list[Lines]:
         """The last one, which needs no end. Raises SourceError."""
-        return [self.splitter.feed(self._inflater.finish()), self.splitter.finish()]
+        rest = b"" if self._inflater is None else self._inflater.finish()
+        return [self.splitter.feed(rest), self.splitter.finish()]
 
 
 class TextLines(AsyncIterator[str]):
     """The lines that `transport` brings, as they come, each a text without its end; blank ones are left out.
 
     Each of its streams has lines of its own. ``rejected`` counts what is no line of text: bytes that are no UTF-8, more
-    than 1 MiB, and what has broken off before its end. A connection with a line that is too long, or of other bytes, as
-    UTF-16, is closed. Raises SourceError where it is a file or a pipe that has such bytes.
+    than 1 MiB, and what has broken off before its end. A connection with a line that does not end there, or with other
+    bytes, as UTF-16, is closed. Of a file or a pipe gzip is unpacked; of a connection it is no text, because little of
+    it can become very much. Raises SourceError where a file or a pipe has other bytes.
     """
 
     def __init__(self, transport: Transport) -> None:
@@ -63,7 +66,7 @@ class TextLines(AsyncIterator[str]):
         """Put the lines that end in `chunk` behind those that are ready. Raises SourceError."""
         number, data, kind = chunk.stream, chunk.data, self._transport.streams
         if number not in self._streams:
-            self._streams[number] = _Stream()
+            self._streams[number] = _Stream(packed=kind in (Streams.ONE, Streams.FILES))
             if kind == Streams.MESSAGES:  # behind an empty line nothing says what all the others are
                 data = b"\n" + data
         stream = self._streams[number]

@@ -83,6 +83,13 @@ async def test_strangers_are_hung_up_on(strange: bytes) -> None:
     assert transport.refused == [1]
 
 
+async def test_what_a_stranger_has_packed_is_not_unpacked() -> None:
+    found, rejected = await lines_of(Given([chunk(gzip.compress(b"a\n" * 1000) + b"\nb\n")]))
+    assert found[-1] == "b"
+    assert "a" not in found
+    assert rejected
+
+
 async def test_other_bytes_than_lines_end_a_source_that_is_one_stream() -> None:
     with pytest.raises(SourceError, match="given: this is UTF-16"):
         await lines_of(Given([chunk("label\ttext\n".encode("utf-16"))], Streams.ONE))
