@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
-from pathlib import Path
 from typing import Any
 
 import trio
@@ -43,7 +42,7 @@ async def _tables(
     form = form or ("tsv" if source == "-" else format_of(source))
     if form not in DELIMITERS or (source != "-" and path_of(source) != source):
         if path_of(source) == source:
-            Path(source).stat()  # what is not there is another mistake
+            await trio.Path(source).stat()  # what is not there is another mistake
         what = "a table: a file whose name ends with .tsv or .csv, or --format tsv or csv"
         raise SourceError(f"{source}: expected {what}")
     reader = TableReader(columns, form, source, alone=alone)
