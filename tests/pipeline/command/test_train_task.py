@@ -242,6 +242,7 @@ def test_a_further_task_is_a_further_row(monkeypatch: pytest.MonkeyPatch) -> Non
         (["--predictions", "p"], "--predictions: is not for --task classify"),
         (["--format", "jsonl"], "reviews.tsv: expected a table"),
         (["--dev", "none.tsv"], "none.tsv: No such file"),
+        (["--dev", "none"], "none: No such file"),
         (["--symbols", "syllables"], "--symbols: invalid choice"),
     ],
 )
