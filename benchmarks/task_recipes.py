@@ -9,7 +9,7 @@ from typing import Any
 
 from digit_tasks import DigitClasses, DigitStrings, read_takes
 
-from recurrio.core import StepLR
+from recurrio.core import CrossEntropyLoss, StepLR
 from recurrio.pipeline import Transcription, read_table
 from recurrio.pipeline.tasks import TASKS
 from recurrio.pipeline.tasks.dev import every_tenth
@@ -87,14 +87,15 @@ class Row:
         """What the command does where nothing is set."""
         kind = TASKS[self.task]
         settings = dict(kind.settings)
-        model = {"cell": settings.pop("cell", "lstm"), "hidden_size": settings.pop("hidden"), **kind.model}
+        model = {"cell": settings.pop("cell", "lstm"), "hidden_size": settings.pop("hidden")}
         if "embedding" in settings:
             model["embedding_size"] = settings.pop("embedding")
         return Recipe(model | self.options, **settings)
 
 
 def _classes(hidden: int, embedding: int, **options: Any) -> dict[str, Any]:  # noqa: ANN401 (of the model)
-    return {"cell": "lstm", "hidden_size": hidden, "embedding_size": embedding, **options}
+    plain = {"bidirectional": False, "embedding_dropout": 0.0, "output_dropout": 0.0, "loss": CrossEntropyLoss()}
+    return {"cell": "lstm", "hidden_size": hidden, "embedding_size": embedding, **plain, **options}
 
 
 REVIEWS = Recipe(
@@ -108,7 +109,9 @@ PLAIN, ATTENTION = (
 DIGIT = Recipe(
     {"cell": "lstm", "hidden_size": 64, "output": "last"}, epochs=25, lr=3e-3, batch_size=36, cut=19, gamma=0.2
 )
-STRINGS = Recipe({"cell": "lstm", "hidden_size": 64, "bidirectional": True}, epochs=25, lr=4e-3, batch_size=16)
+STRINGS = Recipe(
+    {"cell": "lstm", "hidden_size": 64, "bidirectional": True, "output_dropout": 0.0}, epochs=25, lr=4e-3, batch_size=16
+)
 
 
 ROWS = [

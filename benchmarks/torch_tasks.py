@@ -132,16 +132,19 @@ class EncoderDecoder(nn.Module):
 
 
 class Transcriber(nn.Module):
-    """LSTM → linear → CTC."""
+    """LSTM → dropout → linear → CTC."""
 
-    def __init__(self, classes: int, *, cell: str, hidden_size: int, bidirectional: bool) -> None:
+    def __init__(
+        self, classes: int, *, cell: str, hidden_size: int, bidirectional: bool, output_dropout: float = 0.0
+    ) -> None:
         super().__init__()
         self.rnn = CELLS[cell](STEP_SIZE, hidden_size, bidirectional=bidirectional)
         self.head = nn.Linear(hidden_size * (1 + bidirectional), classes)
+        self.drops = nn.Dropout(output_dropout)
         self.blank, self.packed = classes - 1, True
 
     def forward(self, inputs: Tensor, lengths: Tensor) -> Tensor:
-        return self.head(read(self.rnn, inputs, lengths, packed=self.packed)[0])
+        return self.head(self.drops(read(self.rnn, inputs, lengths, packed=self.packed)[0]))
 
     def loss(self, batch: SequenceBatch) -> Tensor:
         inputs, lengths = asked(batch.inputs, batch.lengths)
@@ -161,7 +164,8 @@ def asked(inputs: np.ndarray, lengths: np.ndarray | None) -> tuple[Tensor, Tenso
 
 
 def network(task: Any, options: dict[str, Any], seed: int) -> Any:  # noqa: ANN401 (a task, and its module)
-    """A module for the task, of the `options` that a model of ours would have."""
+    """A module for the task, of the `options` that a model of ours would have; its loss is the plain one."""
+    options = {name: value for name, value in options.items() if name != "loss"}
     torch.manual_seed(seed)
     if isinstance(task, Classification):
         return Classifier(len(task.vocabulary), len(task.classes), **options)

@@ -17,7 +17,7 @@ from recurrio.core import Adam
 from recurrio.pipeline import Forecast, Records, Trainer, fit
 
 DEVICES = 10
-COUNT = 8_000
+COUNT = 4_000
 
 
 def readings() -> Iterator[dict[str, str | float]]:

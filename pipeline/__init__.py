@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from .checkpoint import CheckpointError, Checkpoints
     from .decoding.recordings import read_recordings
     from .decoding.table import read_table
+    from .decoding.text_lines import TextLines, open_lines
     from .export import ExportError, to_onnx
     from .flow.channels import Receiver, Sender
     from .lanes import open_source
@@ -57,11 +58,13 @@ __all__ = [
     "Sender",
     "SourceError",
     "StageHungError",
+    "TextLines",
     "Timeline",
     "Trainer",
     "Transcription",
     "Translation",
     "fit",
+    "open_lines",
     "open_records",
     "open_source",
     "read_recordings",
@@ -91,11 +94,13 @@ _HOMES = {
     "Sender": "flow.channels",
     "SourceError": "sources",
     "StageHungError": "observe.watchdog",
+    "TextLines": "decoding.text_lines",
     "Timeline": "observe.timeline",
     "Trainer": "training.trainer",
     "Transcription": "tasks",
     "Translation": "tasks",
     "fit": "training.fit",
+    "open_lines": "decoding.text_lines",
     "open_records": "lanes.open_records",
     "open_source": "lanes",
     "read_recordings": "decoding.recordings",

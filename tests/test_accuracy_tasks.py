@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from recurrio.core import CTCLoss, EncoderDecoder, SequenceBatch, SequenceModel
+from recurrio.core import CrossEntropyLoss, CTCLoss, EncoderDecoder, SequenceBatch, SequenceModel
 from recurrio.pipeline import Classification, RaggedBatches, Translation
 
 BENCHMARKS = Path(__file__).parent.parent / "benchmarks"
@@ -95,7 +95,7 @@ RECIPE = {"cell": "lstm", "hidden_size": 5, "embedding_size": 4}
 @pytest.mark.parametrize("both", [False, True])
 def test_a_classifier_is_the_same_network(torch_tasks: ModuleType, output: str, both: bool) -> None:
     task = Classification(TEXTS)
-    options = {**RECIPE, "output": output, "bidirectional": both}
+    options = {**RECIPE, "output": output, "bidirectional": both, "loss": CrossEntropyLoss()}
     (batch,) = task.batches()
     loss, _ = task.model(**options, seed=3).gradient(batch)[:2]
     net = torch_tasks.network(task, options, 3)

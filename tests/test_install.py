@@ -100,10 +100,13 @@ def test_every_requirement_has_a_lowest_version() -> None:
     assert f"numpy>={packages['numpy']}" in metadata["project"]["dependencies"]
 
 
-def test_a_quick_case_is_in_every_file_of_tests() -> None:
-    options = ["--collect-only", "-q", "-m", "quick", "--import-mode=importlib", "-p", "no:cacheprovider"]
-    listing = run(sys.executable, "-m", "pytest", *options, cwd=ROOT)
-    files = {path.relative_to(ROOT).as_posix() for path in (ROOT / "tests").rglob("test_*.py")}
-    found = {line.partition("::")[0] for line in listing.splitlines() if "::" in line}
-    optional = {name for name in files if "pytest.importorskip(" in (ROOT / name).read_text(encoding="utf-8")}
-    assert found | optional == files
+def test_the_first_case_of_each_test_is_quick() -> None:
+    files = ["tests/core/test_recurrent.py", "tests/core/test_seeds.py"]
+    found = []
+    for chosen in ([], ["-m", "quick"]):
+        options = ["--collect-only", "-q", *chosen, "--import-mode=importlib", "-p", "no:cacheprovider", *files]
+        listing = run(sys.executable, "-m", "pytest", *options, cwd=ROOT).splitlines()
+        found.append([line.partition("[")[0] for line in listing if "::" in line])
+    assert found[1] == list(dict.fromkeys(found[0]))
+    assert {name.partition("::")[0] for name in found[1]} == {*files}
+    assert len(found[1]) < len(found[0])

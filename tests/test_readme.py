@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import runpy
 import shutil
 import subprocess
 import sys
@@ -22,7 +23,8 @@ COMMANDS = re.findall(
     r"^(?:cat .*\| )?recurrio (?:train|generate|predict) (?!.*://).*$", "\n".join(PAGES.values()), re.MULTILINE
 )
 TEXT = [command for command in COMMANDS if re.search(r"\.txt|generate|book", command)]
-RECORDS = [command for command in COMMANDS if command not in TEXT]
+TASKS = [command for command in COMMANDS if "--task" in command]
+RECORDS = [command for command in COMMANDS if command not in TEXT + TASKS]
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +54,7 @@ def run(commands: list[str], folder: Path) -> str:
 
 def test_there_are_so_many_blocks_and_commands() -> None:
     assert [name for name, _ in BLOCKS] == ["README.md"] * 2 + ["docs/text.md"] * 2 + ["docs/seq2seq.md"]
-    assert (len(TEXT), len(RECORDS)) == (6, 5)
+    assert (len(TEXT), len(TASKS), len(RECORDS)) == (6, 1, 5)
     assert len(PAGES["README.md"].splitlines()) < 200
 
 
@@ -71,6 +73,13 @@ def test_the_commands_for_a_text_run_and_can_be_repeated(folder: Path) -> None:
     assert len(list(folder.glob("run*/model.safetensors"))) == 8
 
 
+def test_the_command_for_a_task_runs_and_learns(folder: Path) -> None:
+    rows = runpy.run_path(str(ROOT / "examples" / "sentiment" / "train.py"))["made"]()
+    lines = ["label\ttext", *(f"{label}\t{text}" for text, label in rows)]
+    (folder / "reviews.tsv").write_text("\n".join(lines), encoding="utf-8")
+    assert "accuracy 1.000 on 60 rows" in run(TASKS, folder).splitlines()[-1]
+
+
 def test_the_commands_for_records_run_and_learn_and_can_be_repeated(folder: Path) -> None:
     said = run(RECORDS, folder)
     skills = [float(skill) for skill in re.findall(r"^done: .* skill (\S+)\)", said, re.MULTILINE)]
@@ -83,8 +92,10 @@ def test_the_commands_for_records_run_and_learn_and_can_be_repeated(folder: Path
     made = [json.loads(line)["prediction"] for line in said.splitlines() if line.startswith("{")]
     assert len(made) == len(states) == 1000
     assert sum(map(str.__eq__, made, states)) > 850
-    again = [command + " --overwrite" if "--out" in command else command for command in RECORDS]
-    assert (said.count("done: "), run(again, folder).count("done: ")) == (4, 4)
+    again = [RECORDS[0], RECORDS[3] + " --overwrite"]  # one that finds a folder of its own, and one that names it
+    assert "--out" not in RECORDS[0]
+    assert "--out" in RECORDS[3]
+    assert (said.count("done: "), run(again, folder).count("done: ")) == (4, 2)
 
 
 def test_the_forecasts_that_a_command_writes_have_the_skill_that_it_says(folder: Path) -> None:

@@ -1,4 +1,4 @@
-"""The README's commands for live sources, twice each, on what the example that serves them sends."""
+"""The README's commands for live sources, the first of them twice, on what the example that serves them sends."""
 
 from __future__ import annotations
 
@@ -74,8 +74,9 @@ def test_there_are_three() -> None:
 def test_a_command_learns_and_can_be_repeated(command: str, tmp_path: Path) -> None:
     pytest.importorskip("websockets")
     (tmp_path / "access.jsonl").touch()
-    for _ in range(2):
+    times = 2 if command == COMMANDS[0] else 1
+    for _ in range(times):
         report = learn(command, tmp_path)
         assert int(str(report["applied"])) >= LEARNED
         assert report["rejected"] == 0
-    assert len([*tmp_path.glob("run*/model.safetensors")]) == 2
+    assert len([*tmp_path.glob("run*/model.safetensors")]) == times

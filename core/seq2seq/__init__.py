@@ -6,6 +6,6 @@ parameters; `passes` over the batches of one shape; `encoder_decoder`, the model
 """
 
 from .decoding import Hypothesis, beam, greedy
-from .translator import Translated
+from .translator import Alignment, Translated
 
-__all__ = ["Hypothesis", "Translated", "beam", "greedy"]
+__all__ = ["Alignment", "Hypothesis", "Translated", "beam", "greedy"]

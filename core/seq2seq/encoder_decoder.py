@@ -28,6 +28,7 @@ from ..losses.loss import CrossEntropyLoss
 from ..losses.table import loss_from_config
 from ..model.batch import SequenceBatch
 from ..model.trainable import Shape
+from .attention import Attention
 from .bridge import bridge_layers
 from .network import EncoderDecoderNetwork
 from .passes import Passes, room
@@ -219,11 +220,26 @@ class EncoderDecoder(Layered):
 
         Raises ArgumentError.
         """
-        batch = SequenceBatch(inputs, targets, lengths=lengths)
+        columns, _ = self._outputs(SequenceBatch(inputs, targets, lengths=lengths))
+        return np.ascontiguousarray(columns.T).reshape(*targets.shape, -1)
+
+    def attention_weights(self, inputs: Array, targets: Array, lengths: Array | None = None) -> Array:
+        """How much each of the `targets` ``(S, B)`` looks at each step of its source in `inputs` ``(T, B)``.
+
+        The weights ``(B, S, T)`` of a target have a sum of 1, and are 0 at steps that do not exist. Raises
+        ArgumentError, also where the model has no attention.
+        """
+        _, attention = self._outputs(SequenceBatch(inputs, targets, lengths=lengths))
+        if attention is None:
+            raise ArgumentError("attention", f"one of {', '.join(SCORES)}, for weights", None)
+        return attention.weights
+
+    def _outputs(self, batch: SequenceBatch) -> tuple[Array, Attention | None]:
+        """Those ``(V, S·B)`` of `batch`, and the attention that was used for them."""
         passes = self._passes(batch, np.empty_like(self.parameters))
         with one_blas_thread(), np.errstate(over="ignore", invalid="ignore"):
             (columns,) = lockstep([passes.outputs(self.network.blocks(self.parameters), batch)])
-        return np.ascontiguousarray(columns.T).reshape(*targets.shape, -1)
+        return columns, passes.attention
 
     def gradient(self, batch: SequenceBatch, *, rng: np.random.Generator | None = None) -> tuple[float, Array]:
         """The loss of `batch`, and its gradient as a vector ``(size,)``.

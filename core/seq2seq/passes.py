@@ -29,6 +29,7 @@ class Passes:
     """The buffers of one batch of `T` source steps and `S` target steps of `B` lanes, and what is computed in them.
 
     `gradient` ``(size,)`` is the vector that the backward pass writes; the loss goes into `losses` ``(1,)``.
+    ``attention`` is that of the model, None where it has none.
     """
 
     def __init__(
@@ -47,7 +48,7 @@ class Passes:
         self._state = network.encoder.initial_state(B, rank, arenas.own)
         self._bridge = Bridge(network.encoder, B, arenas.own)
         sizes = Sizes(T, S, B, network.encoder.output_size, network.decoder.output_size)
-        self._attention = attention = None if score is None else Attention(score, sizes, dtype, arenas.own)
+        self.attention = attention = None if score is None else Attention(score, sizes, dtype, arenas.own)
         self._decoder: DecoderPasses
         if attention is None:
             arenas.shared.keep(self._encoder.workspace.d_outputs, 0)  # its gradient comes by the state alone
@@ -68,9 +69,9 @@ class Passes:
             array.fill(0)
         masks, state = network.masks(T, B, batch.lengths), self._state
         yield from self._encoder.forward(views["encoder.embedding.weight"], encoder, batch.inputs, state, masks, rng)
-        if self._attention is not None:
+        if self.attention is not None:
             memory = self._encoder.workspace.one_and_outputs[1:]
-            self._attention.read(views, memory, None if masks is None else masks.padding)
+            self.attention.read(views, memory, None if masks is None else masks.padding)
         before, state = network.before(batch.targets), self._bridge.forward(views, state)
         yield from self._decoder.forward(blocks, before, state, rng)
         linear.forward(views[HEAD], self._decoder.one_and_values, self._kernel.outputs)
@@ -86,7 +87,7 @@ class Passes:
 
     def backward(self, scale: float) -> Pass[None]:
         """See `recurrio.core.model.workspace.Workspace`."""
-        encoder, attention, views = self._encoder.workspace, self._attention, self._views
+        encoder, attention, views = self._encoder.workspace, self.attention, self._views
         self._kernel.backward(scale)
         multiply(views[HEAD][:, 1:].T, self._kernel.outputs, self._decoder.d_values)
         if attention is not None:
@@ -101,8 +102,8 @@ class Passes:
         """See `recurrio.core.model.workspace.Workspace`."""
         views, encoder, _ = self._d_blocks
         linear.weight_gradient(self._kernel.outputs, self._decoder.one_and_values, views[HEAD])
-        if self._attention is not None:
-            self._attention.weight_gradient(views)
+        if self.attention is not None:
+            self.attention.weight_gradient(views)
         self._bridge.weight_gradient(views)
         self._encoder.weight_gradient(views["encoder.embedding.weight"], encoder)
         self._decoder.weight_gradient(self._d_blocks)

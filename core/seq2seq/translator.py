@@ -6,17 +6,19 @@ import os
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from ..base.checks import ArgumentError, check_count
 from ..base.html import html_table
 from ..base.parameters import Array
 from ..model.model_file import load_model, save_model
-from ..model.padding import by_length
+from ..model.padding import by_length, pad
 from ..text.vocabularies import Vocabulary, vocabulary_config, vocabulary_from_config
 from .decoding import beam as beam_search
 from .decoding import greedy
 from .encoder_decoder import EncoderDecoder
 
-__all__ = ["TRANSLATOR", "Translated", "Translator"]
+__all__ = ["TRANSLATOR", "Alignment", "Translated", "Translator"]
 
 TRANSLATOR = "recurrio-translator-1"
 
@@ -29,6 +31,17 @@ class Translated(NamedTuple):
 
     text: str
     score: float
+
+
+class Alignment(NamedTuple):
+    """The symbols of a text, ``source``, and of its translation, ``target``, with the ``weights`` of attention.
+
+    These are ``(S, T)``: a row says how much a symbol that was written has looked at each of those that were read.
+    """
+
+    source: list[str]
+    target: list[str]
+    weights: Array
 
 
 class Translator:
@@ -78,6 +91,17 @@ class Translator:
             for row, each in zip(rows.tolist(), best, strict=True):
                 found[row] = Translated(self.target.decode(each.symbols), each.score)
         return found
+
+    def align(self, text: str, written: str) -> Alignment:
+        """What each symbol of `written`, a translation of `text`, has looked at there.
+
+        Raises ArgumentError where the model has no attention.
+        """
+        read, wrote = self.source.encode(text), self.target.encode(written)
+        weights = self.model.attention_weights(pad([read], 0), pad([wrote], 0), np.array([len(read)]))
+        source = [self.source.decode([token]) for token in read]
+        target = [self.target.decode([token]) for token in wrote]
+        return Alignment(source, target, weights[0, : len(wrote), : len(read)])
 
     def save(
         self,

@@ -12,8 +12,9 @@ from ..base.checks import ArgumentError
 from ..base.html import html_table
 from ..base.parameters import Array
 from ..losses.loss import CrossEntropyLoss
+from ..model.batch import SequenceBatch
 from ..model.model_file import load_model, save_model
-from ..model.padding import by_length
+from ..model.padding import by_length, pad
 from ..model.sequence_model import SequenceModel
 from .vocabularies import Vocabulary, vocabulary_config, vocabulary_from_config
 
@@ -71,6 +72,18 @@ class TextClassifier:
         found = self.probabilities(texts)
         likeliest = found.argmax(axis=1).tolist()
         return [Prediction(self.classes[place], float(row[place])) for place, row in zip(likeliest, found, strict=True)]
+
+    def batch(self, rows: Sequence[tuple[str, str]]) -> SequenceBatch:
+        """The texts of `rows` ``(text, label)``, one at least, with their classes: for its model to be trained on.
+
+        Raises ArgumentError, also for a label that is none of the classes.
+        """
+        for _, label in rows:
+            if label not in self.classes:
+                raise ArgumentError("rows", f"labels of {', '.join(self.classes)}", repr(label))
+        inputs = [self.vocabulary.encode(text) for text, _ in rows]
+        targets = np.array([[self.classes.index(label) for _, label in rows]])
+        return SequenceBatch(pad(inputs, 0), targets, reset=True, lengths=np.array([len(one) for one in inputs]))
 
     def save(
         self,

@@ -30,7 +30,7 @@ GROUPS = {
         "Weights and gradients": "load_weights save_weights directional_error",
         "Errors": "ArgumentError NonFiniteError StateDictError WeightsError",
     },
-    "recurrio.core.seq2seq": {"What a model writes": "Hypothesis Translated beam greedy"},
+    "recurrio.core.seq2seq": {"What a model writes": "Alignment Hypothesis Translated beam greedy"},
     "recurrio.core.functional": {
         "RNN": "rnn_cell_forward rnn_forward rnn_cell_backward rnn_backward",
         "LSTM": "lstm_cell_forward lstm_forward lstm_cell_backward lstm_backward",
@@ -39,7 +39,7 @@ GROUPS = {
     },
     "recurrio.pipeline": {
         "Training": "Trainer fit Report Checkpoints History Timeline",
-        "Sources": "Records open_records open_source Forecast Challenge",
+        "Sources": "Records open_records open_lines TextLines open_source Forecast Challenge",
         "Tasks": "Classification Translation Transcription read_table read_recordings RaggedBatches FreshBatches "
         "train_epochs BestEpoch",
         "A run that is asked, a model that leaves": "serve to_onnx",

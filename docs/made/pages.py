@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 
 __all__ = ["setup"]
 
+EXAMPLE = re.compile(r"\]\(\.\./examples/(\w+)/README\.md\)")  # which is a page here
+
 MADE: dict[str, Callable[[], str]] = {
     "commands": commands_text,
     **{f"api/{name.rpartition('.')[2]}": partial(api_text, name) for name in GROUPS},
@@ -40,6 +43,7 @@ def setup(app: Sphinx) -> dict[str, Any]:
 
 
 def _add(_: Sphinx, page: str, source: list[str]) -> None:
+    source[0] = EXAMPLE.sub(r"](examples/\1.md)", source[0])
     if page in MADE:
         source[0] += MADE[page]()
 

@@ -71,9 +71,8 @@ async def train_task(job: Job) -> None:
         rejects = Rejects(quarantine, display, verbose=sinks.verbose)
         task, batches = await read_task(settings, rejects.add)
     job.opening.cancel()
-    options = {"num_layers": settings.layers, "cell": settings.cell, "seed": settings.seed, **kind.model}
-    sizes = {"hidden_size": settings.hidden, "embedding_size": settings.embedding}
-    make = partial(task.model, **sizes, **options)
+    sizes = {"hidden_size": settings.hidden, "embedding_size": settings.embedding, "num_layers": settings.layers}
+    make = partial(task.model, **sizes, cell=settings.cell, seed=settings.seed)
     model = await trio.to_thread.run_sync(make, abandon_on_cancel=True)
     trainer = settings.make_trainer(model, seed=settings.seed)
     run.model = kept = BestModel(kind, task, model)

@@ -151,6 +151,7 @@ def read_table(path: str | os.PathLike[str], columns: Iterable[Column], form: st
     name = os.fspath(path)
     form = form or format_of(name)
     if form not in DELIMITERS:
+        Path(path).stat()  # what is not there is another mistake
         raise SourceError(f"{name}: expected a table, whose name ends with .tsv or .csv")
     reader = TableReader(columns, form, name)
     table = reader.feed(Path(path).read_bytes())

@@ -41,6 +41,8 @@ async def _tables(
 ) -> AsyncGenerator[Table, None]:
     form = form or ("tsv" if source == "-" else format_of(source))
     if form not in DELIMITERS or (source != "-" and path_of(source) != source):
+        if path_of(source) == source:
+            await trio.Path(source).stat()  # what is not there is another mistake
         what = "a table: a file whose name ends with .tsv or .csv, or --format tsv or csv"
         raise SourceError(f"{source}: expected {what}")
     reader = TableReader(columns, form, source, alone=alone)

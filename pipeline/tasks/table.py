@@ -78,7 +78,7 @@ class TaskKind:
     - ``measure``, ``naive``: what a score is called, and the naive answer that it stands beside, in words.
     - ``format``, ``load``: that of the file of what is kept, and what reads it.
     - ``says``, ``answers``: the names of what is said of a row, and what says that of each of some inputs.
-    - ``model``: what else its model is made with; ``settings``: what is not given on the command line.
+    - ``settings``: what is not given on the command line.
     """
 
     about: str
@@ -90,7 +90,6 @@ class TaskKind:
     load: Callable[[str | os.PathLike[str]], Kept]
     says: tuple[str, ...]
     answers: Callable[[Any, list[Any]], list[tuple[Any, ...]]]
-    model: Mapping[str, Any]
     settings: Mapping[str, Any]
     read: Callable[[str, Sequence[Column], str | None], Awaitable[tuple[Any, list[Reject]]]] = read_rows
     ask: Callable[[Any, str, Sequence[Column], str | None], AsyncGenerator[Table, None]] = ask_rows
@@ -107,7 +106,6 @@ TASKS: dict[str, TaskKind] = {
         load=TextClassifier.load,
         says=("prediction", "probability"),
         answers=lambda kept, texts: [tuple(one) for one in kept.predict(texts)],
-        model={"output": "attention", "bidirectional": True, "embedding_dropout": 0.3, "output_dropout": 0.3},
         settings={"hidden": 96, "embedding": 64, "batch_size": 64, "epochs": 8, "lr": 0.003},
     ),
     "translate": TaskKind(
@@ -120,7 +118,6 @@ TASKS: dict[str, TaskKind] = {
         load=Translator.load,
         says=("prediction",),
         answers=lambda kept, texts: [(one.text,) for one in kept.translate(texts)],
-        model={"attention": "dot"},
         settings={"cell": "gru", "hidden": 192, "embedding": 96, "batch_size": 64, "epochs": 12, "lr": 0.002},
     ),
     "transcribe": TaskKind(
@@ -133,7 +130,6 @@ TASKS: dict[str, TaskKind] = {
         load=Transcriber.load,
         says=("prediction",),
         answers=lambda kept, samples: [(kept.transcribe(one, kept.rate),) for one in samples],
-        model={"bidirectional": True, "output_dropout": 0.3},
         settings={"hidden": 64, "batch_size": 16, "epochs": 25, "lr": 0.004},
         read=read_speech,
         ask=ask_recordings,

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from support.pairs import IGNORED, batch_of, random_pairs
 
 from recurrio.core import (
+    GRU,
     Adam,
     ArgumentError,
     CrossEntropyLoss,
@@ -247,6 +248,28 @@ def test_it_learns_to_reverse_with_attention(score: str) -> None:
     losses = [step.loss for step in train(model, Adam(0.01), (fill(batch()) for _ in range(400)), clip=1.0)]
     assert losses[0] > 1.5
     assert np.mean(losses[-10:]) < 0.05
+
+
+def test_the_weights_of_attention_are_the_softmax_of_its_scores() -> None:
+    model = make_model(attention="dot")
+    model.parameters *= 3
+    (batch,) = random_pairs(model, 1, 5, 4, 3)
+    found, weights = model.attention_weights(batch.inputs, batch.targets, batch.lengths), model.state_dict()
+    encoder, decoder = GRU(3, 4, dtype="float64", seed=0), GRU(3, 4, dtype="float64", seed=0)
+    for name, layer in {"encoder.rnn.": encoder, "decoder.rnn.": decoder}.items():
+        layer.load_state_dict({key.removeprefix(name): value for key, value in weights.items() if name in key})
+    assert found.shape == (3, len(batch.targets), 5)
+    for lane, length in enumerate(batch.lengths):
+        target = batch.targets[batch.targets[:, lane] != IGNORED, lane]
+        memory, state = encoder(weights["encoder.embedding.weight"][batch.inputs[:length, lane], None])
+        queries, _ = decoder(weights["decoder.embedding.weight"][[START, *target[:-1]], None], state)
+        scores = np.exp(queries[:, 0] @ memory[:, 0].T)
+        expected = scores / scores.sum(axis=1, keepdims=True)
+        assert expected.max() > 1.2 / length
+        assert np.allclose(found[lane, : len(target), :length], expected)
+        assert not found[lane, :, length:].any()
+    with pytest.raises(ArgumentError, match="attention: expected one of dot, general, additive, for weights, got None"):
+        make_model().attention_weights(batch.inputs, batch.targets)
 
 
 def fill(batch: SequenceBatch) -> SequenceBatch:

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from recurrio.core import (
+    Adam,
     ArgumentError,
     CharVocabulary,
     MSELoss,
@@ -19,6 +20,7 @@ from recurrio.core import (
     load_weights,
     save_weights,
 )
+from recurrio.core.serial import train
 
 TEXTS = ["what a day", "", "so", "it is what it is", "a day so long", "unheard"]
 
@@ -47,6 +49,20 @@ def test_texts_are_classified_as_one_by_one(output: str, bidirectional: bool) ->
     assert [one.label for one in predicted] == [classifier.classes[place] for place in found.argmax(axis=1)]
     assert [one.probability for one in predicted] == found.max(axis=1).tolist()
     assert classifier.predict([]) == []
+
+
+def test_rows_become_a_batch_that_it_learns_from() -> None:
+    classifier = make()
+    rows = [("what a day", "good"), ("it is what it is", "so so"), ("so", "bad")]
+    batch = classifier.batch(rows)
+    assert (batch.inputs.shape, batch.targets.tolist(), batch.reset) == ((5, 3), [[1, 2, 0]], True)
+    assert batch.lengths is not None
+    for lane, (text, _) in enumerate(rows):
+        assert batch.inputs[: batch.lengths[lane], lane].tolist() == classifier.vocabulary.encode(text).tolist()
+    list(train(classifier.model, Adam(0.05), [batch] * 100))
+    assert [one.label for one in classifier.predict([text for text, _ in rows])] == ["good", "so so", "bad"]
+    with pytest.raises(ArgumentError, match="rows: expected labels of bad, good, so so, got 'fine'"):
+        classifier.batch([("a day", "fine")])
 
 
 def test_a_classifier_goes_round(tmp_path: Path) -> None:

@@ -61,6 +61,19 @@ def test_a_wider_beam_finds_what_is_likelier() -> None:
         translator.translate(TEXTS, beam=0)
 
 
+def test_what_was_written_is_aligned_with_what_was_read() -> None:
+    translator = make()
+    found = translator.align("It is  a night", "Un jour, est.")
+    assert (found.source, found.target) == (["it", "is", "a", "\ufffd"], ["un", "jour", "\ufffd", "est", "."])
+    inputs, targets = SOURCE.encode("it is a night")[:, None], TARGET.encode("un jour, est.")[:, None]
+    assert np.array_equal(found.weights, translator.model.attention_weights(inputs, targets)[0])
+    assert np.allclose(found.weights.sum(axis=1), 1)
+    assert translator.align("", "un").weights.shape == (1, 0)
+    assert translator.align("a", "").weights.shape == (0, 1)
+    with pytest.raises(ArgumentError, match="attention: "):
+        make(attention=None).align("a", "un")
+
+
 def test_a_translator_goes_round(tmp_path: Path) -> None:
     translator, path = make(limit=5), tmp_path / "model.safetensors"
     translator.save(path, {"epoch": 3})

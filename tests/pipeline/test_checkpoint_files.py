@@ -223,7 +223,7 @@ def test_damaged_files_of_all_kinds(file: Path) -> None:
     data, rng = file.read_bytes(), random.Random(2)
     length = int.from_bytes(data[:8], "little")
     clean = read_checkpoint(file)
-    for _ in range(int(os.environ.get("RECURRIO_FUZZED", "2000"))):
+    for _ in range(int(os.environ.get("RECURRIO_FUZZED", "1000"))):
         head = bytearray(data[8 : 8 + length])
         for _ in range(rng.randrange(1, 4)):
             at = rng.randrange(len(head))

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from support.in_process import run_here
 
-from recurrio.core import Adam, ArgumentError, CharVocabulary, TextClassifier
+from recurrio.core import Adam, ArgumentError, CharVocabulary, CrossEntropyLoss, TextClassifier
 from recurrio.pipeline import Classification, Trainer, read_table, train_epochs
 from recurrio.pipeline.tasks.dev import every_tenth
 
@@ -59,6 +59,17 @@ def test_every_tenth_row_is_kept_apart() -> None:
     others = [*given, ("text 7 7 7", "a")]
     assert sum(batch.inputs.shape[1] for batch in Classification(others, rows).batches()) == len(others)
     assert sum(batch.inputs.shape[1] for batch in task.batches()) == 23
+
+
+def test_what_is_not_said_otherwise() -> None:
+    task = Classification(make_rows(40))
+    config = task.model(seed=0).config
+    names = ("cell", "hidden_size", "bidirectional", "output", "embedding_dropout", "output_dropout")
+    assert [config[name] for name in names] == ["lstm", 96, True, "attention", 0.3, 0.3]
+    assert config["loss"]["label_smoothing"] == 0.1
+    config = task.model(output="last", bidirectional=False, loss=CrossEntropyLoss(), seed=0).config
+    assert [config[name] for name in names[2:4]] == [False, "last"]
+    assert config["loss"]["label_smoothing"] == 0
 
 
 def test_names_are_read_by_characters_unless_words_are_asked_for() -> None:

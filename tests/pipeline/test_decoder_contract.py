@@ -24,7 +24,7 @@ from recurrio.pipeline.sources import Chunk
 
 SCHEMA = Schema.of("x,y,c:category", label="l", key="k", time="t")
 NESTED = Schema.of("v.x,v.y,c:category", "v.x@+1", key="k")
-FUZZED = int(os.environ.get("RECURRIO_FUZZED", "4000"))  # inputs of each format; .ci/run asks for more
+FUZZED = int(os.environ.get("RECURRIO_FUZZED", "1500"))  # inputs of each format; .ci/run asks for more
 
 
 class Case(NamedTuple):

@@ -52,13 +52,13 @@ async def test_of_two_files_neither_gets_far_ahead_of_the_other(tmp_path: Path) 
 @pytest.mark.parametrize(("every", "of"), [(10, 1), (1, 10), (50, 1), (2, 1)])
 async def test_of_two_files_one_may_have_many_more(every: int, of: int, tmp_path: Path) -> None:
     """Few records have a label, or few labels a record: those that have one find it all the same."""
-    records, labels, _ = make(40_000)
+    records, labels, _ = make(10_000)
     (tmp_path / "records.jsonl").write_bytes(as_jsonl(records[::of]))
     (tmp_path / "labels.jsonl").write_bytes(as_jsonl(labels[::every]))
     given = {**GIVEN, "max_waiting": 1000, "label_from": tmp_path / "labels.jsonl", "batch_size": 64}
     async with open_records(tmp_path / "records.jsonl", **given) as opened:
         _, report = await train(opened)
-    assert report["labels"]["matched"] == 40_000 // max(every, of)
+    assert report["labels"]["matched"] == 10_000 // max(every, of)
 
 
 async def test_labels_over_tcp_with_records_over_udp() -> None:

@@ -146,7 +146,7 @@ def run(lanes: RecordLanes, schema: Schema, items: list[Item], cuts: list[int]) 
 
 @pytest.mark.parametrize("name", SCHEMAS)
 @pytest.mark.parametrize("shards", [1, 2])
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=10, deadline=None)
 @given(
     seed=st.integers(0, 1000),
     cuts=st.lists(st.integers(0, 1000), max_size=8),
@@ -181,7 +181,7 @@ def test_arrays_do_what_a_plain_loop_does(
     assert found.steps + lanes.packer.open_records == sum(item.name is not None for item in items) == lanes.number
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(
     seed=st.integers(0, 1000),
     cuts=st.lists(st.integers(0, 1000), max_size=5),

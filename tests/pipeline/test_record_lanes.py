@@ -109,7 +109,7 @@ def events(items: Iterator[Arrivals | Packed]) -> Iterator[tuple[Any, ...]]:
 
 @pytest.mark.parametrize("name", SCHEMAS)
 @pytest.mark.parametrize("shards", [1, 3])
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=6, deadline=None)
 @given(
     seed=st.integers(0, 1000),
     cuts=st.lists(st.integers(0, 1000), max_size=8),
@@ -144,7 +144,7 @@ def test_arrays_do_what_a_plain_loop_does(
 
 
 @pytest.mark.parametrize("shards", [1, 2])
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=6, deadline=None)
 @given(seed=st.integers(0, 1000), cuts=st.lists(st.integers(0, 600), max_size=8))
 def test_keys_leave_where_there_is_no_room_for_them(shards: int, seed: int, cuts: list[int]) -> None:
     schema = SCHEMAS["one ahead"]

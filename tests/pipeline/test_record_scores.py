@@ -17,7 +17,7 @@ from recurrio.pipeline.decoding.options import RecordOptions
 
 # Scales and scores
 
-SENTINEL = [{"x": -200.0 if n % 100 == 37 else round(20 + 2 * math.sin(n * n), 3)} for n in range(20_000)]
+SENTINEL = [{"x": -200.0 if n % 100 == 37 else round(20 + 2 * math.sin(n * n), 3)} for n in range(8000)]
 
 
 async def test_a_code_for_nothing_is_warned_of_and_blinds_nobody() -> None:
@@ -27,13 +27,13 @@ async def test_a_code_for_nothing_is_warned_of_and_blinds_nobody() -> None:
     assert "--missing=-200" in warning
     good = np.array([row["x"] != -200 for row in SENTINEL[:-1]])
     z = inputs_of(SENTINEL)[:, 0]
-    for start in range(0, 19_000, 1000):
+    for start in range(0, 7000, 1000):
         part = slice(start, start + 1000)
         assert z[part][good[part]].std() > 0.3, start
     named = await run(SENTINEL, options=RecordOptions(missing=("-200",)), key=None)
     assert named.warnings == []
     assert named.report["missing"] == {"x": 0.01}
-    assert named.report["unlabelled"] == 1 + 200
+    assert named.report["unlabelled"] == 1 + 80
     assert named.report["rejected"] == 0
 
 
@@ -217,7 +217,7 @@ def test_the_unit_of_a_number_says_nothing_of_its_skill(unit: float, per_key: bo
 async def test_keys_whose_numbers_differ_in_size_are_warned_of_once(per_key: bool) -> None:
     rng, x = np.random.default_rng(0), np.zeros(2)
     records = []
-    for index in range(25_000):
+    for index in range(14_000):
         key = index % 2
         x[key] = 0.9 * x[key] + rng.standard_normal()
         records.append({"k": "ab"[key], "x": float([1e6, 1][key] * x[key])})

@@ -134,9 +134,11 @@ def test_a_table_has_paths_and_texts(tmp_path: Path) -> None:
 def test_nothing_to_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(SourceError, match=r"no file in this folder has a name that ends with \.wav"):
         read_recordings(tmp_path)
-    with pytest.raises(SourceError, match="expected a table"):
+    with pytest.raises(FileNotFoundError):
         read_recordings(tmp_path / "none.wav")
     make_folder(tmp_path)
+    with pytest.raises(SourceError, match="expected a table"):
+        read_recordings(next(tmp_path.glob("*.wav")))
     monkeypatch.setitem(sys.modules, "soundfile", None)
     with pytest.raises(SourceError, match=r"pip install 'recurrio\[audio\]'"):
         read_recordings(tmp_path)

@@ -142,7 +142,7 @@ async def test_with_every_kind_of_records(data: Path, tmp_path: Path, name: str)
     assert (told.forecasts, told.rejects) == (whole.forecasts, whole.rejects)
 
 
-@settings(max_examples=6, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=3, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(stops=st.lists(st.integers(1, 120), max_size=5), every=st.integers(1, 40), delay=st.integers(0, 2))
 def test_wherever_it_stops(
     data: Path, tmp_path_factory: pytest.TempPathFactory, stops: list[int], every: int, delay: int

@@ -33,7 +33,7 @@ from recurrio.pipeline.sources import Opening
 from recurrio.pipeline.sources.connect import Reconnecting
 
 HOUR, DAY = 3600.0, 86_400.0
-KEYS, PIECES, RECORDS = 100_000, 60, 50  # a piece is sent every minute
+KEYS, PIECES, RECORDS = 100_000, 20, 150  # a piece is sent every three minutes
 
 
 # in the order of struct mallinfo2 in malloc.h
@@ -97,7 +97,7 @@ class Server:
 
 
 async def client(trainer: Trainer, records: Records, recent: Recent) -> None:
-    """Somebody who listens to events, one a minute, and asks for the forecasts of a key each time, and what if."""
+    """Somebody who listens to events, one in three minutes, and asks for the forecasts of a key, and what if."""
     app = App(Status(trainer, records, None, recent), Access(None))
     local = {"host": "localhost"}
     response = await app(Request("GET", "/events", {}, local, b""))
@@ -109,7 +109,7 @@ async def client(trainer: Trainer, records: Records, recent: Recent) -> None:
                 assert (await app(Request("GET", "/predictions", {"key": name}, local, b""))).status == 200
                 body = json.dumps({"k": name, "x": 0.5}).encode()
                 assert (await app(Request("POST", "/predict", {}, local, body))).status in (200, 503)
-            await trio.sleep(60)
+            await trio.sleep(180)
 
 
 async def main(days: int, *, later: bool) -> None:

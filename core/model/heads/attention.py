@@ -10,17 +10,15 @@ from ...base.parameters import Array
 from ...cells.masks import Masks
 from ...layers.linear import Linear
 from ...layers.stack import StackWorkspace
-from ...losses.loss import Loss
-from .head import HeadPasses
-from .linear import LinearHead
+from .pooled import Pooled, pooled_room
 
-__all__ = ["Attention"]
+__all__ = ["ATTENTION"]
 
 BLOCK = "attention.matrix"
 
 
-class Attention:
-    """A `recurrio.core.model.heads.head.Head`: a linear layer on a weighted mean of the outputs of the steps.
+class AttentionFeatures:
+    """The weighted means; a `recurrio.core.model.heads.linear.Features`.
 
     With ``w`` ``(D·P,)``, the weight of a linear layer ``attention`` without a bias, and ``h_t`` the outputs::
 
@@ -28,28 +26,6 @@ class Attention:
 
     and 0 where there is no step. That is the attention over words of Yang et al., "Hierarchical attention networks for
     document classification" (2016), without the hidden layer before their context vector, which is then ``w``.
-    """
-
-    name, streams = "attention", False
-    of_last_state = False
-
-    def layers(self, features: int, dtype: np.dtype) -> dict[str, Module]:
-        """The scores."""
-        return {"attention": Linear(features, 1, bias=False, dtype=dtype, _draw=False)}
-
-    def target_steps(self, steps: int) -> int:
-        """One."""
-        return 1
-
-    def open(
-        self, stack: StackWorkspace, loss: Loss, output_size: int, arenas: Arenas, *, dropout: float
-    ) -> HeadPasses:
-        """See `Head`."""
-        return LinearHead(AttentionFeatures(stack, arenas), stack.shape[1], stack, loss, output_size, arenas, dropout)
-
-
-class AttentionFeatures:
-    """The weighted means; a `recurrio.core.model.heads.linear.Features`.
 
     A score is of all units, so each rank finds all scores, and what is of its own units by them. Backward::
 
@@ -59,13 +35,10 @@ class AttentionFeatures:
     pools = True
 
     def __init__(self, stack: StackWorkspace, arenas: Arenas) -> None:
-        (steps, lanes), size, dtype = stack.shape, stack.stack.output_size, stack.stack.dtype
         self._stack = stack
         self._w: Array | None = None  # of the parameters in use
-        self.one_and_values = arenas.shared.empty((1 + size, lanes), dtype)
-        arenas.shared.keep(self.one_and_values[0], 1)
-        self.d_values = arenas.shared.empty((size, lanes), dtype)
-        self._weights, self._d_scores = (arenas.own.empty((steps, lanes), dtype) for _ in range(2))
+        self.one_and_values, self.d_values = pooled_room(stack, arenas)
+        self._weights, self._d_scores = (arenas.own.empty(stack.shape, stack.stack.dtype) for _ in range(2))
 
     def pool(self, views: dict[str, Array], masks: Masks | None) -> None:
         """See `Features`."""
@@ -103,3 +76,11 @@ class AttentionFeatures:
         for direction in range(self._stack.stack.directions):
             rows, values = self._stack.outputs(-1, direction)
             np.einsum("utb,tb->u", values, self._d_scores, out=d_views[BLOCK][0, rows])
+
+
+def scores(features: int, dtype: np.dtype) -> dict[str, Module]:
+    """The layer ``attention``."""
+    return {"attention": Linear(features, 1, bias=False, dtype=dtype, _draw=False)}
+
+
+ATTENTION = Pooled("attention", AttentionFeatures, scores)

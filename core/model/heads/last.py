@@ -5,36 +5,12 @@ from __future__ import annotations
 import numpy as np
 
 from ...base.arena import Arenas
-from ...base.module import Module
 from ...base.parameters import Array
 from ...cells.masks import Masks
 from ...layers.stack import StackWorkspace
-from ...losses.loss import Loss
-from .head import HeadPasses
-from .linear import LinearHead
+from .pooled import Pooled, pooled_room
 
-__all__ = ["Last"]
-
-
-class Last:
-    """A `recurrio.core.model.heads.head.Head`: a linear layer on the last hidden state of each direction."""
-
-    name, streams = "last", False
-    of_last_state = True
-
-    def layers(self, features: int, dtype: np.dtype) -> dict[str, Module]:
-        """None."""
-        return {}
-
-    def target_steps(self, steps: int) -> int:
-        """One."""
-        return 1
-
-    def open(
-        self, stack: StackWorkspace, loss: Loss, output_size: int, arenas: Arenas, *, dropout: float
-    ) -> HeadPasses:
-        """See `Head`."""
-        return LinearHead(LastFeatures(stack, arenas), stack.shape[1], stack, loss, output_size, arenas, dropout)
+__all__ = ["LAST"]
 
 
 class LastFeatures:
@@ -43,12 +19,9 @@ class LastFeatures:
     pools = True
 
     def __init__(self, stack: StackWorkspace, arenas: Arenas) -> None:
-        size, lanes, dtype = stack.stack.output_size, stack.shape[1], stack.stack.dtype
         self._stack = stack
         self._without_steps: Array | None = None
-        self.one_and_values = arenas.shared.empty((1 + size, lanes), dtype)
-        arenas.shared.keep(self.one_and_values[0], 1)
-        self.d_values = arenas.shared.empty((size, lanes), dtype)
+        self.one_and_values, self.d_values = pooled_room(stack, arenas)
         arenas.shared.keep(stack.d_outputs, 0)  # the gradient comes by the state alone
 
     def pool(self, views: dict[str, Array], masks: Masks | None) -> None:
@@ -68,3 +41,6 @@ class LastFeatures:
 
     def weight_gradient(self, d_views: dict[str, Array]) -> None:
         """There are no weights."""
+
+
+LAST = Pooled("last", LastFeatures, of_last_state=True)

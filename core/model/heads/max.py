@@ -5,52 +5,26 @@ from __future__ import annotations
 import numpy as np
 
 from ...base.arena import Arenas
-from ...base.module import Module
 from ...base.parameters import Array
 from ...cells.masks import Masks
 from ...layers.stack import StackWorkspace
-from ...losses.loss import Loss
-from .head import HeadPasses
-from .linear import LinearHead
+from .pooled import Pooled, pooled_room
 
-__all__ = ["Max"]
+__all__ = ["MAX"]
 
 
-class Max:
-    """A `recurrio.core.model.heads.head.Head`: a linear layer on the largest output of each unit.
+class MaxFeatures:
+    """The maxima; a `recurrio.core.model.heads.linear.Features`.
 
     That is over the steps that exist, and 0 where there is none. The gradient goes to the first of these steps.
     """
 
-    name, streams = "max", False
-    of_last_state = False
-
-    def layers(self, features: int, dtype: np.dtype) -> dict[str, Module]:
-        """None."""
-        return {}
-
-    def target_steps(self, steps: int) -> int:
-        """One."""
-        return 1
-
-    def open(
-        self, stack: StackWorkspace, loss: Loss, output_size: int, arenas: Arenas, *, dropout: float
-    ) -> HeadPasses:
-        """See `Head`."""
-        return LinearHead(MaxFeatures(stack, arenas), stack.shape[1], stack, loss, output_size, arenas, dropout)
-
-
-class MaxFeatures:
-    """The maxima; a `recurrio.core.model.heads.linear.Features`."""
-
     pools = True
 
     def __init__(self, stack: StackWorkspace, arenas: Arenas) -> None:
-        size, lanes, dtype = stack.stack.output_size, stack.shape[1], stack.stack.dtype
+        size, lanes = stack.stack.output_size, stack.shape[1]
         self._stack = stack
-        self.one_and_values = arenas.shared.empty((1 + size, lanes), dtype)
-        arenas.shared.keep(self.one_and_values[0], 1)
-        self.d_values = arenas.shared.empty((size, lanes), dtype)
+        self.one_and_values, self.d_values = pooled_room(stack, arenas)
         self._steps = arenas.own.empty((size, 1, lanes), np.dtype(np.intp))  # where the maximum of each unit is
 
     def pool(self, views: dict[str, Array], masks: Masks | None) -> None:
@@ -75,3 +49,6 @@ class MaxFeatures:
 
     def weight_gradient(self, d_views: dict[str, Array]) -> None:
         """There are no weights."""
+
+
+MAX = Pooled("max", MaxFeatures)

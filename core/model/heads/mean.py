@@ -5,50 +5,23 @@ from __future__ import annotations
 import numpy as np
 
 from ...base.arena import Arenas
-from ...base.module import Module
 from ...base.parameters import Array
 from ...cells.masks import Masks
 from ...layers.stack import StackWorkspace
-from ...losses.loss import Loss
-from .head import HeadPasses
-from .linear import LinearHead
+from .pooled import Pooled, pooled_room
 
-__all__ = ["Mean"]
-
-
-class Mean:
-    """A `recurrio.core.model.heads.head.Head`: a linear layer on the mean of the outputs of the steps that exist."""
-
-    name, streams = "mean", False
-    of_last_state = False
-
-    def layers(self, features: int, dtype: np.dtype) -> dict[str, Module]:
-        """None."""
-        return {}
-
-    def target_steps(self, steps: int) -> int:
-        """One."""
-        return 1
-
-    def open(
-        self, stack: StackWorkspace, loss: Loss, output_size: int, arenas: Arenas, *, dropout: float
-    ) -> HeadPasses:
-        """See `Head`."""
-        return LinearHead(MeanFeatures(stack, arenas), stack.shape[1], stack, loss, output_size, arenas, dropout)
+__all__ = ["MEAN"]
 
 
 class MeanFeatures:
-    """The means; a `recurrio.core.model.heads.linear.Features`."""
+    """The means over the steps that exist; a `recurrio.core.model.heads.linear.Features`."""
 
     pools = True
 
     def __init__(self, stack: StackWorkspace, arenas: Arenas) -> None:
-        size, lanes, dtype = stack.stack.output_size, stack.shape[1], stack.stack.dtype
         self._stack = stack
-        self.one_and_values = arenas.shared.empty((1 + size, lanes), dtype)
-        arenas.shared.keep(self.one_and_values[0], 1)
-        self.d_values = arenas.shared.empty((size, lanes), dtype)
-        self._counts = arenas.own.empty((lanes,), dtype)
+        self.one_and_values, self.d_values = pooled_room(stack, arenas)
+        self._counts = arenas.own.empty((stack.shape[1],), stack.stack.dtype)
 
     def pool(self, views: dict[str, Array], masks: Masks | None) -> None:
         """See `Features`."""
@@ -69,3 +42,6 @@ class MeanFeatures:
 
     def weight_gradient(self, d_views: dict[str, Array]) -> None:
         """There are no weights."""
+
+
+MEAN = Pooled("mean", MeanFeatures)

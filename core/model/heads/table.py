@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from .attention import Attention
+from .attention import ATTENTION
 from .head import Head
-from .last import Last
-from .max import Max
-from .mean import Mean
+from .last import LAST
+from .max import MAX
+from .mean import MEAN
 from .steps import Steps
 
 __all__ = ["HEADS"]
 
-HEADS: dict[str, Head] = {head.name: head for head in (Steps(), Last(), Mean(), Max(), Attention())}
+HEADS: dict[str, Head] = {head.name: head for head in (Steps(), LAST, MEAN, MAX, ATTENTION)}

@@ -82,7 +82,7 @@ def test_it_says_each_epoch_beside_the_majority_and_keeps_the_best() -> None:
 def test_it_is_what_the_library_makes() -> None:
     train("--epochs", 3, "--seed", 4, "--delay", 1)
     task = Classification(read_table("reviews.tsv", ("text", "label")).rows)
-    model = task.model(embedding_size=5, hidden_size=6, seed=4, **TASKS["classify"].model)
+    model = task.model(embedding_size=5, hidden_size=6, seed=4)
     trainer = Trainer(model, Adam(0.02), clip=1.0, seed=4, delay=1, executor="inline")
     trio.run(train_epochs, trainer, task.batches(16, epochs=3, seed=4), task.score)
     kept = TextClassifier.load("out/model.safetensors").model
@@ -242,6 +242,7 @@ def test_a_further_task_is_a_further_row(monkeypatch: pytest.MonkeyPatch) -> Non
         (["--predictions", "p"], "--predictions: is not for --task classify"),
         (["--format", "jsonl"], "reviews.tsv: expected a table"),
         (["--dev", "none.tsv"], "none.tsv: No such file"),
+        (["--dev", "none"], "none: No such file"),
         (["--symbols", "syllables"], "--symbols: invalid choice"),
     ],
 )

@@ -39,8 +39,8 @@ async def test_answers_name_a_version_and_are_made_by_it(
     running: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Asked during some 1,000 updates: the parameters are those of the serial run, and nothing of the run changes."""
-    count = 1000 if running == {} else 300
-    rows = make_data(7 * count, 5)
+    count = 1000 if running == {} else 150
+    rows = make_data(8 * count, 5)
     used: list[tuple[int, bytes]] = []
     suppose = Records.suppose
 
