@@ -79,13 +79,13 @@ class Transcription:
         """A model of the sizes of what it hears and of the vocabulary; `options` are those of `SequenceModel`.
 
         Where they do not say otherwise, it is an LSTM of 64 units that reads in both directions, or one if streaming,
-        with dropout of 0.3 in front of the head.
+        with dropout of 0.1 in front of the head.
         """
         blank = len(self.vocabulary)
         given = {
             "hidden_size": 64,
             "bidirectional": self.statistics is None,
-            "output_dropout": 0.3,
+            "output_dropout": 0.1,
             "loss": CTCLoss(blank=blank),
             **options,
         }
