@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from .lanes.forecast import Forecast
     from .lanes.fresh import FreshBatches
     from .lanes.open_records import open_records
+    from .lanes.predictor import Predictor
     from .lanes.ragged import RaggedBatches
     from .lanes.records import Records
     from .observe.history import History
@@ -50,6 +51,7 @@ __all__ = [
     "FreshBatches",
     "History",
     "Loaded",
+    "Predictor",
     "RaggedBatches",
     "Receiver",
     "Records",
@@ -84,6 +86,7 @@ _HOMES = {
     "FreshBatches": "lanes.fresh",
     "History": "observe.history",
     "Loaded": "plan.messages",
+    "Predictor": "lanes.predictor",
     "RaggedBatches": "lanes.ragged",
     "Receiver": "flow.channels",
     "Records": "lanes.records",

@@ -39,7 +39,7 @@ GROUPS = {
     },
     "recurrio.pipeline": {
         "Training": "Trainer fit Report Checkpoints History Timeline",
-        "Sources": "Records open_records open_source Forecast Challenge",
+        "Sources": "Records Predictor open_records open_source Forecast Challenge",
         "Tasks": "Classification Translation Transcription read_table read_recordings RaggedBatches FreshBatches "
         "train_epochs BestEpoch",
         "A run that is asked, a model that leaves": "serve to_onnx",
