@@ -14,7 +14,7 @@ TYPE_CHECKING = False  # that of typing, which takes longer to import than all t
 
 if TYPE_CHECKING:
     from .checkpoint import CheckpointError, Checkpoints
-    from .decoding.recordings import read_recordings
+    from .decoding.recordings import Recordings, read_recordings
     from .decoding.table import read_table
     from .export import ExportError, to_onnx
     from .flow.channels import Receiver, Sender
@@ -54,6 +54,7 @@ __all__ = [
     "Predictor",
     "RaggedBatches",
     "Receiver",
+    "Recordings",
     "Records",
     "Report",
     "Sender",
@@ -89,6 +90,7 @@ _HOMES = {
     "Predictor": "lanes.predictor",
     "RaggedBatches": "lanes.ragged",
     "Receiver": "flow.channels",
+    "Recordings": "decoding.recordings",
     "Records": "lanes.records",
     "Report": "observe.reports",
     "Sender": "flow.channels",

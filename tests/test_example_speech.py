@@ -1,4 +1,4 @@
-"""The example of spoken digits, on tones: each kind of model is trained, and says what is in a file, and in a stream."""
+"""The example of spoken digits, on tones: each kind of model is trained, and says what is in a file or a stream."""
 
 from __future__ import annotations
 

@@ -40,8 +40,8 @@ GROUPS = {
     "recurrio.pipeline": {
         "Training": "Trainer fit Report Checkpoints History Timeline",
         "Sources": "Records Predictor open_records open_source Forecast Challenge",
-        "Tasks": "Classification Translation Transcription read_table read_recordings RaggedBatches FreshBatches "
-        "train_epochs BestEpoch",
+        "Tasks": "Classification Translation Transcription read_table read_recordings Recordings RaggedBatches "
+        "FreshBatches train_epochs BestEpoch",
         "A run that is asked, a model that leaves": "serve to_onnx",
         "Stages of your own": "Loaded Forwarded Backwarded Receiver Sender",
         "Errors": "CheckpointError ExportError SourceError StageHungError",

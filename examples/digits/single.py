@@ -18,8 +18,7 @@ from recurrio.core import (
     normalise_utterance,
     save_weights,
 )
-from recurrio.pipeline import BestEpoch, RaggedBatches, Trainer, train_epochs
-from recurrio.pipeline.decoding.recordings import Recordings
+from recurrio.pipeline import BestEpoch, RaggedBatches, Recordings, Trainer, train_epochs
 
 BATCH, LR = 36, 0.003
 
@@ -72,6 +71,7 @@ def train_single(
     model = SequenceModel(**sizes, output=output, loss=CrossEntropyLoss(), seed=seed)
     targets = np.array([classes.index(text) for text in train.texts])
     batches = RaggedBatches(features(train), targets, BATCH, epochs=epochs, seed=seed)
-    trainer = Trainer(model, Adam(LR), clip=1.0, schedule=StepLR(LR, step_size=epochs * batches.per_epoch * 3 // 4, gamma=0.2))
+    schedule = StepLR(LR, step_size=epochs * batches.per_epoch * 3 // 4, gamma=0.2)
+    trainer = Trainer(model, Adam(LR), clip=1.0, schedule=schedule)
     best = trio.run(train_epochs, trainer, batches, lambda model: SingleDigits(model, classes, train.rate).score(dev))
     return SingleDigits(model, classes, train.rate), best

@@ -1,14 +1,18 @@
-"""What is trained on: recordings of single digits, and strings of them, which are put together anew in each epoch."""
+"""What is trained on: recordings of single digits, and strings of them, which are put together anew in each epoch.
+
+``python strings.py FOLDER string.wav`` writes one such string, of recordings that are not trained on.
+"""
 
 from __future__ import annotations
 
+import argparse
 from collections import defaultdict
 from pathlib import Path
 
 import numpy as np
+from tones import write
 
-from recurrio.pipeline import FreshBatches, Transcription, read_recordings
-from recurrio.pipeline.decoding.recordings import Recordings
+from recurrio.pipeline import FreshBatches, Recordings, Transcription, read_recordings
 
 DEV_TAKES = 5  # of each speaker and digit, the first ones; they are not trained on
 LEAST, MOST = 3, 5  # digits of a string
@@ -88,3 +92,19 @@ def string_batches(
         return task.sequences(make_strings(train, STRINGS, (seed, epoch)))
 
     return FreshBatches(make, batch_size, longest=round(50 * longest), epochs=epochs, seed=seed)
+
+
+def main() -> None:
+    """Write a string."""
+    parser = argparse.ArgumentParser(description="Put a string of digits together.")
+    parser.add_argument("folder", type=Path, help="of DIGIT_SPEAKER_TAKE.wav")
+    parser.add_argument("file", type=Path, help="the WAV file to be written")
+    parser.add_argument("--seed", type=int, default=0, help="of all that is drawn (0)")
+    options = parser.parse_args()
+    string = make_strings(read_takes(options.folder)[1], 1, options.seed)
+    write(options.file, string.samples[0], string.rate)
+    print(f"wrote {string.texts[0]} to {options.file}")
+
+
+if __name__ == "__main__":
+    main()

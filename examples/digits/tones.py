@@ -24,10 +24,10 @@ def tone(digit: int, pitch: float, rng: np.random.Generator) -> np.ndarray:
     return rng.uniform(0.1, 0.4) * waves * np.sin(np.pi * time / time[-1]) + rng.normal(0, 0.002, len(time))
 
 
-def write(path: Path, samples: np.ndarray) -> None:
-    """Write `samples` in −1…1 to a WAV file of 16 bits."""
+def write(path: Path, samples: np.ndarray, rate: int) -> None:
+    """Write `samples` in −1…1, `rate` a second, to a WAV file of 16 bits."""
     with wave.open(str(path), "wb") as file:
-        file.setparams((1, 2, RATE, len(samples), "NONE", ""))
+        file.setparams((1, 2, rate, len(samples), "NONE", ""))
         file.writeframes((samples * 32767).astype("<i2").tobytes())
 
 
@@ -43,7 +43,7 @@ def main() -> None:
     for digit in range(options.digits):
         for speaker, pitch in SPEAKERS.items():
             for take in range(options.takes):
-                write(options.folder / f"{digit}_{speaker}_{take}.wav", tone(digit, pitch, rng))
+                write(options.folder / f"{digit}_{speaker}_{take}.wav", tone(digit, pitch, rng), RATE)
     print(f"{options.folder}: {options.digits * len(SPEAKERS) * options.takes} recordings")
 
 

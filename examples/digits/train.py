@@ -1,8 +1,8 @@
 """Train a model of spoken digits on a folder of recordings ``DIGIT_SPEAKER_TAKE.wav``.
 
-``python train.py single FOLDER`` says which digit a recording is, ``python train.py strings FOLDER`` writes down several
-of them, and ``python train.py stream FOLDER`` does so while they come. Each takes less than a minute, and writes
-``single.safetensors``, and so on.
+``python train.py single FOLDER`` says which digit a recording is, ``python train.py strings FOLDER`` writes down
+strings of them, and ``python train.py stream FOLDER`` does so while they come. Each takes a minute or so, and writes a
+file, ``single.safetensors`` and so on.
 """
 
 from __future__ import annotations
@@ -16,8 +16,7 @@ from single import train_single
 from strings import read_takes, speaker_and_take, string_batches, string_task
 
 from recurrio.core import Adam, StepLR, Transcriber
-from recurrio.pipeline import BestEpoch, Report, Trainer, train_epochs
-from recurrio.pipeline.decoding.recordings import Recordings
+from recurrio.pipeline import BestEpoch, Recordings, Report, Trainer, train_epochs
 
 
 def train_strings(
@@ -28,11 +27,11 @@ def train_strings(
     epochs: int = 25,
     lr: float = 0.004,
     seed: int = 0,
-    **options: Any,
+    **options: Any,  # noqa: ANN401 (of the model)
 ) -> tuple[Transcriber, BestEpoch]:
     """Train on fresh strings of the digits in `train`; what is after the best epoch, by the error rate on `dev`.
 
-    `options` are those of the model.
+    If `streaming`, it reads nothing that comes later; `options` are those of the model.
     """
     task = string_task(train, dev, streaming=streaming)
     batches = string_batches(task, train, epochs=epochs, seed=seed)
@@ -48,7 +47,7 @@ def train_strings(
 
 
 def main() -> None:
-    """Train on the first takes' rest, and say how good it is on the first takes."""
+    """Train on all but the first takes, and say how good the model is on these."""
     parser = argparse.ArgumentParser(description="Train a model of spoken digits.")
     parser.add_argument("kind", choices=("single", "strings", "stream"))
     parser.add_argument("folder", type=Path, help="of DIGIT_SPEAKER_TAKE.wav")
@@ -70,9 +69,7 @@ def main() -> None:
         print(f"epoch {best.epoch} is the best: accuracy {best.score:.3f}")
     else:
         streaming = options.kind == "stream"
-        kept, best = train_strings(
-            train, dev, streaming=streaming, hidden_size=options.hidden, lr=options.lr, **given
-        )
+        kept, best = train_strings(train, dev, streaming=streaming, hidden_size=options.hidden, lr=options.lr, **given)
         print(f"epoch {best.epoch} is the best: {1 - best.score:.3f} digits in error")
     kept.save(Path(f"{options.kind}.safetensors"))
     print(f"wrote {options.kind}.safetensors")

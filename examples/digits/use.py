@@ -1,8 +1,8 @@
 """Say which digits are in a recording, with a model that ``train.py`` has written.
 
-``python use.py MODEL FILE.wav`` says it of the whole file. With ``--stream`` a model of the kind ``stream`` writes while
-the file comes, a tenth of a second after the other, as fast as it can or at its own pace (``--pace``). ``-`` is standard
-input, raw samples of 16 bits: ``arecord -q -t raw -f S16_LE -r 8000 | python use.py stream.safetensors -``
+``python use.py MODEL FILE.wav`` says it of the whole file. With ``--stream`` a model of the kind ``stream`` writes
+while the file comes, a tenth of a second after the other, as fast as it can or, with ``--pace``, as it was spoken.
+``-`` is standard input, raw samples of 16 bits, as ``arecord -q -t raw -f S16_LE -r 8000`` writes them.
 """
 
 from __future__ import annotations
@@ -17,10 +17,17 @@ import numpy as np
 from single import SingleDigits
 
 from recurrio.core import Listener, Transcriber, WeightsError
-from recurrio.pipeline.decoding.recordings import Recordings
-from recurrio.pipeline.decoding.wav import read_wav
+from recurrio.pipeline import Recordings, read_recordings
 
 CHUNK = 0.1  # seconds
+
+
+def read(source: str, rate: int) -> Recordings:
+    """The recording in a file, of this rate."""
+    found = read_recordings(source, rate, texts=False)
+    if found.rejects:
+        sys.exit(f"{source}: {found.rejects[0].reason}")
+    return found
 
 
 def chunks(source: str, rate: int, pace: bool) -> Iterator[np.ndarray]:
@@ -30,7 +37,7 @@ def chunks(source: str, rate: int, pace: bool) -> Iterator[np.ndarray]:
         while data := sys.stdin.buffer.read(2 * size):
             yield np.frombuffer(data[: len(data) // 2 * 2], "<i2").astype(np.float32) / 32768
         return
-    samples, _ = read_wav(Path(source).read_bytes())
+    (samples,) = read(source, rate).samples
     for start in range(0, len(samples), size):
         if pace:
             time.sleep(CHUNK)
@@ -49,8 +56,7 @@ def main() -> None:
         kept = Transcriber.load(options.model)
     except WeightsError:
         single = SingleDigits.load(options.model)
-        samples, rate = read_wav(Path(options.source).read_bytes())
-        ((digit, probability),) = single.say(Recordings([samples], [""], [options.source], rate, []))
+        ((digit, probability),) = single.say(read(options.source, single.rate))
         print(f"{digit} ({probability:.3f})")
         return
     if options.stream or options.source == "-":
@@ -59,7 +65,7 @@ def main() -> None:
             print(listener.feed(samples), end="", flush=True)
         print(listener.finish())
     else:
-        print(kept.transcribe(*read_wav(Path(options.source).read_bytes())))
+        print(kept.transcribe(*read(options.source, kept.rate).samples, kept.rate))
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """Learn to forecast a series, in one pass: each value is forecast first, and then learned from.
 
-``python train.py FILE.csv --value close`` reads a CSV file with a header, whose rows are in the order of time. It writes
-``model.safetensors``, with which ``use.py`` forecasts. Ten thousand rows take a few seconds.
+``python train.py FILE.csv --value close`` reads a CSV file with a header, whose rows are in the order of time. It
+writes ``model.safetensors``, with which ``use.py`` forecasts. Ten thousand rows take a few seconds.
 """
 
 from __future__ import annotations
