@@ -4,7 +4,7 @@ The first symbol of a sequence is one of four. Up to 99 others follow, which say
 be said. What is learned of it has to come back through all the steps between: each multiplies the gradient by the
 derivative of one state by the one before. In a plain RNN that shrinks it every time. A gate that is open passes the
 state on as it is; so the LSTM and the GRU, whose gates are half open at first, learn from short sequences to keep them
-open, and then the gradient is there at any distance.
+open, and then the gradient is there at any distance. The RNN finds one symbol that it can hold, by such luck alone.
 
 Run it with ``python examples/long_memory.py``; it takes less than half a minute. ``--picture FILE.svg`` draws what it
 prints.
