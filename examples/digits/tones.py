@@ -36,7 +36,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Write recordings DIGIT_SPEAKER_TAKE.wav of tones.")
     parser.add_argument("folder", type=Path)
     parser.add_argument("--digits", type=int, default=10, help="as many, from 0 on (10)")
-    parser.add_argument("--takes", type=int, default=9, help="of each speaker and digit (9)")
+    parser.add_argument("--takes", type=int, default=25, help="of each speaker and digit (25)")
     options = parser.parse_args()
     options.folder.mkdir(parents=True, exist_ok=True)
     rng = np.random.default_rng(0)
