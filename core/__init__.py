@@ -11,7 +11,7 @@ units, `P` output units (`H`, or those of a projection), `V` vocabulary size, `O
 `D` directions.
 """
 
-from .audio import Transcriber, log_mel, normalise_utterance
+from .audio import Listener, Transcriber, log_mel, normalise_utterance
 from .base.checks import ArgumentError
 from .base.module import StateDictError
 from .base.safetensors import WeightsError, load_weights, save_weights
@@ -57,6 +57,7 @@ __all__ = [
     "IntervalLoss",
     "LSTMState",
     "Linear",
+    "Listener",
     "MSELoss",
     "NonFiniteError",
     "Optimizer",

@@ -10,7 +10,7 @@ from ..base.blas import one_blas_thread
 from ..base.checks import ArgumentError, check_count
 from ..base.parameters import Array
 
-__all__ = ["BANDS", "log_mel", "normalise_utterance"]
+__all__ = ["BANDS", "frame_samples", "log_mel", "normalise_utterance"]
 
 WINDOW, HOP = 0.025, 0.010  # seconds
 BANDS, LOWEST, HIGHEST = 40, 50.0, 4000.0  # of which the edges are in Hz
@@ -32,7 +32,7 @@ def log_mel(samples: Array, rate: int) -> Array:
     rate = check_count("rate", rate, LOWEST_RATE)
     if samples.ndim != 1 or samples.dtype.kind != "f":
         raise ArgumentError("samples", "floating point numbers (N,)", f"{samples.dtype} {samples.shape}")
-    window, hop = round(WINDOW * rate), round(HOP * rate)
+    window, hop = frame_samples(rate)
     samples = np.concatenate([samples, np.zeros(max(0, window - len(samples)))])
     frames = np.lib.stride_tricks.sliding_window_view(samples, window)[::hop] * np.hamming(window)
     bins = _bins(window)
@@ -40,6 +40,11 @@ def log_mel(samples: Array, rate: int) -> Array:
     with one_blas_thread():  # their number can change the last bits
         energies: Array = power @ _triangles(rate, bins).T
     return np.log(np.maximum(energies, FLOOR)).astype(np.float32)
+
+
+def frame_samples(rate: int) -> tuple[int, int]:
+    """How many samples a frame has, and how many later the next one begins."""
+    return round(WINDOW * rate), round(HOP * rate)
 
 
 def normalise_utterance(features: Array) -> Array:

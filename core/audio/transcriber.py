@@ -6,8 +6,6 @@ import os
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
-
 from ..base.checks import ArgumentError, check_count
 from ..base.html import html_table
 from ..base.parameters import Array
@@ -16,37 +14,28 @@ from ..model.model_file import load_model, save_model
 from ..model.sequence_model import SequenceModel
 from ..text.ctc_decoding import ctc_greedy
 from ..text.vocabularies import Vocabulary, vocabulary_config, vocabulary_from_config
-from .log_mel import BANDS, log_mel, normalise_utterance
+from .heard import STEP_SIZE, BandStatistics, heard
 
-__all__ = ["STEP_SIZE", "TRANSCRIBER", "Transcriber", "heard"]
+__all__ = ["TRANSCRIBER", "Transcriber"]
 
 TRANSCRIBER = "recurrio-transcriber-1"
-STACKED = 2  # frames a step
-STEP_SIZE = STACKED * BANDS
-
-
-def heard(samples: Array, rate: int) -> Array:
-    """What a model reads of a recording ``(N,)``: ``(T, 80)`` float32, with two frames of 10 ms a step.
-
-    They are those of `log_mel`, normalised by utterance; behind an odd number of them stands one of zeros. Raises
-    ArgumentError.
-    """
-    frames = normalise_utterance(log_mel(samples, rate))
-    return np.pad(frames, ((0, -len(frames) % STACKED), (0, 0))).reshape(-1, STEP_SIZE)
 
 
 class Transcriber:
     """`model` with the `vocabulary` of what it writes, and the `rate` of the recordings that it has learned from.
 
     The model reads what `heard` makes of a recording, and has one output a step: the symbols of the vocabulary, and
-    behind them the blank of its `CTCLoss`. Sizes must agree.
+    behind them the blank of its `CTCLoss`. Sizes must agree. With `statistics` of what it has learned from, a recording
+    is normalised as far as it has come, so that a `Listener` can write it down while it comes.
 
     ``history`` has the curves of its training, where somebody has put them there; they are not in its file.
     """
 
     history: Any = None
 
-    def __init__(self, model: SequenceModel, vocabulary: Vocabulary, rate: int) -> None:
+    def __init__(
+        self, model: SequenceModel, vocabulary: Vocabulary, rate: int, statistics: BandStatistics | None = None
+    ) -> None:
         network, blank = model.network, len(vocabulary)
         if not network.head.streams or not isinstance(network.loss, CTCLoss) or network.loss.blank != blank:
             expected = f"one that says a symbol at each step, with CTCLoss(blank={blank})"
@@ -56,6 +45,7 @@ class Transcriber:
             got = f"{model.config['input_size']} features and {network.output_size} outputs"
             raise ArgumentError("model", expected, got)
         self.model, self.vocabulary, self.rate = model, vocabulary, check_count("rate", rate)
+        self.statistics = statistics
 
     def __repr__(self) -> str:
         symbols = f"{type(self.vocabulary).__name__} of {len(self.vocabulary)} symbols"
@@ -73,7 +63,7 @@ class Transcriber:
         """
         if rate != self.rate:
             raise ArgumentError("rate", f"{self.rate:,} samples a second", rate)
-        outputs, _ = self.model(heard(samples, rate)[:, None])
+        outputs, _ = self.model(heard(samples, rate, self.statistics)[:, None])
         return self.vocabulary.decode(ctc_greedy(outputs, blank=len(self.vocabulary))[0])
 
     def save(
@@ -86,7 +76,7 @@ class Transcriber:
 
         `training` is recorded beside them, as JSON; `parameters` are others than the model's own. Raises OSError.
         """
-        parts = {"vocabulary": vocabulary_config(self.vocabulary), "rate": self.rate}
+        parts = {"vocabulary": vocabulary_config(self.vocabulary), "rate": self.rate, "statistics": self.statistics}
         save_model(path, TRANSCRIBER, self.model, parts, training, parameters)
 
     @classmethod
@@ -101,6 +91,7 @@ class Transcriber:
             vocabulary = vocabulary_from_config(part("vocabulary"))
             model = SequenceModel.from_config(part("model"))
             model.load_state_dict(weights)
-            return cls(model, vocabulary, part("rate"))
+            statistics = part("statistics")
+            return cls(model, vocabulary, part("rate"), None if statistics is None else BandStatistics(*statistics))
 
         return load_model(path, TRANSCRIBER, "transcriber", make)

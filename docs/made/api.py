@@ -22,7 +22,7 @@ GROUPS = {
     "recurrio.core": {
         "Layers": "GRU LSTM RNN LSTMState Linear Embedding",
         "Models": "SequenceModel EncoderDecoder SequenceBatch shard_lanes summary",
-        "Text and sound": "TextModel TextClassifier Translator Transcriber ByteVocabulary CharVocabulary "
+        "Text and sound": "TextModel TextClassifier Translator Transcriber Listener ByteVocabulary CharVocabulary "
         "WordVocabulary SubwordVocabulary ctc_beam ctc_greedy log_mel normalise_utterance",
         "Losses": "BCEWithLogitsLoss CTCLoss CrossEntropyLoss HuberLoss IntervalLoss MSELoss",
         "Optimizers": "Optimizer SGD Adagrad Adam AdamW RMSprop",
@@ -39,9 +39,9 @@ GROUPS = {
     },
     "recurrio.pipeline": {
         "Training": "Trainer fit Report Checkpoints History Timeline",
-        "Sources": "Records open_records open_lines TextLines open_source Forecast Challenge",
-        "Tasks": "Classification Translation Transcription read_table read_recordings RaggedBatches train_epochs "
-        "BestEpoch",
+        "Sources": "Records Predictor open_records open_lines TextLines open_source Forecast Challenge",
+        "Tasks": "Classification Translation Transcription read_table read_recordings Recordings RaggedBatches "
+        "FreshBatches train_epochs BestEpoch",
         "A run that is asked, a model that leaves": "serve to_onnx",
         "Stages of your own": "Loaded Forwarded Backwarded Receiver Sender",
         "Errors": "CheckpointError ExportError SourceError StageHungError",

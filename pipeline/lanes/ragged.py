@@ -45,6 +45,13 @@ class RaggedBatches:
     ) -> None:
         self.batch_size, self._seed = check_count("batch_size", batch_size), check_count("seed", seed, 0)
         self.epochs = None if epochs is None else check_count("epochs", epochs, 0)
+        self._take(inputs, targets)
+        self.largest = max(1, self._longest), min(self.batch_size, len(inputs))
+        self.per_epoch = -(-len(inputs) // self.batch_size)
+        self._begin = self._next = 0  # batches of all epochs
+
+    def _take(self, inputs: Sequence[Array], targets: Array | Sequence[Array]) -> None:
+        """Let the sequences be these. Raises ArgumentError."""
         self._inputs = _checked("inputs", inputs, least=1)
         if len(targets) != len(inputs):
             raise ArgumentError("targets", f"{len(inputs)}, as there are inputs", len(targets))
@@ -58,10 +65,7 @@ class RaggedBatches:
             target_lengths[:] = [len(one) for one in self._targets]
         # By length, then by that of the target; who is equal in both stays in the order of the shuffle.
         self._sizes = self._lengths * (target_lengths.max() + 1) + target_lengths
-        longest = max(int(self._lengths.max()), int(target_lengths.max()))
-        self.largest = max(1, longest), min(self.batch_size, len(inputs))
-        self.per_epoch = -(-len(inputs) // self.batch_size)
-        self._begin = self._next = 0  # batches of all epochs
+        self._longest = max(int(self._lengths.max()), int(target_lengths.max()))
 
     def position(self) -> dict[str, int]:
         """Where the next batch begins, as JSON."""

@@ -7,7 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from ...core.audio.transcriber import STEP_SIZE, Transcriber, heard
+from ...core.audio.heard import STEP_SIZE, BandStatistics, heard
+from ...core.audio.log_mel import log_mel
+from ...core.audio.transcriber import Transcriber
 from ...core.base.checks import ArgumentError
 from ...core.base.parameters import Array
 from ...core.losses.ctc import CTCLoss
@@ -29,10 +31,19 @@ class Transcription:
     Where `dev` is not given, it is every tenth of the recordings. `symbols` is a name in `VOCABULARIES`; None is what
     suits the texts, see `likely_kind`. The ``vocabulary`` is that of the recordings to be trained on, and ``rate``
     theirs; ``about`` says in words what they are. ``dev_rows`` is how many score it, and ``naive`` the score of whoever
-    writes nothing. Raises ArgumentError where there are too few, or without texts, and where `dev` has another rate.
+    writes nothing. With `streaming` a recording is normalised as far as it has come, by ``statistics`` to begin with,
+    for a model that a `Listener` can use. Raises ArgumentError where there are too few recordings, or without texts,
+    and where `dev` has another rate.
     """
 
-    def __init__(self, recordings: Recordings, dev: Recordings | None = None, symbols: str | None = None) -> None:
+    def __init__(
+        self,
+        recordings: Recordings,
+        dev: Recordings | None = None,
+        symbols: str | None = None,
+        *,
+        streaming: bool = False,
+    ) -> None:
         if dev is not None and dev.rate != recordings.rate:
             raise ArgumentError("dev", f"recordings of {recordings.rate:,} samples a second", f"{dev.rate:,}")
         rows, others = with_dev("recordings", _rows(recordings), None if dev is None else _rows(dev))
@@ -45,21 +56,32 @@ class Transcription:
             raise ArgumentError("recordings", "texts to be trained on, and to score them by", got)
         what = f"{self.vocabulary.kind}, {len(self.vocabulary):,} symbols"
         self.about, self.dev_rows, self.naive = f"{what}, {len(rows):,} recordings", len(others), 0.0
-        self._inputs = [heard(samples, self.rate) for samples, _ in rows]
-        self._dev_inputs = [heard(samples, self.rate) for samples, _ in others]
+        self.statistics: BandStatistics | None = None
+        if streaming:
+            self.statistics = BandStatistics.of([log_mel(samples, self.rate) for samples, _ in rows])
+        self._inputs = [self._heard(samples) for samples, _ in rows]
+        self._dev_inputs = [self._heard(samples) for samples, _ in others]
+
+    def _heard(self, samples: Array) -> Array:
+        return heard(samples, self.rate, self.statistics)
 
     def _known(self, text: str) -> Array:
         """The symbols of a text; −1 in place of those that there are none of."""
         tokens = self.vocabulary.encode(text)
         return np.where(tokens == 0, -1, tokens)
 
+    def sequences(self, recordings: Recordings) -> tuple[list[Array], list[Array]]:
+        """What a model reads of `recordings`, ``(T, 80)`` each, and the symbols of their texts: to be trained on."""
+        inputs = [self._heard(samples) for samples in recordings.samples]
+        return inputs, [self.vocabulary.encode(text) for text in recordings.texts]
+
     def model(self, **options: Any) -> SequenceModel:  # noqa: ANN401 (see below)
         """A model of the sizes of what it hears and of the vocabulary; `options` are those of `SequenceModel`.
 
-        Where they do not say otherwise, it is an LSTM of 64 units that reads in both directions.
+        Where they do not say otherwise, it is an LSTM of 64 units that reads in both directions, or one if streaming.
         """
         blank = len(self.vocabulary)
-        given = {"hidden_size": 64, "bidirectional": True, "loss": CTCLoss(blank=blank), **options}
+        given = {"hidden_size": 64, "bidirectional": self.statistics is None, "loss": CTCLoss(blank=blank), **options}
         return SequenceModel(input_size=STEP_SIZE, output_size=blank + 1, **given)
 
     def batches(self, batch_size: int = 16, *, epochs: int | None = 1, seed: int = 0) -> RaggedBatches:
@@ -79,8 +101,8 @@ class Transcription:
         return 1 - wrong / sum(map(len, self._dev_targets))
 
     def trained(self, model: SequenceModel) -> Transcriber:
-        """What is kept of `model`: with the vocabulary and the rate."""
-        return Transcriber(model, self.vocabulary, self.rate)
+        """What is kept of `model`: with the vocabulary, the rate, and what it begins to hear with."""
+        return Transcriber(model, self.vocabulary, self.rate, self.statistics)
 
 
 def _rows(recordings: Recordings) -> Sequence[tuple[Array, str]]:

@@ -21,7 +21,7 @@ from recurrio.core import (
     normalise_utterance,
     save_weights,
 )
-from recurrio.core.audio.transcriber import heard
+from recurrio.core.audio import heard
 
 VOCABULARY, RATE = CharVocabulary("abc"), 8000
 SAMPLES = np.random.default_rng(0).standard_normal(4000).astype(np.float32) / 9

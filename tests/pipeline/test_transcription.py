@@ -9,7 +9,8 @@ import pytest
 from support.in_process import run_here
 from support.wav import wav_file
 
-from recurrio.core import Adam, ArgumentError, Transcriber
+from recurrio.core import Adam, ArgumentError, Listener, Transcriber
+from recurrio.core.audio import heard
 from recurrio.pipeline import Trainer, Transcription, read_recordings, train_epochs
 from recurrio.pipeline.decoding.recordings import Recordings
 
@@ -70,6 +71,28 @@ async def test_texts_with_spaces_are_words() -> None:
     best = await train_epochs(trainer, task.batches(8, epochs=12), task.score)
     assert best.score > 0.9
     assert task.trained(trainer.model).transcribe(spoken("a c", np.random.default_rng(1)), RATE) == "a c"
+
+
+async def test_what_is_said_is_written_while_it_comes() -> None:
+    task = Transcription(make(120, 1, 4), streaming=True)
+    trainer = Trainer(task.model(hidden_size=16, seed=0), Adam(0.03), clip=1.0)
+    assert not trainer.model.config["bidirectional"]
+    best = await train_epochs(trainer, task.batches(8, epochs=15), task.score)
+    assert best.score > 0.9
+    transcriber, said = task.trained(trainer.model), list[str]()
+    listener, samples = Listener(transcriber), spoken("abcab", np.random.default_rng(1))
+    for start in range(0, len(samples), 160):
+        said.append(listener.feed(samples[start : start + 160]))
+    assert "".join(said) + listener.finish() == transcriber.transcribe(samples, RATE) == "abcab"
+    assert "a" in said[: len(said) // 3]  # and not at the end
+
+
+def test_sequences_are_those_of_other_recordings() -> None:
+    found, others = make(20, 1, 3), make(7, 2, 4)
+    task = Transcription(found)
+    inputs, targets = task.sequences(others)
+    assert all(np.array_equal(mine, heard(samples, RATE)) for mine, samples in zip(inputs, others.samples, strict=True))
+    assert [task.vocabulary.decode(each) for each in targets] == others.texts
 
 
 async def test_a_text_that_does_not_fit_into_its_recording_teaches_nothing() -> None:
