@@ -14,7 +14,7 @@ TYPE_CHECKING = False  # that of typing, which takes longer to import than all t
 
 if TYPE_CHECKING:
     from .checkpoint import CheckpointError, Checkpoints
-    from .decoding.recordings import read_recordings
+    from .decoding.recordings import Recordings, read_recordings
     from .decoding.table import read_table
     from .decoding.text_lines import TextLines, open_lines
     from .export import ExportError, to_onnx
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from .lanes.forecast import Forecast
     from .lanes.fresh import FreshBatches
     from .lanes.open_records import open_records
+    from .lanes.predictor import Predictor
     from .lanes.ragged import RaggedBatches
     from .lanes.records import Records
     from .observe.history import History
@@ -51,8 +52,10 @@ __all__ = [
     "FreshBatches",
     "History",
     "Loaded",
+    "Predictor",
     "RaggedBatches",
     "Receiver",
+    "Recordings",
     "Records",
     "Report",
     "Sender",
@@ -87,8 +90,10 @@ _HOMES = {
     "FreshBatches": "lanes.fresh",
     "History": "observe.history",
     "Loaded": "plan.messages",
+    "Predictor": "lanes.predictor",
     "RaggedBatches": "lanes.ragged",
     "Receiver": "flow.channels",
+    "Recordings": "decoding.recordings",
     "Records": "lanes.records",
     "Report": "observe.reports",
     "Sender": "flow.channels",

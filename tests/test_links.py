@@ -10,7 +10,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")]
-PAGES += sorted([*ROOT.glob("docs/**/*.md"), *ROOT.glob("examples/*/*.md")])
+PAGES += sorted([*ROOT.glob("docs/**/*.md"), *ROOT.glob("examples/**/*.md")])
 CODE = re.compile(r"^(```+).*?^\1$|(`+).+?\2", re.DOTALL | re.MULTILINE)
 
 

@@ -14,8 +14,8 @@ __all__ = ["STACKED", "STEP_SIZE", "BandStatistics", "RunningNormaliser", "heard
 
 STACKED = 2  # frames a step
 STEP_SIZE = STACKED * BANDS
-PRIOR = 100  # frames, as many as the statistics count for with which one begins,
-MEMORY = 1000  # and at most: what is new never counts less than one in so many
+PRIOR = 100  # frames that the statistics count for with which one begins
+MEMORY = 1000  # frames that what has come counts for at most
 
 
 class BandStatistics(NamedTuple):
@@ -35,22 +35,30 @@ class BandStatistics(NamedTuple):
 class RunningNormaliser:
     """`normalise_utterance` for a stream: by the mean of each band, and the deviation, of the frames so far.
 
-    It begins with the `statistics` of other utterances, as if 100 frames had been like them. A frame counts one in
-    1,000 at least, so that it follows a voice or a microphone that changes.
+    It begins with the `statistics` of other utterances, as if 100 frames had been like them. Whenever there are 1,000,
+    they count for 500 from then on, so that it follows a voice or a microphone that changes.
     """
 
     def __init__(self, statistics: BandStatistics) -> None:
-        self._mean, self._variance, self._frames = np.array(statistics.mean), statistics.deviation**2, PRIOR
+        self._frames = PRIOR
+        self._sum = PRIOR * np.array(statistics.mean)
+        self._squares = PRIOR * statistics.deviation**2
 
     def __call__(self, frames: Array) -> Array:
-        """The next frames ``(n, 40)``, normalised, float32; the same however a stream is cut into them."""
+        """The next frames ``(n, 40)``, normalised, float32."""
         normalised: Array = np.empty(frames.shape, np.float32)
-        for number, frame in enumerate(frames):
-            self._frames = min(self._frames + 1, MEMORY)
-            self._mean += (frame - self._mean) / self._frames
-            centred = frame - self._mean
-            self._variance += (float(np.mean(np.square(centred))) - self._variance) / self._frames
-            normalised[number] = centred / np.sqrt(self._variance)
+        at = 0
+        while at < len(frames):
+            part = frames[at : at + MEMORY - self._frames].astype(np.float64)
+            counts = self._frames + np.arange(1, len(part) + 1)
+            sums = self._sum + part.cumsum(axis=0)
+            centred = part - sums / counts[:, None]
+            squares = self._squares + np.square(centred).mean(axis=1).cumsum()
+            normalised[at : at + len(part)] = centred / np.sqrt(squares / counts)[:, None]
+            self._sum, self._squares, self._frames = sums[-1], squares[-1], self._frames + len(part)
+            if self._frames == MEMORY:
+                self._sum, self._squares, self._frames = self._sum / 2, self._squares / 2, MEMORY // 2
+            at += len(part)
         return normalised
 
 

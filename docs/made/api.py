@@ -39,9 +39,9 @@ GROUPS = {
     },
     "recurrio.pipeline": {
         "Training": "Trainer fit Report Checkpoints History Timeline",
-        "Sources": "Records open_records open_lines TextLines open_source Forecast Challenge",
-        "Tasks": "Classification Translation Transcription read_table read_recordings RaggedBatches FreshBatches "
-        "train_epochs BestEpoch",
+        "Sources": "Records Predictor open_records open_lines TextLines open_source Forecast Challenge",
+        "Tasks": "Classification Translation Transcription read_table read_recordings Recordings RaggedBatches "
+        "FreshBatches train_epochs BestEpoch",
         "A run that is asked, a model that leaves": "serve to_onnx",
         "Stages of your own": "Loaded Forwarded Backwarded Receiver Sender",
         "Errors": "CheckpointError ExportError SourceError StageHungError",

@@ -1,20 +1,25 @@
-"""What is trained on: recordings of single digits, and strings of them, which are put together anew in each epoch."""
+"""What is trained on: recordings of single digits, and strings of them, which are put together anew in each epoch.
+
+``python examples/digits/strings.py FOLDER string.wav`` writes one such string, of recordings that are not trained on.
+"""
 
 from __future__ import annotations
 
+import argparse
 from collections import defaultdict
 from pathlib import Path
 
 import numpy as np
+from tones import write
 
-from recurrio.pipeline import FreshBatches, Transcription, read_recordings
-from recurrio.pipeline.decoding.recordings import Recordings
+from recurrio.pipeline import FreshBatches, Recordings, Transcription, read_recordings
 
 DEV_TAKES = 5  # of each speaker and digit, the first ones; they are not trained on
 LEAST, MOST = 3, 5  # digits of a string
 PAUSE = 0.03, 0.3  # seconds, before, between and behind the digits
 SPEED = 0.85, 1.18  # that a digit is spoken with, as a factor
-NOISE = 0.003  # its deviation, where the loudest sample is 1
+NOISE = 0.003  # its deviation, where the loudest sample of each digit is 1
+LOUDNESS = 0.01, 1.0  # of a whole string
 STRINGS, DEV_STRINGS, DEV_SEED = 320, 300, 12345
 
 
@@ -41,7 +46,7 @@ def read_takes(folder: str | Path) -> tuple[Recordings, Recordings]:
 def make_strings(recordings: Recordings, count: int, seed: int | tuple[int, ...]) -> Recordings:
     """`count` strings of single `recordings`, each of one speaker, with pauses and noise: always the same for a seed.
 
-    They are put together of random digits, each a little slower or faster, and with a loudest sample of 1.
+    They are put together of random digits, each a little slower or faster, and as loud as the others of its string.
     """
     rng, rate, of_speaker = np.random.default_rng(seed), recordings.rate, defaultdict[str, list[int]](list)
     for row, name in enumerate(recordings.names):
@@ -52,7 +57,8 @@ def make_strings(recordings: Recordings, count: int, seed: int | tuple[int, ...]
         pauses = [np.zeros(round(rng.uniform(*PAUSE) * rate)) for _ in range(len(rows) + 1)]
         spoken = [faster(loud(recordings.samples[row]), rng.uniform(*SPEED)) for row in rows]
         whole = np.concatenate([pauses[0], *(part for pair in zip(spoken, pauses[1:], strict=True) for part in pair)])
-        samples.append((whole + NOISE * rng.standard_normal(len(whole))).astype(np.float32))
+        whole += NOISE * rng.standard_normal(len(whole))
+        samples.append((whole * np.exp(rng.uniform(*np.log(LOUDNESS)))).astype(np.float32))
         texts.append("".join(recordings.texts[row] for row in rows))
     return Recordings(samples, texts, [""] * count, rate, [])
 
@@ -67,9 +73,13 @@ def loud(samples: np.ndarray) -> np.ndarray:
     return samples / (np.abs(samples).max() or 1)
 
 
-def string_task(train: Recordings, dev: Recordings) -> Transcription:
-    """To write down strings of the digits in `train`; it is scored by strings of those in `dev`, always the same."""
-    return Transcription(train, make_strings(dev, DEV_STRINGS, DEV_SEED))
+def string_task(train: Recordings, dev: Recordings, *, streaming: bool = False) -> Transcription:
+    """To write down strings of the digits in `train`; it is scored by strings of those in `dev`, always the same.
+
+    If `streaming`, nothing is read that comes later.
+    """
+    strings = (make_strings(recordings, DEV_STRINGS, DEV_SEED) for recordings in (train, dev))
+    return Transcription(*strings, streaming=streaming)
 
 
 def string_batches(
@@ -82,3 +92,19 @@ def string_batches(
         return task.sequences(make_strings(train, STRINGS, (seed, epoch)))
 
     return FreshBatches(make, batch_size, longest=round(50 * longest), epochs=epochs, seed=seed)
+
+
+def main() -> None:
+    """Write a string."""
+    parser = argparse.ArgumentParser(description="Put a string of digits together.")
+    parser.add_argument("folder", type=Path, help="of DIGIT_SPEAKER_TAKE.wav")
+    parser.add_argument("file", type=Path, help="the WAV file to be written")
+    parser.add_argument("--seed", type=int, default=0, help="of all that is drawn (0)")
+    options = parser.parse_args()
+    string = make_strings(read_takes(options.folder)[1], 1, options.seed)
+    write(options.file, string.samples[0], string.rate)
+    print(f"wrote {string.texts[0]} to {options.file}")
+
+
+if __name__ == "__main__":
+    main()

@@ -11,13 +11,11 @@ import trio
 
 from ...core.base.safetensors import WeightsError
 from ...core.online.record_model import RecordModel
-from ..decoding.block import Block
 from ..decoding.fields import Fields
 from ..decoding.formats import format_of
 from ..decoding.options import RecordOptions
 from ..decoding.quarantine import Quarantine
 from ..lanes.blocks import DecodedBlocks
-from ..lanes.forecast_lines import Line, lines_of, reject_line
 from ..lanes.predictor import Predictor
 from ..sources import open_transport
 from .folder import model_path
@@ -68,12 +66,4 @@ async def _predict(
             except trio.EndOfChannel:
                 return
             quarantine.add(block.rejects)
-            writer.write(_lines(predictor, block, model))
-
-
-def _lines(predictor: Predictor, block: Block, model: RecordModel) -> list[Line]:
-    """Those of the records, with one for each reject where it stood."""
-    lines = [line for forecast in predictor.forecast(block) for line in lines_of(forecast, model.encoder, every=True)]
-    for reject in reversed(block.rejects):
-        lines.insert(reject.before, reject_line(reject.reason))
-    return lines
+            writer.write(predictor.lines(block))

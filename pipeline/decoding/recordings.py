@@ -1,4 +1,4 @@
-"""Recordings: WAV files in a folder, or in a table, with what is said in them."""
+"""Recordings: a WAV file, those in a folder, or in a table, with what is said in them."""
 
 from __future__ import annotations
 
@@ -36,9 +36,9 @@ class Recordings(NamedTuple):
 def read_recordings(path: str | os.PathLike[str], rate: int | None = None, *, texts: bool = True) -> Recordings:
     """The recordings at `path`, all of one channel and of one `rate`: that of the first where it is not given.
 
-    In a folder, these are the files whose names end with ``.wav``, in the order of their names: ``LABEL_….wav``, with
-    what is said in front of the first underscore. In a table, TSV or CSV, a row has the ``path`` of a file, from the
-    folder of the table on, and the ``text``. Without `texts` any names do, and no text is read.
+    That is a file whose name ends with ``.wav``, or in a folder all of those, in the order of their names:
+    ``LABEL_….wav``, with what is said in front of the first underscore. In a table, TSV or CSV, a row has the ``path``
+    of a file, from the folder of the table on, and the ``text``. Without `texts` any names do, and no text is read.
 
     Raises OSError, and SourceError where there is nothing to be read, or soundfile is not there.
     """
@@ -72,8 +72,9 @@ def _read(file: Path, text: str | None) -> tuple[Array, int]:
 
 def _listed(path: Path, found: Recordings, *, texts: bool) -> Iterator[tuple[int, tuple[Path, str | None]]]:
     """The files, each with its number, or its line, and its text; what else is in a table is among the rejects."""
-    if path.is_dir():
-        files = sorted(file for file in path.iterdir() if file.name.lower().endswith(SUFFIX))
+    if path.is_dir() or path.name.lower().endswith(SUFFIX):
+        files = sorted(path.iterdir()) if path.is_dir() else [path]
+        files = [file for file in files if file.name.lower().endswith(SUFFIX)]
         if not files:
             raise SourceError(f"{path}: no file in this folder has a name that ends with {SUFFIX}")
         for number, file in enumerate(files, 1):

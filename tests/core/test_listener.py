@@ -77,11 +77,19 @@ def test_frames_are_normalised_by_those_so_far() -> None:
     frames = log_mel(SAMPLES, RATE)
     normalised = RunningNormaliser(STATISTICS)(frames)
     variance = STATISTICS.deviation**2
+    assert len(frames) + PRIOR < MEMORY
     for count in range(1, len(frames) + 1):
         mean = (PRIOR * np.array(STATISTICS.mean) + frames[:count].sum(axis=0, dtype=np.float64)) / (PRIOR + count)
         centred = frames[count - 1] - mean
         variance = ((PRIOR + count - 1) * variance + np.mean(centred**2)) / (PRIOR + count)
         np.testing.assert_allclose(normalised[count - 1], centred / np.sqrt(variance), rtol=1e-4, atol=1e-5)
+
+
+def test_they_are_the_same_however_they_come() -> None:
+    frames = np.tile(log_mel(SAMPLES, RATE), (10, 1))
+    whole, normalise = RunningNormaliser(STATISTICS)(frames), RunningNormaliser(STATISTICS)
+    parts = np.concatenate([*map(normalise, np.split(frames, [0, 1, 5, 800, 900, 901, 1703]))])
+    np.testing.assert_allclose(parts, whole, rtol=1e-4, atol=1e-6)
 
 
 def test_what_was_long_ago_is_forgotten() -> None:

@@ -135,10 +135,22 @@ def test_nothing_to_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     with pytest.raises(SourceError, match=r"no file in this folder has a name that ends with \.wav"):
         read_recordings(tmp_path)
     with pytest.raises(FileNotFoundError):
-        read_recordings(tmp_path / "none.wav")
+        read_recordings(tmp_path / "none.mp3")
     make_folder(tmp_path)
+    (tmp_path / "song.mp3").touch()
     with pytest.raises(SourceError, match="expected a table"):
-        read_recordings(next(tmp_path.glob("*.wav")))
+        read_recordings(tmp_path / "song.mp3")
     monkeypatch.setitem(sys.modules, "soundfile", None)
     with pytest.raises(SourceError, match=r"pip install 'recurrio\[audio\]'"):
         read_recordings(tmp_path)
+
+
+def test_a_file_alone(tmp_path: Path) -> None:
+    samples = np.linspace(-0.5, 0.5, 400).astype(np.float32)
+    (tmp_path / "seven_ann_0.WAV").write_bytes(wav_file(samples))
+    found = read_recordings(tmp_path / "seven_ann_0.WAV")
+    assert (len(found.samples), found.texts, found.rate, found.rejects) == (1, ["seven"], 8000, [])
+    found = read_recordings(tmp_path / "seven_ann_0.WAV", 16_000, texts=False)
+    assert [reject.reason for reject in found.rejects] == ["expected 16,000 samples a second, got 8,000"]
+    found = read_recordings(tmp_path / "none_0.wav")
+    assert [reject.reason for reject in found.rejects] == ["No such file or directory"]
