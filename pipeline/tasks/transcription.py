@@ -78,17 +78,10 @@ class Transcription:
     def model(self, **options: Any) -> SequenceModel:  # noqa: ANN401 (see below)
         """A model of the sizes of what it hears and of the vocabulary; `options` are those of `SequenceModel`.
 
-        Where they do not say otherwise, it is an LSTM of 64 units that reads in both directions, or one if streaming,
-        with dropout of 0.1 in front of the head.
+        Where they do not say otherwise, it is an LSTM of 64 units that reads in both directions, or one if streaming.
         """
         blank = len(self.vocabulary)
-        given = {
-            "hidden_size": 64,
-            "bidirectional": self.statistics is None,
-            "output_dropout": 0.1,
-            "loss": CTCLoss(blank=blank),
-            **options,
-        }
+        given = {"hidden_size": 64, "bidirectional": self.statistics is None, "loss": CTCLoss(blank=blank), **options}
         return SequenceModel(input_size=STEP_SIZE, output_size=blank + 1, **given)
 
     def batches(self, batch_size: int = 16, *, epochs: int | None = 1, seed: int = 0) -> RaggedBatches:
