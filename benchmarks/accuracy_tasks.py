@@ -76,7 +76,8 @@ def ours(task: Any, recipe: Recipe, seed: int, score: Any) -> float:  # noqa: AN
     batches = task.batches(recipe.batch_size, epochs=recipe.epochs, seed=seed)
     model = task.model(**recipe.model, seed=seed)
     schedule = recipe.schedule(batches.per_epoch)
-    trainer = Trainer(model, Adam(recipe.lr), clip=1.0, schedule=schedule, executor="inline", seed=seed)
+    running: dict[str, Any] = {"shards": recipe.shards, "executor": "inline", "seed": seed}
+    trainer = Trainer(model, Adam(recipe.lr), clip=1.0, schedule=schedule, **running)
     return trio.run(train_epochs, trainer, batches, score).score
 
 

@@ -39,6 +39,7 @@ class Recipe:
     epochs: int
     lr: float
     batch_size: int = 64
+    shards: int = 1
     cut: int = 0
     gamma: float = 0.25
 

@@ -56,6 +56,7 @@ class Task(NamedTuple):
     net: Callable[[], Any]
     batches: RaggedBatches
     count: int
+    shards: int = 1
 
 
 def classify(size: Size, symbols: int | None, classes: int, batch_size: int, **options: Any) -> dict[str, Any]:  # noqa: ANN401 (of the model)
@@ -114,8 +115,8 @@ TASKS = [
     Task("sentiment, LSTM both ways, mean, H=64", **classify(WORDS, 8379, 2, 64, **BOTH), count=40),
     Task("intents, LSTM, H=64", **classify(Size(9.5, 3.5, 2, 30), 2618, 7, 64, **LSTM, hidden_size=64), count=100),
     Task("surnames, LSTM, H=128", **classify(NAMES, 83, 18, 64, **LSTM, hidden_size=128), count=80),
-    Task("translation, GRU, H=192", **translate(*PAIRS, **GRU, attention=None), count=30),
-    Task("translation, GRU, attention, H=192", **translate(*PAIRS, **GRU, attention="dot"), count=30),
+    Task("translation, GRU, H=192", **translate(*PAIRS, **GRU, attention=None), count=30, shards=2),
+    Task("translation, GRU, attention, H=192", **translate(*PAIRS, **GRU, attention="dot"), count=30, shards=2),
     Task("digits, LSTM, H=64", **classify(Size(43, 12, 15, 90), None, 10, 36, **LSTM, hidden_size=64), count=60),
     Task(
         "strings of digits, LSTM both ways, CTC, H=64",
@@ -146,7 +147,7 @@ def torch_steps(task: Task, threads: int, *, packed: bool) -> Steps:
 def train(task: Task, batches: list[SequenceBatch], executor: str) -> list[Report]:
     """The reports of a run of recurrio."""
     reports: list[Report] = []
-    trainer = Trainer(task.model(seed=0), Adam(LR), clip=CLIP, executor=executor)
+    trainer = Trainer(task.model(seed=0), Adam(LR), clip=CLIP, executor=executor, shards=task.shards)
     trio.run(lambda: trainer.run(Given(batches), on_report=reports.append))
     return reports
 

@@ -15,16 +15,16 @@ from .trainable import BatchPasses, Shape, Trainable
 
 __all__ = ["Workspace", "kept_shapes", "shared_bytes"]
 
-KEPT_STEPS, KEPT_SHAPES = 512, 16
+KEPT_STEPS, FEWEST, MOST = 2048, 16, 64
 
 
 def kept_shapes(steps: int) -> int:
-    """How many shapes of batches of up to `T` steps are kept laid out: so many as have `KEPT_STEPS`, or `KEPT_SHAPES`.
+    """How many shapes of batches of up to `T` steps are kept laid out: so many as have `KEPT_STEPS`, but 16 to 64.
 
     A shape that is not among them is laid out again, in the same memory. That takes as long as many short batches do,
     and these may have any number of lanes.
     """
-    return max(KEPT_SHAPES, KEPT_STEPS // steps)
+    return min(MOST, max(FEWEST, KEPT_STEPS // steps))
 
 
 class Workspace:

@@ -56,7 +56,7 @@ def main() -> None:
     print(f"{task.about}; {task.dev_rows} others score it, whose BLEU untranslated is {task.naive:.1f}")
     batches = task.batches(epochs=given.epochs)
     schedule = StepLR(0.002, step_size=max(1, 3 * given.epochs // 4) * batches.per_epoch, gamma=0.25)
-    trainer = Trainer(task.model(seed=0), Adam(0.002), clip=1.0, schedule=schedule)
+    trainer = Trainer(task.model(seed=0), Adam(0.002), clip=1.0, schedule=schedule, shards=2)
     best = trio.run(partial(train_epochs, trainer, batches, task.score, on_epoch=say))
     task.trained(trainer.model).save(given.out)
     print(f"{given.out}: epoch {best.epoch}, BLEU {best.score:.1f}")

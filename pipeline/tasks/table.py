@@ -118,7 +118,9 @@ TASKS: dict[str, TaskKind] = {
         load=Translator.load,
         says=("prediction",),
         answers=lambda kept, texts: [(one.text,) for one in kept.translate(texts)],
-        settings={"cell": "gru", "hidden": 192, "embedding": 96, "batch_size": 64, "epochs": 12, "lr": 0.002},
+        # An encoder–decoder has one rank, so that its second processor has a second shard.
+        settings={"cell": "gru", "hidden": 192, "embedding": 96}
+        | {"batch_size": 64, "epochs": 12, "lr": 0.002, "shards": 2},
     ),
     "transcribe": TaskKind(
         about="what is said in recordings, WAV files in a folder named LABEL_….wav, or in a table with path and text",

@@ -173,7 +173,7 @@ def test_memory_is_flat_whatever_shapes_come() -> None:
             run([space], model, batches[shape], 0)
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
-        assert len(space._kept) == kept_shapes(20) == 25
+        assert len(space._kept) == kept_shapes(20) == 64
     assert abs(peaks[1] - peaks[0]) < 0.2 * peaks[0]
     tracemalloc.start()
     held = []
