@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import runpy
 import signal
@@ -13,6 +14,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from threading import Timer
 
 import numpy as np
 import pytest
@@ -104,11 +106,15 @@ def test_what_is_said_of_it_is_of_programs_that_are_there(task: str) -> None:
 def streaming(folder: Path, model: Path) -> Iterator[tuple[subprocess.Popen[str], int]]:
     """The example that listens, and its port."""
     command = [sys.executable, str(EXAMPLES / "sentiment" / "stream.py"), str(model), "tcp-listen://127.0.0.1:0"]
-    with subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, encoding="utf-8") as process:
+    buffered = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+    with subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, encoding="utf-8", env=buffered) as process:
+        end = Timer(60, process.kill)  # so that a line that does not come is an error
+        end.start()
         try:
             assert process.stdout is not None
             yield process, int(process.stdout.readline().rpartition(":")[2])
         finally:
+            end.cancel()
             process.kill()
 
 

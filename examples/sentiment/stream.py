@@ -11,6 +11,7 @@ from __future__ import annotations
 import signal
 import sys
 from collections import Counter
+from functools import partial
 
 import msgspec
 import trio
@@ -73,7 +74,7 @@ async def main(path: str, address: str) -> None:
             await anext(aiter(signals))
             nursery.cancel_scope.cancel()
 
-    async with open_lines(address, on_notice=print) as lines, trio.open_nursery() as nursery:
+    async with open_lines(address, on_notice=partial(print, flush=True)) as lines, trio.open_nursery() as nursery:
         nursery.start_soon(stop_at_signal)
         async for line in lines:
             try:
