@@ -164,10 +164,10 @@ def test_memory_is_flat_whatever_shapes_come() -> None:
     model = SequenceModel(8, embedding_size=8, hidden_size=16)
     (space,) = make_workspaces(model, 20, 8, 1)
     rng = np.random.default_rng(0)
-    shapes = [tuple(shape) for shape in rng.integers(1, (21, 9), (300, 2)).tolist()]
+    shapes = [tuple(shape) for shape in rng.integers(1, (21, 9), (800, 2)).tolist()]
     batches = {shape: make_batch(model, *shape, rng, masked=False) for shape in shapes}
     peaks = []
-    for part in (shapes[:150], shapes[150:]):
+    for part in (shapes[:400], shapes[400:]):  # in each of which all that is kept is laid out anew
         tracemalloc.start()
         for shape in part:
             run([space], model, batches[shape], 0)
