@@ -30,7 +30,7 @@ class Row(msgspec.Struct):
 
 
 def parse(line: str) -> Row:
-    """What a line says: without a tab all of it is the text. Raises ValueError, RecursionError."""
+    """What a line says: without a tab all of it is the text. Raises ValueError, RecursionError, MsgspecError."""
     return msgspec.json.decode(line, type=Row) if line[0] == "{" else Row(*line.split("\t", 1)[::-1])
 
 
@@ -79,7 +79,7 @@ async def main(path: str, address: str) -> None:
         async for line in lines:
             try:
                 await live.take(parse(line))
-            except (ValueError, RecursionError):
+            except (ValueError, RecursionError, msgspec.MsgspecError):
                 rejected += 1
         nursery.cancel_scope.cancel()
     print(f"{live}; {rejected + lines.rejected} lines rejected")
