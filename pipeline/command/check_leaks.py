@@ -12,7 +12,7 @@ import trio
 
 from ..executors import AUTO
 from ..lanes.records import Records
-from ..sources import path_of
+from ..sources import path_of, shown
 from ..training import leaks
 from ..training.leaks import Checked, Leak
 from .initial import begin_with
@@ -32,7 +32,7 @@ def check_leaks(arguments: argparse.Namespace) -> int:
         raise ValueError("check-leaks: expected records: --features, and --target or --label, say what these are")
     for name in (*settings.sources, *settings.labels):
         if path_of(name) != name or (os.path.exists(name) and not os.path.isfile(name)):
-            raise ValueError(f"{name}: expected a file, which ends and can be read again")
+            raise ValueError(f"{shown(name)}: expected a file, which ends and can be read again")
     if settings.executor == AUTO:  # which would try the others anew for each place; it changes no number
         settings = replace(settings, executor="inline")
     checked = trio.run(_check, settings, arguments.init, arguments.places)

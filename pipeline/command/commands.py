@@ -18,7 +18,8 @@ from ...core.base.safetensors import WeightsError
 from ..checkpoint import CheckpointError
 from ..export import ExportError
 from ..observe.timeline import Timeline
-from ..sources import SourceError, path_of
+from ..sinks import is_sink
+from ..sources import SourceError, path_of, shown
 from .check_leaks import check_leaks
 from .demo import demo
 from .demo_text import demo_text
@@ -87,12 +88,12 @@ def _train(arguments: argparse.Namespace, interrupts: Interrupts) -> int:
     if predictions == "-" and arguments.json:
         return _fail("--predictions -: goes to standard output, as --json does; --reports FILE is for both", 2)
     files = {"--trace": trace, "--timeline": picture, "--rejects": arguments.rejects, "--reports": arguments.reports}
-    files["--predictions"] = None if predictions == "-" else predictions
+    files["--predictions"] = None if predictions in (None, "-") or is_sink(predictions) else predictions
     one = len(settings.sources) == 1
-    read = {"SOURCE" if one else f"SOURCE {name}": name for name in settings.sources}
+    read = {"SOURCE" if one else f"SOURCE {shown(name)}": name for name in settings.sources}
     if settings.task is not None and settings.task.dev is not None:
         read["--dev"] = settings.task.dev
-    read |= {f"--label-from {name}": name for name in settings.labels}
+    read |= {f"--label-from {shown(name)}": name for name in settings.labels}
     outputs = Outputs({what: path_of(name) or name for what, name in read.items()})
     for option, file in files.items():
         if file is not None:
@@ -119,7 +120,7 @@ def _train(arguments: argparse.Namespace, interrupts: Interrupts) -> int:
             ways = arguments.report_every, arguments.verbose, arguments.rotate, arguments.serve, arguments.token
             sinks = Sinks(predictions, arguments.rejects, *ways, positions)
             show = {"as_json": arguments.json, "quiet": arguments.quiet, "beside": predictions == "-"}
-            show["records"] = None if settings.records is None else settings.sources
+            show["records"] = None if settings.records is None else tuple(map(shown, settings.sources))
             show["epochs"] = settings.task is not None
             with open_display(**show, reports=arguments.reports, **sinks.how("reports")) as display:
                 if saving is not None and isinstance(display, Recorded):

@@ -10,21 +10,27 @@ from ...core.base.line_file import LineFile
 from ...core.online.encoder import Encoder
 from ..lanes.forecast import Forecast
 from ..lanes.forecast_lines import ENCODER, Line, lines_of
+from ..sinks import Sink
 
 __all__ = ["PredictionWriter"]
 
 
 class PredictionWriter:
-    """Writes forecasts to the file at `path`, or for ``-`` to standard output, at once. Raises OSError.
+    """Writes forecasts to the file at `path`, at once, for ``-`` to standard output; or to a `sink`. Raises OSError.
 
     For `position` and `rotate` see `LineFile`.
     """
 
     def __init__(
-        self, path: str, encoder: Encoder, position: dict[str, Any] | None = None, rotate: int | None = None
+        self,
+        path: str,
+        encoder: Encoder,
+        position: dict[str, Any] | None = None,
+        rotate: int | None = None,
+        sink: Sink | None = None,
     ) -> None:
-        self._encoder = encoder
-        self._file = None if path == "-" else LineFile(path, position, rotate)
+        self._encoder, self._sink = encoder, sink
+        self._file = None if path == "-" or sink is not None else LineFile(path, position, rotate)
 
     def __call__(self, forecast: Forecast) -> None:
         """Write the lines of `forecast`."""
@@ -33,6 +39,9 @@ class PredictionWriter:
     def write(self, lines: list[Line]) -> None:
         """Write `lines`, in one piece."""
         if not lines:
+            return
+        if self._sink is not None:
+            self._sink.put([(line.key, ENCODER.encode(line)) for line in lines])
             return
         data = ENCODER.encode_lines(lines)
         if self._file is None:
@@ -46,8 +55,9 @@ class PredictionWriter:
         return None if self._file is None else self._file.position()
 
     def sync(self) -> Callable[[], None] | None:
-        """See `LineFile.sync`; None where there is no file."""
-        return None if self._file is None else self._file.sync()
+        """See `LineFile.sync`, and `Sink.sync`; None where there is neither."""
+        out = self._file or self._sink
+        return None if out is None else out.sync()
 
     def close(self) -> None:
         """Close the file."""

@@ -15,6 +15,7 @@ from ...core.model.trainable import Trainable
 from ...core.optim.guard import Guard
 from ...core.optim.optimizer import Optimizer
 from ..decoding.options import RecordOptions
+from ..sources import shown
 from ..tasks import TASKS, TaskKind
 from ..training.trainer import Trainer
 from .challengers import challenger_options
@@ -151,10 +152,13 @@ class Settings:
 
     @property
     def about(self) -> dict[str, Any]:
-        """All that says something of the run."""
+        """All that says something of the run; of its sources, what may be shown of their addresses."""
         unused: tuple[str, ...] = ("task",) if self.task is None else ("vocabulary", "encoding", "seq_len")
         unused += () if self.records is None else TEXT_ALONE
-        return {name: value for name, value in asdict(self).items() if name not in unused}
+        found = {name: value for name, value in asdict(self).items() if name not in unused}
+        if self.labels:
+            found["records"]["label_from"] = shown(self.labels[0])
+        return found | {"sources": tuple(map(shown, self.sources))}
 
     def open_records(
         self,

@@ -10,6 +10,7 @@ from functools import partial
 import trio
 
 from ..observe.timeline import Timeline
+from ..sources import shown
 from .display import Display
 from .job import Job, Sinks
 from .outcome import Outcome
@@ -70,7 +71,7 @@ async def _explain(sources: Sequence[str], display: Display, opening: trio.Cance
     with opening:
         await trio.sleep(SILENT)
         with suppress(OSError):  # the next message meets it as well
-            names = ", ".join("standard input" if source == "-" else source for source in sources)
+            names = ", ".join("standard input" if source == "-" else shown(source) for source in sources)
             display.wait(f"reading {names}: the first batch is not there yet")
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
+from contextlib import AsyncExitStack
 from functools import partial
 
 import trio
@@ -10,6 +10,7 @@ import trio
 from ..checkpoint.checkpoints import Output
 from ..decoding.quarantine import Quarantine
 from ..observe.reports import Report
+from ..sinks import is_sink, open_sink
 from .job import Job
 from .predictions import PredictionWriter
 from .rejects import Rejects
@@ -30,16 +31,19 @@ async def train_records(job: Job) -> None:
         note(report)
         display.report(report, {})
 
-    with ExitStack() as stack:
+    async with AsyncExitStack() as stack:
+        sink = None
+        if sinks.predictions is not None and is_sink(sinks.predictions):
+            sink = await stack.enter_async_context(open_sink(sinks.predictions, display.say))
         quarantine = stack.enter_context(Quarantine(sinks.rejects, **sinks.how("rejects")))
         rejects = Rejects(quarantine, display, verbose=sinks.verbose)
         outputs: dict[str, Output] = {"rejects": quarantine}
         hooks = {"on_reject": rejects.add, "on_warning": display.warn, "on_notice": display.say, **job.journals}
         async with settings.open_records(**hooks) as records:
             if sinks.predictions is not None:
-                writer = PredictionWriter(sinks.predictions, records.encoder, **sinks.how("predictions"))
+                writer = PredictionWriter(sinks.predictions, records.encoder, **sinks.how("predictions"), sink=sink)
                 stack.callback(writer.close)
-                records.on_forecasts = writer
+                records.on_forecasts, records.before_more = writer, None if sink is None else sink.room
                 outputs["predictions"] = writer
             make = partial(settings.make_model, records)
             model = await trio.to_thread.run_sync(make, abandon_on_cancel=True)

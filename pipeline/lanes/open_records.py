@@ -13,7 +13,7 @@ from ..decoding.fields import Fields
 from ..decoding.formats import format_of
 from ..decoding.options import RecordOptions
 from ..flow.group import open_group
-from ..sources import Opening, open_transport, path_of
+from ..sources import Opening, open_transport, path_of, shown
 from ..sources.journal import Journals
 from .apart import ApartBlocks
 from .blocks import BlockSource, DecodedBlocks
@@ -63,7 +63,7 @@ async def open_records(
         arguments["id"] = arguments.get("id") or ID
         names.append(os.fspath(label_from))
     if twice := [name for name in names if names.count(name) > 1 and not name.endswith(":0")]:
-        raise ArgumentError("addresses", "each once", twice[0])
+        raise ArgumentError("addresses", "each once", shown(twice[0]))
     if when_behind not in WHEN_BEHIND:
         raise ArgumentError("when_behind", f"one of {', '.join(WHEN_BEHIND)}", repr(when_behind))
     given = None if decisions is None else [Decision(*decision) for decision in decisions]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import fields
 from functools import partial
 from typing import Any
@@ -88,6 +88,7 @@ class Records(LiveSource):
             raise ArgumentError(name, "none where records come from an async iterable", value)
         self.encoder = Encoder(plan.schema, plan.keys if plan.per_key else 0)
         self.on_forecasts, self.soon = on_forecasts, False
+        self.before_more: Callable[[], Awaitable[object]] | None = None  # is waited for before more is taken in
         self.on_reject, self.on_warning = on_reject, on_warning
         self.log = DecisionLog(decisions, journal=None if _journals is None else _journals.decisions)
         self.ledger = Ledger()
@@ -117,12 +118,9 @@ class Records(LiveSource):
 
     def model(self, *, hidden_size: int = 32, **options: Any) -> SequenceModel:  # noqa: ANN401 (those of the model)
         """A new `SequenceModel` for these records; `options` are its arguments."""
-        given = {"loss": self.plan.loss, **options}
-        sizes: dict[str, Any] = {
-            "input_size": self.encoder.input_size,
-            "output_size": outputs_of(self.encoder, given["loss"]),
-        }
-        return SequenceModel(**sizes, hidden_size=hidden_size, **given)
+        given = {"loss": self.plan.loss, "hidden_size": hidden_size, **options}
+        outputs = outputs_of(self.encoder, given["loss"])
+        return SequenceModel(input_size=self.encoder.input_size, output_size=outputs, **given)
 
     def trained(self, model: SequenceModel) -> RecordModel:
         """`model` with what was learned of the records that it has been trained on, to be saved.
@@ -192,6 +190,8 @@ class Records(LiveSource):
         while (item := self.ready()) is None:
             if self._asking is not None:
                 self._asking.answer()
+            if self.before_more is not None:
+                await self.before_more()
             if not await self._pieces.more():
                 raise StopAsyncIteration
         return item

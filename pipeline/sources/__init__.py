@@ -6,6 +6,7 @@ What the bytes mean is the business of `decoding`; another kind of source is a f
 `open`.
 """
 
+from .address import shown
 from .file import FileTransport
 from .open import SCHEMES, open_transport, path_of
 from .pipe import PipeTransport
@@ -25,4 +26,5 @@ __all__ = [
     "Transport",
     "open_transport",
     "path_of",
+    "shown",
 ]

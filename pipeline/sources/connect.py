@@ -8,8 +8,9 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppres
 import trio
 
 from ..flow.group import open_group
+from .attempts import Attempts
 from .connections import Connections
-from .net import Backoff, host_and_port, keep_alive, reason_of
+from .net import host_and_port, keep_alive
 from .source import Streams
 from .transport import Opening, Transport
 
@@ -21,33 +22,23 @@ class Reconnecting(Connections):
 
     def __init__(self, name: str, opening: Opening, errors: tuple[type[Exception], ...] = ()) -> None:
         super().__init__(name, Streams.CONNECTIONS)
-        self._notice, self._reconnects = opening.notice, 0
-        self._errors: tuple[type[Exception], ...] = (OSError, *errors)
+        self._attempts = Attempts(opening.address, opening.notice, (OSError, *errors))
 
     @property
     def counts(self) -> Mapping[str, int]:
         """See `Transport`: also how often it was connected again."""
-        return {**super().counts, "reconnects": self._reconnects}
+        return {**super().counts, "reconnects": self._attempts.count}
 
     async def keep(self, connect: Callable[[], AbstractAsyncContextManager[trio.abc.ReceiveStream]]) -> None:
         """Connect, and again whenever the connection has ended; wait longer and longer where that fails."""
-        backoff, said = Backoff(), False
-        while True:
-            came = False
-            try:
-                async with connect() as stream:
-                    if said:
-                        self._notice(f"{self.name}: connected")
-                    said = False
-                    came = await self.take(stream, self.name)
-                    self._reconnects += 1
-            except self._errors as error:
-                if not said:
-                    self._notice(f"{self.name}: {reason_of(error)}; trying again")
-                said = True
-            if came:
-                backoff.reset()
-            await backoff.wait()
+
+        async def connected() -> None:
+            async with connect() as stream:
+                self._attempts.connected()
+                if await self.take(stream, self.name):
+                    self._attempts.works()
+
+        await self._attempts.keep(connected)
 
 
 @asynccontextmanager
@@ -63,6 +54,6 @@ async def connect_tcp(rest: str, opening: Opening) -> AsyncIterator[Transport]:
                 keep_alive(stream.socket)
             yield stream
 
-    async with Reconnecting(opening.address, opening) as connections, open_group() as group:
+    async with Reconnecting(opening.shown, opening) as connections, open_group() as group:
         group.start_background(connections.keep, connected)
         yield connections

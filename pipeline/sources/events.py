@@ -70,7 +70,7 @@ async def open_events(rest: str, opening: Opening) -> AsyncIterator[Transport]:
     if not host:
         raise SourceError(f"{opening.address}: expected http://host:port/path")
     errors = (httpx2.HTTPError, httpx2.SSEError)
-    async with Events(opening.address, opening, errors) as events, open_group() as group:
+    async with Events(opening.shown, opening, errors) as events, open_group() as group:
         events.last = str((opening.position or {}).get("id", "")) or None
         group.start_background(events.keep, connected)
         yield events

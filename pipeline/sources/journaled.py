@@ -67,6 +67,7 @@ class JournaledTransport(Transport):
         self._acknowledge: list[Callable[[], None]] = []
         self._dirty, self._unwritten = trio.Event(), 0
         self._said = self._open_said = ""
+        self._behind = last_position(journal) or {}  # where the source is
         if transport is not None:
             self.name, self.streams, self.messages = transport.name, transport.streams, transport.messages
             self.waits = transport.waits
@@ -127,13 +128,14 @@ class JournaledTransport(Transport):
             self._base = max(self._base, *[stream + 1 for stream in self._open], 0)
         while self._cut:
             stream = self._cut.pop(0)
-            return await self._write(Chunk(b"", self._open[stream], {}, stream, CUT))
+            return await self._write(Chunk(b"", self._open[stream], self._behind, stream, CUT))
         if self._inner is None:
             raise trio.EndOfChannel
         while self.journal.size > MOST:
             self._opening.on_full()
             await trio.sleep(0.1)
         chunk = await self._inner.receive()
+        self._behind = chunk.after
         return await self._write(chunk._replace(stream=self._base + chunk.stream) if chunk.stream >= 0 else chunk)
 
     async def _write(self, chunk: Chunk) -> Chunk:

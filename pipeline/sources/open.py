@@ -13,12 +13,14 @@ from dataclasses import replace
 import trio
 
 from ..flow.group import open_group
+from .address import hide
 from .connect import connect_tcp
 from .events import open_events
 from .file import FileTransport, size_is_true
 from .journaled import JournaledTransport, last_position
 from .listen import listen_tcp, listen_unix
 from .pipe import PipeTransport
+from .redis import open_redis
 from .source import SourceError
 from .tail import open_tail, tail_path
 from .transport import Opening, Transport
@@ -44,10 +46,22 @@ def _scheme_of(address: str) -> str:
 async def open_transport(opening: Opening | str) -> AsyncIterator[Transport]:
     """Open an address: that of one of `SCHEMES`, ``"-"`` for standard input, or else the path of a file or pipe.
 
-    Raises SourceError where it cannot be opened, or cannot begin at a position.
+    Raises SourceError where it cannot be opened, or cannot begin at a position. No message says a password.
     """
     if isinstance(opening, str):
         opening = Opening(opening)
+    address, say = opening.address, opening.notice
+    try:
+        async with _opened(replace(opening, notice=lambda text: say(hide(text, address)))) as transport:
+            yield transport
+    except SourceError as error:
+        if hide(str(error), address) == str(error):
+            raise
+        raise SourceError(hide(str(error), address)) from None
+
+
+@asynccontextmanager
+async def _opened(opening: Opening) -> AsyncIterator[Transport]:
     address = opening.address
     scheme = _scheme_of(address)
     if not scheme and re.match("[a-z][a-z+-]*://", address):
@@ -66,7 +80,7 @@ async def open_transport(opening: Opening | str) -> AsyncIterator[Transport]:
             transport = await stack.enter_async_context(opener(address.removeprefix(scheme), inner))
         except OSError as error:
             raise SourceError(f"{address or repr(address)}: {error.strerror or error}") from None
-        if journal is not None and not transport.rewindable:
+        if journal is not None and (transport.journaled or not transport.rewindable):
             group = await stack.enter_async_context(open_group())
             journaled = await stack.enter_async_context(JournaledTransport(transport, journal, opening))
             group.start_background(journaled.keep_synced)
@@ -116,4 +130,6 @@ SCHEMES: dict[str, Opener] = {
     "wss://": open_websocket,
     "http://": open_events,
     "https://": open_events,
+    "redis://": open_redis,
+    "rediss://": open_redis,
 }

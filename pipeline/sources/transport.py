@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import trio
 
+from .address import shown
 from .journal import Journal
 from .source import Chunk, Position, SourceError, Streams
 
@@ -21,7 +22,7 @@ class Transport(trio.abc.ReceiveChannel[Chunk]):
     ``name`` stands for it in messages. Where it is ``rewindable`` it can be opened at any position that it gave; while
     it ``replays`` what it brings has come in an earlier process; where it is ``complete`` nothing happens to it while
     nobody receives. ``streams`` says what its streams are, ``messages`` whether their bytes are lines in any case, and
-    ``waits`` whether whoever sends does so where nobody receives.
+    ``waits`` whether whoever sends does so where nobody receives. What is ``journaled`` is so though it can go back.
     """
 
     name: str
@@ -31,6 +32,7 @@ class Transport(trio.abc.ReceiveChannel[Chunk]):
     streams = Streams.ONE
     messages = False
     waits = True
+    journaled = False
 
     @property
     @abstractmethod
@@ -90,3 +92,8 @@ class Opening:
     journal: Journal | None = None
     only_journal: bool = False
     on_full: Callable[[], object] = int
+
+    @property
+    def shown(self) -> str:
+        """The address as messages have it; see `recurrio.pipeline.sources.address.shown`."""
+        return shown(self.address)

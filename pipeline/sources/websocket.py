@@ -48,7 +48,7 @@ async def open_websocket(rest: str, opening: Opening) -> AsyncIterator[Transport
 
             yield MessageStream(receive)
 
-    async with Reconnecting(opening.address, opening, (WebSocketException,)) as connections, open_group() as group:
+    async with Reconnecting(opening.shown, opening, (WebSocketException,)) as connections, open_group() as group:
         connections.messages = True
         group.start_background(connections.keep, connected)
         yield connections
