@@ -7,6 +7,8 @@ from contextlib import asynccontextmanager
 
 from ..flow.group import open_group
 from ..sources import Opening
+from .kafka import KafkaSink
+from .mqtt import MqttSink
 from .redis import RedisSink
 from .sink import Sink
 
@@ -14,6 +16,10 @@ __all__ = ["SINKS", "is_sink", "open_sink"]
 
 # By what an address begins with.
 SINKS: dict[str, Callable[[Opening], Sink]] = {
+    "kafka://": KafkaSink,
+    "kafkas://": KafkaSink,
+    "mqtt://": MqttSink,
+    "mqtts://": MqttSink,
     "redis://": RedisSink,
     "rediss://": RedisSink,
 }

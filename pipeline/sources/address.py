@@ -76,7 +76,7 @@ def server_address(address: str, what: str, ports: tuple[int, int], options: Col
     name = shown(address)
     expected = f"{name}: expected {address.partition('://')[0]}://host:port/{what}"
     try:
-        parts = urlsplit(address)
+        parts = urlsplit(address, allow_fragments=False)  # "#" is all topics of MQTT
         hosts = [urlsplit(f"//{one}") for one in parts.netloc.rpartition("@")[2].split(",")]
         service = next(one for one in SERVICES if parts.scheme in (one, f"{one}s"))
         tls = parts.scheme != service
@@ -84,7 +84,7 @@ def server_address(address: str, what: str, ports: tuple[int, int], options: Col
     except ValueError:
         raise SourceError(expected) from None
     path = unquote(parts.path.removeprefix("/"))
-    if not path or parts.fragment:
+    if not path:
         raise SourceError(expected)
     given = {}
     for part in filter(None, parts.query.split("&")):

@@ -18,7 +18,9 @@ from .connect import connect_tcp
 from .events import open_events
 from .file import FileTransport, size_is_true
 from .journaled import JournaledTransport, last_position
+from .kafka import open_kafka
 from .listen import listen_tcp, listen_unix
+from .mqtt import open_mqtt_topic
 from .pipe import PipeTransport
 from .redis import open_redis
 from .source import SourceError
@@ -130,6 +132,10 @@ SCHEMES: dict[str, Opener] = {
     "wss://": open_websocket,
     "http://": open_events,
     "https://": open_events,
+    "kafka://": open_kafka,
+    "kafkas://": open_kafka,
+    "mqtt://": open_mqtt_topic,
+    "mqtts://": open_mqtt_topic,
     "redis://": open_redis,
     "rediss://": open_redis,
 }

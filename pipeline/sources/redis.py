@@ -156,9 +156,9 @@ class RedisTransport(BrokerTransport):
     def _line(self, fields: Mapping[Any, Any]) -> bytes:
         """The line of an entry; of one without the field, nothing that could be a record."""
         if self._field:
-            return fields.get(self._field, b"")
+            return bytes(fields.get(self._field, b""))
         if len(fields) == 1:
-            return next(iter(fields.values()))
+            return bytes(next(iter(fields.values())))
         return b"{" + b",".join(b"%s:%s" % (_quoted(name), _value(value)) for name, value in fields.items()) + b"}"
 
     async def _tell(self, client: coredis.Redis[bytes], group: str) -> None:

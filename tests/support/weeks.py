@@ -123,7 +123,9 @@ async def main(days: int, *, later: bool) -> None:
             group.start_background(server.serve, send)
             yield receive
 
+    # Batches of few keys have few shapes, all of which come on the first day, and are laid out once.
     given: dict[str, Any] = {"features": "x", "key": "k", "max_keys": 20_000, "key_ttl": 6 * HOUR, "linger": 60.0}
+    given["batch_size"] = 16
     given |= {"label": "y", "id": "id", "label_wait": 2 * HOUR} if later else {"target": "x@+1"}
     opening = Opening("tcp://feed:1")
     async with Reconnecting("tcp://feed:1", opening) as connections, open_group() as group:
