@@ -16,11 +16,13 @@ from .numbered import Producers
 from .source import Chunk, Position, SourceError, Streams
 from .transport import Opening, Transport
 
-__all__ = ["OPTIONS", "BrokerTransport", "Message"]
+__all__ = ["CHUNK", "OPTIONS", "BrokerTransport", "Message"]
 
 OPTIONS = ("producer", "sequence")  # that every broker's address can have
 
 Message = str | bytes
+CHUNK = 1 << 18  # bytes of a chunk, about
+FEW, MOST = 100, 2000  # messages of the first, and of any
 
 
 class BrokerTransport(Transport):
@@ -50,6 +52,7 @@ class BrokerTransport(Transport):
         self._position: Position = {}
         self._sequence = _Sequence.of(address.options)
         self.gaps = 0
+        self.some = FEW  # messages of the next chunk, at most
         if opening.position is not None:
             self.rewind(opening.position)
 
@@ -102,6 +105,8 @@ class BrokerTransport(Transport):
             self._settled.set()
 
         data = b"".join(map(as_lines, messages))
+        if messages:
+            self.some = max(1, min(MOST, CHUNK * len(messages) // len(data)))
         chunk = Chunk(data, self.name, after, came=trio.current_time(), acknowledge=acknowledge)
         await self._send.send(chunk)
         self.attempts.works()

@@ -24,8 +24,7 @@ __all__ = ["PORTS", "KafkaRefusedError", "Problems", "check_kafka", "kafka_optio
 PORTS = (9092, 9093)
 WAIT = 0.2  # seconds that a thread waits for a message, and an end of the run for that thread
 PATIENCE = 10.0  # seconds until the cluster has answered
-CHUNK = 1000  # messages of a chunk at most
-HELD = 16 << 10  # kilobytes that the client reads ahead
+HELD = 4 << 10  # kilobytes that the client reads ahead
 LOOK = 30.0  # seconds between two looks for new partitions
 START, END = "start", "end"
 
@@ -75,6 +74,7 @@ def kafka_options(address: ServerAddress, problems: Problems) -> dict[str, Any]:
         "client.id": f"recurrio-{socket.gethostname()}",
         "security.protocol": ("sasl_" if named else "") + ("ssl" if address.tls else "plaintext"),
         "error_cb": problems,
+        "reconnect.backoff.max.ms": 1000,
         "log_level": 0,  # it would write to standard error
     }
     if named:
@@ -174,7 +174,7 @@ class KafkaTransport(BrokerTransport):
         """Hand on what there is, if there is anything within a while."""
         from confluent_kafka import KafkaError, KafkaException
 
-        messages = await trio.to_thread.run_sync(_poll, consumer)
+        messages = await trio.to_thread.run_sync(_poll, consumer, self.some)
         lines = []
         for message in messages:
             if (error := message.error()) is not None:
@@ -201,10 +201,10 @@ class KafkaTransport(BrokerTransport):
             consumer.commit(offsets=places, asynchronous=True)
 
 
-def _poll(consumer: Consumer) -> list[Any]:
-    """In a thread: the next messages; none where none has come within a while."""
+def _poll(consumer: Consumer, most: int) -> list[Any]:
+    """In a thread: the next messages, at `most` so many; none where none has come within a while."""
     first = consumer.poll(WAIT)
-    return [] if first is None else [first, *consumer.consume(CHUNK - 1, 0)]
+    return [] if first is None else [first, *consumer.consume(most - 1, 0)]
 
 
 @asynccontextmanager

@@ -68,7 +68,7 @@ class MqttTransport(BrokerTransport):
         async with open_mqtt(self._address, self._client, expiry=expiry, window=WINDOW) as mqtt:
             if self._begun and not mqtt.session:
                 self._forgotten()
-            await self._subscribe(mqtt)
+            self._subscribe(mqtt)
             self.attempts.connected()
             self._begun = True
             while True:
@@ -86,13 +86,12 @@ class MqttTransport(BrokerTransport):
         if self._lasts:
             self.gap(1, "the broker has forgotten the client, and what came meanwhile")
 
-    async def _subscribe(self, mqtt: Mqtt) -> None:
+    def _subscribe(self, mqtt: Mqtt) -> None:
         from paho.mqtt.subscribeoptions import SubscribeOptions
 
         # What is retained is of some time before: it comes with the first subscription alone.
         retain = SubscribeOptions.RETAIN_DO_NOT_SEND if self._begun else SubscribeOptions.RETAIN_SEND_IF_NEW_SUB
         mqtt.client.subscribe(self._address.path, options=SubscribeOptions(qos=1, retainHandling=retain))
-        await mqtt.answered()
 
     def _is_new(self, message: MQTTMessage) -> bool:
         """Whether it has not come before; it is noted."""

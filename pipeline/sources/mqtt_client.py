@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["Mqtt", "MqttRefusedError", "check_mqtt", "open_mqtt"]
 
 PORTS = (1883, 8883)
+CHUNK = 1 << 18  # bytes that are read together, about
 PATIENCE = 10.0  # seconds until the broker has answered
 # Reason codes of MQTT 5 for what another attempt will not change: protocol, names, passwords, rights, another client.
 LASTING = {0x82, 0x84, 0x85, 0x86, 0x87, 0x8A, 0x8C, 0x8E, 0x8F, 0x90, 0xA2}
@@ -87,16 +88,17 @@ class Mqtt:
         self._answer = trio.Event()
 
     async def read(self) -> None:
-        """Wait for what comes next, and read all that has come. Raises OSError, MqttRefusedError."""
+        """Wait for what comes next, and read what has come, up to a chunk of it. Raises OSError, MqttRefusedError."""
         self.check()
         sock: Any = self.client.socket()
         if not (isinstance(sock, ssl.SSLSocket) and sock.pending()):
             await trio.lowlevel.wait_readable(self.fd)
-        before = -1
-        while before < len(self.messages) + self.done:  # a call reads one packet, and does not say whether it has
+        before, size = -1, 0  # a call reads one packet, and does not say whether it has
+        while before < len(self.messages) + self.done and size < CHUNK:
             before = len(self.messages) + self.done
             self.client.loop_read()
             self.check()
+            size += len(self.messages[-1].payload) if self.messages else 0
 
     def check(self) -> None:
         """Raises OSError where the connection has ended, MqttRefusedError where another one would be of no use."""

@@ -23,8 +23,7 @@ __all__ = ["open_redis", "redis_address", "redis_client", "redis_errors"]
 
 PORTS = (6379, 6379)
 BLOCK = 1000  # milliseconds that are waited for more, before it is asked again
-CHUNK, MOST = 1 << 18, 2000  # bytes of a chunk, about, and entries
-FIRST, START, END = 100, "start", "end"
+START, END = "start", "end"
 BEGIN, UNKNOWN = "0-0", -1
 NUMBER = re.compile(rb"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][-+]?[0-9]+)?")
 
@@ -81,7 +80,6 @@ class RedisTransport(BrokerTransport):
         self._field = address.options.get("field", "").encode()
         self._last, self._count = "", UNKNOWN  # the last entry's id, and how many have been added with it
         self._safe = BEGIN, UNKNOWN
-        self._entries = FIRST  # of the next chunk, at most
         super().__init__(address, opening, *redis_errors())
 
     def go_to(self, position: Position) -> None:
@@ -124,7 +122,7 @@ class RedisTransport(BrokerTransport):
         """Hand on what there is by now, or wait until there is something."""
         stream, last = self._stream, self._last
         async with client.pipeline(transaction=True, raise_on_error=False) as pipe:
-            came = pipe.xread({stream: last}, count=self._entries)
+            came = pipe.xread({stream: last}, count=self.some)
             about = pipe.xinfo_stream(stream)
             here = pipe.xrange(stream, start=last, end=last)
         entries = (await came or {}).get(stream.encode(), ())
@@ -135,7 +133,6 @@ class RedisTransport(BrokerTransport):
         lines = [self._line(entry.field_values) for entry in entries]
         self._last = _text(entries[-1].identifier)
         self._count = self._count + len(entries) if self._count >= 0 else UNKNOWN
-        self._entries = max(1, min(MOST, CHUNK * len(lines) // (1 + sum(map(len, lines)))))
         safe = self._last, self._count
         await self.hand_on(lines, {"id": safe[0], "count": safe[1]}, partial(setattr, self, "_safe", safe))
 

@@ -28,7 +28,7 @@ from recurrio.core import Adam
 from recurrio.pipeline import Report, Trainer, open_records
 from recurrio.pipeline.lanes import merged
 from recurrio.pipeline.lanes.forecast import Forecast
-from recurrio.pipeline.sources import connect, net
+from recurrio.pipeline.sources import attempts, net
 
 GIVEN: dict[str, Any] = {"features": "x", "target": "x@+1", "key": "k", "time": "n", "seq_len": 4, "batch_size": 6}
 COUNT, EACH = 400, 40  # records of a producer, and of a connection
@@ -149,7 +149,7 @@ async def learn(address: str, send: Send, when_behind: str = "block") -> tuple[d
 
 @pytest.fixture(autouse=True)
 def soon(short: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connect, "Backoff", partial(net.Backoff, 0.01, 0.05))
+    monkeypatch.setattr(attempts, "Backoff", partial(net.Backoff, 0.01, 0.05))
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from support.live import line, reading
 
 from recurrio.core.base.checks import ArgumentError
 from recurrio.pipeline import SourceError, open_records
-from recurrio.pipeline.sources import connect, net
+from recurrio.pipeline.sources import attempts, net
 
 websockets = pytest.importorskip("websockets.trio.server")
 pytest.importorskip("httpx2")
@@ -22,7 +22,7 @@ pytest.importorskip("httpx2")
 
 @pytest.fixture(autouse=True)
 def soon(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connect, "Backoff", partial(net.Backoff, 0.01, 0.05))
+    monkeypatch.setattr(attempts, "Backoff", partial(net.Backoff, 0.01, 0.05))
 
 
 # WebSockets

@@ -18,7 +18,7 @@ from recurrio.pipeline import SourceError
 from recurrio.pipeline.decoding.fields import Fields
 from recurrio.pipeline.decoding.line_decoder import BROKEN, TOO_LONG
 from recurrio.pipeline.decoding.streams import StreamDecoders
-from recurrio.pipeline.sources import Streams, connect, connections, net
+from recurrio.pipeline.sources import Streams, attempts, connections, net
 from recurrio.pipeline.sources.connections import Connections
 from recurrio.pipeline.sources.source import CUT
 
@@ -277,7 +277,7 @@ async def test_a_port_that_is_taken_is_named() -> None:
 
 
 async def test_a_server_that_goes_is_connected_to_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connect, "Backoff", partial(net.Backoff, 0.01, 0.05))
+    monkeypatch.setattr(attempts, "Backoff", partial(net.Backoff, 0.01, 0.05))
     listeners = await trio.open_tcp_listeners(0, host="127.0.0.1")
     port = listeners[0].socket.getsockname()[1]
     async with reading(f"tcp://127.0.0.1:{port}") as reader:
