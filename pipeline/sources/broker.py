@@ -107,8 +107,8 @@ class BrokerTransport(Transport):
         data = b"".join(map(as_lines, messages))
         if messages:
             self.some = max(1, min(MOST, CHUNK * len(messages) // len(data)))
-        chunk = Chunk(data, self.name, after, came=trio.current_time(), acknowledge=acknowledge)
-        await self._send.send(chunk)
+        # One stream that goes on in another process, whatever becomes of connections.
+        await self._send.send(Chunk(data, self.name, after, -1, came=trio.current_time(), acknowledge=acknowledge))
         self.attempts.works()
         if self._opening.journal is None:
             acknowledge()

@@ -23,7 +23,7 @@ from .transport import Opening, Transport
 if TYPE_CHECKING:
     from paho.mqtt.client import MQTTMessage
 
-__all__ = ["open_mqtt_topic"]
+__all__ = ["client_name", "open_mqtt_topic"]
 
 WINDOW = 500  # messages that have come and are not acknowledged, at most
 EXPIRY = 7 * 86_400  # seconds that the broker keeps what comes while nobody is connected
@@ -38,7 +38,7 @@ class MqttTransport(BrokerTransport):
     """
 
     def __init__(self, address: ServerAddress, opening: Opening) -> None:
-        self._client, self._lasts = _name(address, opening), opening.journal is not None
+        self._client, self._lasts = client_name(address, opening), opening.journal is not None
         self._lasts = self._lasts or "client" in address.options
         self._field = address.options.get("topic")
         self._begun = False
@@ -124,8 +124,8 @@ def _acknowledge(mqtt: Mqtt, numbers: Sequence[int]) -> None:
         mqtt.client.ack(number, 1)
 
 
-def _name(address: ServerAddress, opening: Opening) -> str:
-    """The name of the client; empty for one that the broker makes up."""
+def client_name(address: ServerAddress, opening: Opening) -> str:
+    """The name of the client; empty for one that the broker makes up, where there is no journal."""
     if "client" in address.options or opening.journal is None:
         return address.options.get("client", "")
     where = f"{socket.gethostname()} {opening.journal.folder.absolute()} {address.path}"
