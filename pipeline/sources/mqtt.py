@@ -67,7 +67,7 @@ class MqttTransport(BrokerTransport):
         expiry = EXPIRY if self._lasts else 0
         async with open_mqtt(self._address, self._client, expiry=expiry, window=WINDOW) as mqtt:
             if self._begun and not mqtt.session:
-                self._forgotten()
+                self._forgotten(mqtt)
             self._subscribe(mqtt)
             self.attempts.connected()
             self._begun = True
@@ -80,11 +80,13 @@ class MqttTransport(BrokerTransport):
                 where = {"client": self._client, "window": json.dumps([*self._window.items()], separators=(",", ":"))}
                 await self.hand_on(lines, where, partial(_acknowledge, mqtt, numbers))
 
-    def _forgotten(self) -> None:
-        """The broker does not know the client any more."""
-        self._window.clear()
+    def _forgotten(self, mqtt: Mqtt) -> None:
+        """The broker does not know the client any more. Raises SourceError unless that is allowed."""
         if self._lasts:
+            mqtt.is_kept = False  # or the next run would not see it
             self.gap(1, "the broker has forgotten the client, and what came meanwhile")
+            mqtt.is_kept = True
+        self._window.clear()
 
     def _subscribe(self, mqtt: Mqtt) -> None:
         from paho.mqtt.subscribeoptions import SubscribeOptions

@@ -40,10 +40,13 @@ def check_mqtt(address: ServerAddress) -> None:
 
 
 class Mqtt:
-    """A connection; ``session`` is whether the broker knew the client. What comes is read by `read` alone."""
+    """A connection; ``session`` is whether the broker knew the client, ``is_kept`` whether it is to know it afterwards.
+
+    What comes is read by `read` alone.
+    """
 
     def __init__(self, client: paho.Client) -> None:
-        self.client, self.session = client, False
+        self.client, self.session, self.is_kept = client, False, True
         self.messages: list[paho.MQTTMessage] = []  # that came with the last `read`
         self.done = 0  # messages that were published, and acknowledged
         self.fd = -1  # of the socket, another one than that which paho closes as it likes
@@ -153,7 +156,9 @@ async def open_mqtt(address: ServerAddress, name: str, *, expiry: int, window: i
             yield mqtt
     finally:
         with suppress(OSError):  # the broker keeps the session, and what is not acknowledged
-            client.disconnect()
+            properties = Properties(PacketTypes.DISCONNECT)  # type: ignore[no-untyped-call]
+            properties.SessionExpiryInterval = expiry if mqtt.is_kept else 0
+            client.disconnect(properties=properties)
             client.loop_write()
         if mqtt.fd >= 0:
             os.close(mqtt.fd)

@@ -6,6 +6,7 @@ import ipaddress
 import os
 import random
 import socket
+import ssl
 from contextlib import suppress
 
 import trio
@@ -59,11 +60,18 @@ def named(peer: object) -> str:
 def reason_of(error: Exception) -> str:
     """Why nobody could be connected to; errors of several attempts, or of a library, hide the system's own."""
     found: BaseException | None = error
-    while found is not None:
+    seen = set[int]()  # a library may raise one error again, out of what that has led to
+    while found is not None and id(found) not in seen:
+        seen.add(id(found))
+        if isinstance(found, ssl.SSLError):  # whose number is none of the system's
+            return f"TLS: {getattr(found, 'verify_message', '') or found.reason}"
         if isinstance(found, OSError) and found.errno and found.errno > 0:
             return os.strerror(found.errno)
         found = found.exceptions[0] if isinstance(found, BaseExceptionGroup) else found.__cause__ or found.__context__
-    return str(error) or type(error).__name__
+    leaf: BaseException = error
+    while isinstance(leaf, BaseExceptionGroup):
+        leaf = leaf.exceptions[0]
+    return str(leaf) or type(leaf).__name__
 
 
 class Backoff:

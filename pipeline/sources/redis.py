@@ -68,9 +68,9 @@ def redis_errors() -> tuple[tuple[type[Exception], ...], tuple[type[Exception], 
 class RedisTransport(BrokerTransport):
     """The entries of a stream, from its start on, or behind the last that the ``group`` of the address has had.
 
-    The line of an entry is the value of its ``field``, or of the only one that it has; of several it is an object of
-    them, in which what looks like a number is one, and what is empty is null. The group is told how far it is, but it
-    hands nothing out: of two that read for the same group, each has all entries.
+    The line of an entry is the value of the ``field`` of the address, or of the only one that it has, where that is an
+    object of JSON; or else an object of all of them, in which what looks like a number is one, and what is empty null.
+    The group is told how far it is, but it hands nothing out: of two that read for the same group, each has all.
     """
 
     rewindable = True
@@ -154,8 +154,8 @@ class RedisTransport(BrokerTransport):
         """The line of an entry; of one without the field, nothing that could be a record."""
         if self._field:
             return bytes(fields.get(self._field, b""))
-        if len(fields) == 1:
-            return bytes(next(iter(fields.values())))
+        if len(fields) == 1 and (line := bytes(next(iter(fields.values())))).startswith(b"{"):
+            return line
         return b"{" + b",".join(b"%s:%s" % (_quoted(name), _value(value)) for name, value in fields.items()) + b"}"
 
     async def _tell(self, client: coredis.Redis[bytes], group: str) -> None:
