@@ -11,16 +11,14 @@ import trio
 
 from .address import ServerAddress
 from .attempts import Attempts
-from .messages import as_lines
 from .numbered import Producers
 from .source import Chunk, Position, SourceError, Streams
 from .transport import Opening, Transport
 
-__all__ = ["CHUNK", "OPTIONS", "BrokerTransport", "Message"]
+__all__ = ["CHUNK", "OPTIONS", "BrokerTransport"]
 
 OPTIONS = ("producer", "sequence")  # that every broker's address can have
 
-Message = str | bytes
 CHUNK = 1 << 18  # bytes of a chunk, about
 FEW, MOST = 100, 2000  # messages of the first, and of any
 
@@ -94,7 +92,7 @@ class BrokerTransport(Transport):
     async def read(self) -> None:
         """Connect, say so to ``attempts``, and `hand_on` messages, until the connection ends."""
 
-    async def hand_on(self, messages: Sequence[Message], after: Position, settle: Callable[[], object]) -> None:
+    async def hand_on(self, messages: Sequence[bytes], after: Position, settle: Callable[[], object]) -> None:
         """Let `messages` be received, behind which is `after`; `settle` is called when they are safe."""
         if self._sequence is not None:
             messages = self._sequence.new(messages)
@@ -104,7 +102,7 @@ class BrokerTransport(Transport):
             settle()
             self._settled.set()
 
-        data = b"".join(map(as_lines, messages))
+        data = b"\n".join([*messages, b""])  # one that has an end of its own has an empty line behind it
         if messages:
             self.some = max(1, min(MOST, CHUNK * len(messages) // len(data)))
         # One stream that goes on in another process, whatever becomes of connections.
@@ -151,7 +149,7 @@ class _Sequence:
         """That which an address asks for, if it does."""
         return cls(options["sequence"], options.get("producer")) if "sequence" in options else None
 
-    def new(self, messages: Sequence[Message]) -> list[Message]:
+    def new(self, messages: Sequence[bytes]) -> list[bytes]:
         """Those that have not come before; what has no number is one."""
         found, came = [], self.producers.came
         for message in messages:

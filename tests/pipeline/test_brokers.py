@@ -307,7 +307,6 @@ def certificate(folder: Path) -> None:
     subprocess.run(words.split(), cwd=folder, check=True, capture_output=True)
 
 
-@pytest.mark.filterwarnings("ignore:unclosed <ssl.SSLSocket")  # of paho, where a certificate is not accepted
 async def test_redis_and_mqtt_by_tls(redis: Broker, mosquitto: Broker, tmp_path: Path) -> None:
     certificate(tmp_path)
     key, cert = tmp_path / "key", tmp_path / "cert"
