@@ -45,6 +45,7 @@ bench: $(VENV)/.bench
 	$(BIN)/python benchmarks/live.py
 	$(BIN)/python benchmarks/latency.py
 	$(BIN)/python benchmarks/checkpoints.py
+	$(BIN)/python benchmarks/brokers.py
 
 # Of the public files in the folder DATA; it says where to get those that are not there. Beside PyTorch, if it is here.
 accuracy: $(VENV)/.dev

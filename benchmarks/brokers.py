@@ -2,8 +2,8 @@
 
 Servers are started here: Redis with each write on its disk, mosquitto, and confluent-kafka's mock of a cluster. Reading
 alone takes the messages by the same transport, acknowledges them, and does nothing else. Training writes them to a
-journal before they are acknowledged, decodes them, forecasts each, scores that, and learns: a model with the defaults of
-the command, of 1,000 keys. Timed is from the first message on. Each of these is a process of its own.
+journal before they are acknowledged, decodes them, forecasts each, scores that, and learns, with the defaults of the
+command, of 1,000 keys. Timed is from the first message on. Each of these is a process of its own.
 """
 
 from __future__ import annotations

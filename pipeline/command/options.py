@@ -12,6 +12,7 @@ from ..decoding.formats import FORMATS
 from ..decoding.options import RecordOptions
 from ..executors import AUTO, EXECUTORS
 from ..lanes.merged import WHEN_BEHIND
+from ..sinks import SINKS
 from ..sources import SCHEMES
 from ..tasks import TASKS
 from .challengers import challenger_options
@@ -290,8 +291,8 @@ def _add_output(output: argparse._ArgumentGroup) -> None:
     help_ = "a report every N batches, or every 1s, 50ms (text with --json: every batch; else a second)"
     add("--report-every", type=every, metavar="N|TIME", help=help_)
     add("--reports", metavar="FILE", help="the reports as JSON to a file")
-    help_ = "a forecast of every record as it comes, one JSON object a line, to a file or to standard output"
-    add("--predictions", metavar="FILE|-", help=help_)
+    help_ = f"a forecast of every record as it comes, one JSON object a line, to a file, - or {', '.join(SINKS)}…"
+    add("--predictions", metavar="FILE|-|ADDRESS", help=help_)
     add("--rejects", metavar="FILE", help="the records that cannot be used, and why, up to 10,000 of them")
     help_ = "where reports, predictions or rejects have so many bytes, 10M or 1G, they become FILE.1, FILE.2, … (never)"
     add("--rotate", type=size, metavar="SIZE", help=help_)
