@@ -47,6 +47,7 @@ class BrokerTransport(Transport):
         self._send, self._receive = trio.open_memory_channel[Chunk](1)
         self._wanted = trio.Event()  # nothing is asked for before somebody receives
         self._settled = trio.Event()
+        self._held: Chunk | None = None
         self._position: Position = {}
         self._sequence = _Sequence.of(address.options)
         self.gaps = 0
@@ -106,10 +107,18 @@ class BrokerTransport(Transport):
         if messages:
             self.some = max(1, min(MOST, CHUNK * len(messages) // len(data)))
         # One stream that goes on in another process, whatever becomes of connections.
-        await self._send.send(Chunk(data, self.name, after, -1, came=trio.current_time(), acknowledge=acknowledge))
+        self._held = Chunk(data, self.name, after, -1, came=trio.current_time(), acknowledge=acknowledge)
+        await self._send_held()
+
+    async def _send_held(self) -> None:
+        """Let what is in hand be received; where a connection ends meanwhile, it is there for the next one."""
+        if (chunk := self._held) is None:
+            return
+        await self._send.send(chunk)
+        self._held = None
         self.attempts.works()
-        if self._opening.journal is None:
-            acknowledge()
+        if self._opening.journal is None and chunk.acknowledge is not None:
+            chunk.acknowledge()
 
     async def settled(self) -> None:
         """Wait until something has become safe."""
@@ -119,7 +128,12 @@ class BrokerTransport(Transport):
     async def keep(self) -> None:
         """Read, over one connection behind the other; to be run beside the source."""
         await self._wanted.wait()
-        await self.attempts.keep(self.read)
+
+        async def read() -> None:
+            await self._send_held()
+            await self.read()
+
+        await self.attempts.keep(read)
 
     def gap(self, count: int, what: str) -> None:
         """So many messages behind the position are gone. Raises SourceError unless that is allowed."""

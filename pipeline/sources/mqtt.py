@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = ["client_name", "open_mqtt_topic"]
 
-WINDOW = 500  # messages that have come and are not acknowledged, at most
+WINDOW = 200  # messages that the broker is to send before one is acknowledged, not that each keeps to it
 EXPIRY = 7 * 86_400  # seconds that the broker keeps what comes while nobody is connected
 
 
@@ -42,7 +42,9 @@ class MqttTransport(BrokerTransport):
         self._lasts = self._lasts or "client" in address.options
         self._field = address.options.get("topic")
         self._begun = False
-        self._window: dict[int, int] = {}  # of the last messages, by their numbers, what their bytes come to
+        self._window: dict[int, int] = {}  # of the last messages, by their numbers, what their bytes come to,
+        self._open: set[int] = set()  # and those of them that may be sent again, however many there are
+        self._repeats = False  # what was sent before the connection was made may still come
         self._repeated = self._retained = 0
         super().__init__(address, opening, (OSError,), (MqttRefusedError,))
 
@@ -57,7 +59,7 @@ class MqttTransport(BrokerTransport):
 
     @property
     def counts(self) -> Mapping[str, int]:
-        """See `Transport`: also what was retained, and not taken."""
+        """See `Transport`: also what was retained of some time before."""
         found = dict(super().counts)
         found["duplicates"] = found.get("duplicates", 0) + self._repeated
         return found | ({"retained": self._retained} if self._retained else {})
@@ -68,6 +70,7 @@ class MqttTransport(BrokerTransport):
         async with open_mqtt(self._address, self._client, expiry=expiry, window=WINDOW) as mqtt:
             if self._begun and not mqtt.session:
                 self._forgotten(mqtt)
+            self._open, self._repeats = set(self._window), True
             self._subscribe(mqtt)
             self.attempts.connected()
             self._begun = True
@@ -78,7 +81,7 @@ class MqttTransport(BrokerTransport):
                 lines = [self._line(message) for message in messages if self._is_new(message)]
                 numbers = [message.mid for message in messages if message.qos]
                 where = {"client": self._client, "window": json.dumps([*self._window.items()], separators=(",", ":"))}
-                await self.hand_on(lines, where, partial(_acknowledge, mqtt, numbers))
+                await self.hand_on(lines, where, partial(self._settle, mqtt, numbers))
 
     def _forgotten(self, mqtt: Mqtt) -> None:
         """The broker does not know the client any more. Raises SourceError unless that is allowed."""
@@ -97,19 +100,27 @@ class MqttTransport(BrokerTransport):
 
     def _is_new(self, message: MQTTMessage) -> bool:
         """Whether it has not come before; it is noted."""
-        if message.retain and self._begun and self._window:
-            self._retained += 1
+        self._retained += message.retain
         if not message.qos:
             return True
+        if self._repeats and not message.dup:  # what is sent again comes first
+            self._repeats = False
+            self._open.clear()
         check = zlib.crc32(message.payload, zlib.crc32(message.topic.encode()))
         if message.dup and self._window.get(message.mid) == check:
             self._repeated += 1
             return False
         self._window.pop(message.mid, None)
         self._window[message.mid] = check
-        if len(self._window) > WINDOW:
-            del self._window[next(iter(self._window))]
+        self._open.add(message.mid)
+        while len(self._window) > WINDOW and (first := next(iter(self._window))) not in self._open:
+            del self._window[first]
         return True
+
+    def _settle(self, mqtt: Mqtt, numbers: Sequence[int]) -> None:
+        """These are safe."""
+        self._open.difference_update(numbers)
+        _acknowledge(mqtt, numbers)
 
     def _line(self, message: MQTTMessage) -> bytes:
         """The payload; where the topic is to be a field of JSON, with that."""

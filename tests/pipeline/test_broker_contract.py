@@ -90,6 +90,20 @@ async def test_it_goes_away_and_comes_back(broker: Broker, tmp_path: Path) -> No
             assert [text.rpartition(": ")[2].partition(";")[0] for text in reader.said[1::2]] == ["connected"]
 
 
+async def test_it_goes_away_while_nobody_reads(broker: Broker, tmp_path: Path) -> None:
+    """What was in hand then is not lost with the connection."""
+    await broker.prepare("idle")
+    await broker.fill("idle", lines(3000))
+    async with reading(named(broker, "idle"), journal=Journal(tmp_path)) as reader:
+        came = (await reader.take(1)).records
+        await trio.sleep(0.3)
+        await trio.to_thread.run_sync(broker.disturb)
+        await trio.sleep(0.7)
+        came += (await reader.take(3000 - len(came))).records
+        assert by_key(came) == {str(key): [*range(key, 3000, 5)] for key in range(5)}
+        assert await reader.nothing()
+
+
 async def test_numbers_of_producers_tell_what_came_twice(broker: Broker) -> None:
     """Fault 27."""
     await broker.prepare("twice")

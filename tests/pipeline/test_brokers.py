@@ -186,6 +186,7 @@ async def test_what_is_retained_comes_once(mosquitto: Broker, tmp_path: Path) ->
         taken = await reader.take(1, 1)
         assert taken.records == [("b", 2)]
         assert await reader.nothing()
+        assert reader.transport.counts["retained"] == 1
 
 
 async def test_the_topic_can_be_a_field(mosquitto: Broker) -> None:
