@@ -12,8 +12,11 @@ import os
 import signal
 import sys
 
+from ..launch import launched_rank
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from typing import NoReturn
 
     from .signals import Interrupts
@@ -27,6 +30,11 @@ def main() -> NoReturn:
     At once, without the interpreter's own end: that takes a while with a large model, has no handlers of signals any
     more, and nothing is left for it to do.
     """
+    rank = launched_rank() if _asks_for_mpi(sys.argv) else None
+    if rank:  # of an MPI job: it computes for rank 0, which alone reads, prints and writes
+        from ..executors.mpi import serve_if_worker
+
+        serve_if_worker()
     if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:  # until `Interrupts` answers, which is to be imported
         signal.signal(signal.SIGINT, lambda *_: (os.write(2, b"recurrio: interrupted\n"), os._exit(130)))
     from .output import fill_descriptors
@@ -34,13 +42,22 @@ def main() -> NoReturn:
 
     fill_descriptors()
     interrupts = Interrupts()
-    os._exit(interrupts.run(lambda: _run(interrupts)))
+    os._exit(interrupts.run(lambda: _run(interrupts, rank is not None)))
 
 
-def _run(interrupts: Interrupts) -> int:
+def _asks_for_mpi(words: Sequence[str]) -> bool:
+    return "--executor=mpi" in words or ("--executor", "mpi") in zip(words, words[1:])  # noqa: B905, RUF007 (imports)
+
+
+def _run(interrupts: Interrupts, in_mpi_job: bool) -> int:
     from .output import open_output
 
     open_output(interrupts)
     from .commands import run  # it imports the rest
 
-    return run(sys.argv[1:], interrupts)
+    code = run(sys.argv[1:], interrupts)
+    if in_mpi_job:  # also where it has not come to training: the other ranks wait
+        from ..executors.mpi_job import leave
+
+        leave(code)
+    return code
