@@ -42,7 +42,10 @@ def main() -> NoReturn:
 
     fill_descriptors()
     interrupts = Interrupts()
-    os._exit(interrupts.run(lambda: _run(interrupts, rank is not None)))
+    code = interrupts.run(lambda: _run(interrupts, rank is not None))
+    if rank is not None:
+        sys.exit(code)  # MPI has something to do at the exit
+    os._exit(code)
 
 
 def _asks_for_mpi(words: Sequence[str]) -> bool:
@@ -59,5 +62,5 @@ def _run(interrupts: Interrupts, in_mpi_job: bool) -> int:
     if in_mpi_job:  # also where it has not come to training: the other ranks wait
         from ..executors.mpi_job import leave
 
-        leave(code)
+        leave()
     return code

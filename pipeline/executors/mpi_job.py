@@ -1,8 +1,7 @@
 """The MPI job that this process is in: whether there is one, who is in it, and how it ends.
 
 Rank 0 trains, and rank m + 1 is the place of shard m. MPI begins with the first call of `world`, and a job ends by
-`leave` of rank 0: in good order, or, where something went wrong, by MPI's abort, which ends all ranks with that exit
-code. (A rank that has left in good order and then ends with a code of its own is not heard by every mpiexec.)
+`leave` of rank 0: in good order, or, where some ranks do not answer, by MPI's abort, which ends whom it reaches.
 """
 
 from __future__ import annotations
@@ -89,8 +88,11 @@ def lose(why: str) -> None:
     _lost.append(why)
 
 
-def leave(code: int = 0) -> None:
-    """End the job, of which this is rank 0; the process is to end with this exit code. Twice is once."""
+def leave() -> None:
+    """End the job, of which this is rank 0. Twice is once.
+
+    The process is then to end by itself: MPICH has something to do at its exit, else mpiexec takes it for dead.
+    """
     try:
         comm = world()  # the others wait for it
     except NoMPIError:
@@ -99,10 +101,10 @@ def leave(code: int = 0) -> None:
 
     if MPI.Is_finalized():
         return
-    if code or _lost or not _say_goodbye(comm):
+    if _lost or not _say_goodbye(comm):
         sys.stdout.flush()
         sys.stderr.flush()
-        comm.Abort(code or 1)
+        comm.Abort(1)
     MPI.Finalize()
 
 
@@ -122,4 +124,4 @@ def _say_goodbye(comm: Any) -> bool:  # noqa: ANN401 (the stubs have many overlo
 
 def _leave_at_exit() -> None:
     if not launched_rank():
-        leave(int(hasattr(sys, "last_value")))  # which Python sets where an error has ended the program
+        leave()

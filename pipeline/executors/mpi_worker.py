@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import os
 import signal
+import sys
 from collections.abc import Awaitable, Callable
 from functools import cache
 from hashlib import sha256
@@ -94,7 +95,7 @@ def serve() -> NoReturn:
         MPI.Finalize()
     except BaseException as error:
         _give_up(comm, f"{type(error).__name__}: {error}")
-    os._exit(0)
+    sys.exit(0)  # see `leave`
 
 
 def _give_up(comm: Any, why: str) -> NoReturn:  # noqa: ANN401 (MPI's)
