@@ -82,8 +82,9 @@ def serve() -> NoReturn:
         if not comm.Get_rank():  # each is alone: mpiexec is of another MPI, as rank 0 says
             os._exit(2)
     except NoMPIError as error:
-        if first_on_host():
-            os.write(2, f"recurrio: {rank_and_host()}: executor: 'mpi' cannot be used here: {error}\n".encode())
+        if not first_on_host():  # the first one says so
+            os._exit(2)
+        os.write(2, f"recurrio: {rank_and_host()}: executor: 'mpi' cannot be used here: {error}\n".encode())
         os.kill(os.getpid(), signal.SIGTERM)  # the others wait, and no mpiexec minds an exit code so early
     for number in (signal.SIGINT, signal.SIGTERM):  # they are for rank 0, which ends the job
         signal.signal(number, signal.SIG_IGN)

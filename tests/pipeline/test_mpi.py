@@ -1,0 +1,112 @@
+"""The executor "mpi": the bits of the serial loop, whoever computes where; and what it says where it cannot.
+
+A job is started for each test, few of them, each of which goes through many cases. With RECURRIO_MPI set they are all.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.mpi import COMMAND, MPIEXEC, needs_mpi, run_job
+
+from recurrio.core import Adam, SequenceModel
+from recurrio.pipeline import Trainer
+from recurrio.pipeline.executors import EXECUTORS, mpi_job
+from recurrio.pipeline.executors.chooser import TRIED
+
+ALL = bool(os.environ.get("RECURRIO_MPI"))
+ROOT = Path(__file__).parent.parent.parent
+SUITES = ["executor_contract", "guard", "ragged", "trainer_interface"]
+MORE = ["records", "resume", "sizes", "training_state"]
+
+
+def bits(ranks: int, every: int, *words: object) -> dict[str, Any]:
+    done = run_job(ranks, "-m", "support.mpi_bits", every, *words, where=ROOT)
+    assert done.returncode == 0, done.stderr
+    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    print(done.stdout)
+    return found
+
+
+@needs_mpi
+def test_the_bits_are_those_of_the_serial_loop_and_the_suites_of_executors_hold() -> None:
+    """Of one, two and four shards; an MPI sum in any order has other bits, and the cases are not all the same run."""
+    suites = [f"tests/pipeline/test_{name}.py" for name in (*SUITES, *(MORE if ALL else ()))]
+    words = ["-q", "-k", "mpi", "-p", "no:cacheprovider", "-p", "no:xdist", *suites]
+    found = bits(5, 1 if ALL else 17, *words)
+    assert found["cases"] >= 20
+    assert found["wrong"] == []
+    assert found["pytest"] == 0
+    assert not found["all the same"]
+    assert found["differ by reduction"] > 1000
+
+
+@needs_mpi
+@pytest.mark.skipif(not ALL, reason="RECURRIO_MPI is not set")
+@pytest.mark.parametrize("ranks", [2, 3])
+def test_so_they_are_with_just_ranks_enough(ranks: int) -> None:
+    found = bits(ranks, 1)
+    assert found["cases"] >= 60
+    assert found["wrong"] == []
+
+
+def test_auto_never_chooses_it() -> None:
+    assert "mpi" in EXECUTORS
+    assert "mpi" not in TRIED
+
+
+@pytest.mark.parametrize(
+    ("there_is", "said"),
+    [
+        (None, r"it takes mpi4py: pip install recurrio\[mpi\] mpich; then mpiexec -n 3 recurrio train"),
+        (object(), "start it by mpiexec -n 3 recurrio train … --executor mpi; use 'auto'"),
+    ],
+)
+def test_without_mpiexec_it_says_what_to_do(there_is: object, said: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("PMI_RANK", "PMIX_RANK", "OMPI_COMM_WORLD_RANK"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(mpi_job, "find_spec", lambda name: there_is)
+    with pytest.raises(ValueError, match=said):
+        Trainer(SequenceModel(9, hidden_size=8), Adam(0.01), shards=2, executor="mpi")
+
+
+@needs_mpi
+def test_without_an_mpi_library_rank_0_says_so_and_no_rank_waits(text_file: Path, tmp_path: Path) -> None:
+    words = ["train", text_file, "--executor", "mpi", "--out", tmp_path / "out"]
+    done = run_job(2, *COMMAND, *words, where=tmp_path, environment={"MPI4PY_LIBMPI": "/not/there"})
+    assert done.returncode != 0
+    said = [line for line in done.stderr.splitlines() if line.startswith("recurrio")]
+    assert len(said) == 1
+    assert "it takes an MPI library that mpi4py finds, as pip install mpich brings one" in said[0]
+
+
+@needs_mpi
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        (["--shards", "2"], 2, "2 shards take 3 ranks, and there are 2: mpiexec -n 3 recurrio train"),
+        (["--help"], 0, ""),
+    ],
+)
+def test_the_job_ends_with_one_line_and_the_exit_code_of_rank_0(
+    words: list[str], code: int, said: str, text_file: Path, tmp_path: Path
+) -> None:
+    command = [MPIEXEC, "-n", "2", str(Path(MPIEXEC).parent / "recurrio"), "train", str(text_file)]
+    done = subprocess.run(
+        [*command, "--executor", "mpi", *words],
+        cwd=tmp_path,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == code
+    assert said in done.stderr
+    assert len(done.stderr.splitlines()) == bool(said)
+    assert done.stdout.count("usage") == (code == 0)
