@@ -178,7 +178,7 @@ def _add_training(train: argparse.ArgumentParser) -> None:
     count(training, "--delay", "planned age of a batch's parameters; from 1 on the passes of batches overlap", 0)
 
     machine = train.add_argument_group("machine")
-    help_ = f"where the passes compute ({default.executor})"
+    help_ = f"where the passes compute; mpi: in the processes of mpiexec ({default.executor})"
     machine.add_argument("--executor", choices=[AUTO, *EXECUTORS], help=help_)
     count(machine, "--shards", "slices of the lanes that compute at once")
     help_ = "end the run when a stage hangs for so long, or none (%(default)s)"

@@ -135,7 +135,10 @@ class MPIExecutor:
         return plan.shards
 
     def __init__(self, work: Work) -> None:
-        plan, state, comm = work.plan, work.state, world()
+        plan, state = work.plan, work.state
+        if (why := obstacle(plan.shards)) is not None:  # since the trainer was made
+            raise WorkerError(why)
+        comm = world()
         self._ranks, self._opened = range(1, plan.shards + 1), False
         self._patience = math.inf if plan.watchdog is None else plan.watchdog
         self.memory = state.memory(plan.workspaces())
