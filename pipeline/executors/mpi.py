@@ -62,7 +62,7 @@ def _as_worker_error() -> Iterator[None]:
         raise WorkerError(f"MPI: {error.Get_error_string()}: a rank has ended, or cannot be reached") from None
 
 
-def _glance(comm: Any, began: float) -> None:  # noqa: ANN401 (MPI's)
+def _glance(comm: Any) -> None:  # noqa: ANN401 (MPI's)
     """Raise what a worker has to say."""
     if comm.iprobe(tag=ERROR):
         raise WorkerError(comm.recv(tag=ERROR))

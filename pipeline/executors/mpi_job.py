@@ -23,6 +23,7 @@ __all__ = ["BYE", "JOB", "NoMPIError", "leave", "lose", "obstacle", "rank_and_ho
 
 JOB, BYE = 1, 2  # tags: what a worker is to do, and that it ends
 PATIENCE = 10.0  # seconds that the others have to end
+HAND_ON = 0.5  # seconds that mpiexec has to hand on what was said, which an abort would cut off
 START = "mpiexec -n {} recurrio train … --executor mpi"
 LIBRARY = "an MPI library that mpi4py finds, as pip install mpich brings one"
 
@@ -104,6 +105,7 @@ def leave() -> None:
     if _lost or not _say_goodbye(comm):
         sys.stdout.flush()
         sys.stderr.flush()
+        sleep(HAND_ON)
         comm.Abort(1)
     MPI.Finalize()
 

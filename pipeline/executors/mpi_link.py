@@ -24,11 +24,10 @@ PART = 1 / 16  # of what has been waited
 class Link:
     """What a rank of `comm` needs for a run. It never sleeps longer than `longest` seconds.
 
-    Who looks in vain for something that it has waited for since some time calls `glance` with that time, which may
-    raise.
+    Where all who wait have looked in vain, `glance` is called, which may raise.
     """
 
-    def __init__(self, comm: Any, longest: float, glance: Callable[[float], None]) -> None:  # noqa: ANN401 (overloads)
+    def __init__(self, comm: Any, longest: float, glance: Callable[[], None]) -> None:  # noqa: ANN401 (overloads)
         self._comm, self._longest, self._glance = comm, longest, glance
         self._going: list[Any] = []  # requests whose arrays MPI may still look at
         self._posted: list[Any] = []  # those of arrays that are to come
@@ -88,7 +87,7 @@ class Link:
                 self._looks += 1
                 if self._looks >= self._waiting:  # all who wait have looked in vain
                     self._looks = 0
-                    self._glance(began)
+                    self._glance()
                     sleep(self._nap(began))  # noqa: ASYNC251 (trio's own would take a millisecond)
                 await trio.lowlevel.checkpoint()
         finally:

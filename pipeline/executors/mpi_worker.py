@@ -14,7 +14,7 @@ from collections.abc import Awaitable, Callable
 from functools import cache
 from hashlib import sha256
 from importlib.metadata import version
-from time import perf_counter
+from time import perf_counter, sleep
 from typing import Any, NamedTuple, NoReturn
 
 import numpy as np
@@ -40,6 +40,7 @@ from .mpi_ways import worker_way
 __all__ = ["BEAT", "ERROR", "FORWARDED", "HELLO", "READY", "RECURRED", "Session", "arithmetic", "serve"]
 
 BEAT, HELLO, READY, FORWARDED, RECURRED, ERROR = range(4, 10)  # tags
+TURN = 3.0  # seconds that the first rank of a host has to say what is missing there
 LONGEST = 0.005  # seconds between two looks of a worker that has nothing to do
 
 
@@ -82,7 +83,8 @@ def serve() -> NoReturn:
         if not comm.Get_rank():  # each is alone: mpiexec is of another MPI, as rank 0 says
             os._exit(2)
     except NoMPIError as error:
-        if not first_on_host():  # the first one says so
+        if not first_on_host():
+            sleep(TURN)
             os._exit(2)
         os.write(2, f"recurrio: {rank_and_host()}: executor: 'mpi' cannot be used here: {error}\n".encode())
         os.kill(os.getpid(), signal.SIGTERM)  # the others wait, and no mpiexec minds an exit code so early
@@ -110,42 +112,51 @@ class _Worker:
 
     def __init__(self, comm: Any) -> None:  # noqa: ANN401 (MPI's)
         self._comm, self._patience = comm, math.inf
+        self._heard = self._looked = perf_counter()
         self._link = Link(comm, LONGEST, self._glance)
 
-    def _glance(self, began: float) -> None:
-        """End the job if there has been nothing of rank 0 for too long."""
+    def _glance(self) -> None:
+        """End the job if there has been nothing of rank 0 for too long; a pass, or a sleep of all, does not count."""
+        now = perf_counter()
+        if now - self._looked > self._patience / 4 or self._comm.iprobe(0, BEAT):
+            self._heard = now
         while self._comm.iprobe(0, BEAT):
             self._comm.recv(source=0, tag=BEAT)
-            self._heard = perf_counter()
-        if perf_counter() - max(self._heard, began) > self._patience:
+        self._looked = now
+        if now - self._heard > self._patience:
             _give_up(self._comm, f"has heard nothing of rank 0 for {self._patience:g} s")
 
     async def serve(self) -> None:
         """Take part in one run after the other."""
-        link, self._heard = self._link, perf_counter()
+        link = self._link
         while (job := await link.receive(0, JOB))[0] != "leave":
             session = Session(*job[1])
-            self._patience = session.patience
-            try:
-                await self._take_part(session)
-            except Exception as error:
-                link.send(0, ERROR, f"{rank_and_host()}: {type(error).__name__}: {error}")
-                while (await link.receive(0, JOB))[0] != "close":
-                    pass
+            self._patience, self._heard = session.patience, perf_counter()
+            await self._take_part(session)
             if not link.finish([0, *session.peers], session.patience):
                 _give_up(self._comm, f"has heard nothing of other ranks for {self._patience:g} s")
             self._patience = math.inf
         link.send(0, BYE, None)
 
     async def _take_part(self, session: Session) -> None:
-        self._link.send(0, HELLO, arithmetic(session.blas_threads))
-        if (await self._link.receive(0, JOB))[0] == "close":
-            return
-        with blas_threads(session.blas_threads), np.errstate(over="ignore", invalid="ignore"):
-            async with open_group() as group:
-                place = _Passes(self._link, session, group)
-                self._link.send(0, READY, None)
-                await place.serve()
+        """Do what comes until the run ends, be it in the middle of a wait for something that now will not come."""
+        put_on, jobs = trio.open_memory_channel[tuple[Any, ...]](math.inf)
+        async with open_group() as group:
+            group.start_background(self._compute, session, jobs)
+            while (job := await self._link.receive(0, JOB))[0] != "close":
+                put_on.send_nowait(job)
+
+    async def _compute(self, session: Session, jobs: trio.MemoryReceiveChannel[tuple[Any, ...]]) -> None:
+        try:
+            self._link.send(0, HELLO, arithmetic(session.blas_threads))
+            await jobs.receive()  # so it is as it should be
+            with blas_threads(session.blas_threads), np.errstate(over="ignore", invalid="ignore"):
+                async with open_group() as group:
+                    place = _Passes(self._link, session, group)
+                    self._link.send(0, READY, None)
+                    await place.serve(jobs)
+        except Exception as error:
+            self._link.send(0, ERROR, f"{rank_and_host()}: {type(error).__name__}: {error}")
 
 
 class _Passes:
@@ -159,16 +170,16 @@ class _Passes:
         self._shard = Shard(model, session.steps, widths[shard], memory, shard, session.seed)
         self._way = worker_way(link, memory, shard, group)
 
-    async def serve(self) -> None:
-        """Do what comes, until the session ends."""
+    async def serve(self, jobs: trio.MemoryReceiveChannel[tuple[Any, ...]]) -> None:
+        """Do what comes."""
         passes: dict[str, Callable[..., Awaitable[None]]] = {
             "forward": self._forward,
             "backward": self._backward,
             "recurrence": self._recurrence,
             "weight_gradient": self._weight_gradient,
         }
-        while (job := await self._link.receive(0, JOB))[0] != "close":
-            await passes[job[0]](*job[1:])
+        async for name, *arguments in jobs:
+            await passes[name](*arguments)
 
     async def _forward(
         self,
