@@ -5,24 +5,36 @@ A job is started for each test, few of them, each of which goes through many cas
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import subprocess
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from support.mpi import COMMAND, MPIEXEC, needs_mpi, run_job
 
-from recurrio.core import Adam, SequenceModel
+from recurrio.core import Adam, SequenceBatch, SequenceModel
+from recurrio.core.base.arena import Arena
+from recurrio.core.base.ranks import Rank
+from recurrio.core.model.run_memory import RunMemory
 from recurrio.pipeline import Trainer
 from recurrio.pipeline.executors import EXECUTORS, mpi_job
 from recurrio.pipeline.executors.chooser import TRIED
+from recurrio.pipeline.executors.mpi_states import ShardStates
 
 ALL = bool(os.environ.get("RECURRIO_MPI"))
 ROOT = Path(__file__).parent.parent.parent
-SUITES = ["executor_contract", "guard", "ragged", "trainer_interface"]
-MORE = ["records", "resume", "sizes", "training_state"]
+SUITES = [f"tests/pipeline/test_{name}.py" for name in ("executor_contract", "training_state")]
+SOME = [
+    "tests/pipeline/test_guard.py::test_the_pipeline_is_the_serial_loop[mpi-2-a few]",
+    "tests/pipeline/test_records.py::test_the_pipeline_is_the_serial_loop[3-2-mpi]",
+    "tests/pipeline/test_resume.py::test_records_go_on[2-2-mpi]",
+]
+WHOLE = [f"tests/pipeline/test_{name}.py" for name in ("guard", "ragged", "records", "resume", "sizes")]
+WHOLE += ["tests/pipeline/test_trainer_interface.py"]
 
 
 def bits(ranks: int, every: int, *words: object) -> dict[str, Any]:
@@ -36,8 +48,7 @@ def bits(ranks: int, every: int, *words: object) -> dict[str, Any]:
 @needs_mpi
 def test_the_bits_are_those_of_the_serial_loop_and_the_suites_of_executors_hold() -> None:
     """Of one, two and four shards; an MPI sum in any order has other bits, and the cases are not all the same run."""
-    suites = [f"tests/pipeline/test_{name}.py" for name in (*SUITES, *(MORE if ALL else ()))]
-    words = ["-q", "-k", "mpi", "-p", "no:cacheprovider", "-p", "no:xdist", *suites]
+    words = ["-q", "-k", "mpi", "-p", "no:cacheprovider", "-p", "no:xdist", *SUITES, *(WHOLE if ALL else SOME)]
     found = bits(5, 1 if ALL else 17, *words)
     assert found["cases"] >= 20
     assert found["wrong"] == []
@@ -110,3 +121,24 @@ def test_the_job_ends_with_one_line_and_the_exit_code_of_rank_0(
     assert said in done.stderr
     assert len(done.stderr.splitlines()) == bool(said)
     assert done.stdout.count("usage") == (code == 0)
+
+
+def test_what_batches_in_flight_have_left_in_the_table_of_keys_can_be_taken_back() -> None:
+    """The trainer logs what comes back, as a forward pass logs it at the place."""
+    model, rng, rows = SequenceModel(9, hidden_size=4), np.random.default_rng(0), np.array([1, 5, 3])
+    counts = {"ranks": 1, "rows": 3, "workspaces": 2, "keys": 8}
+    trainer, worker = (RunMemory(model, [3, 3], **counts, arena=Arena()) for _ in range(2))
+    assert trainer.keys is not None
+    assert worker.keys is not None
+    passes, tables = worker.keys.of_rank(1, Rank()), []
+    for number in range(3):
+        batch = SequenceBatch(np.zeros((2, 3), int), np.zeros((2, 3), int), rows=rows)
+        for array in itertools.chain(*passes.gather(number, rows)):
+            array[...] = rng.standard_normal(array.shape)
+        passes.scatter(number)
+        ShardStates(trainer, 1).put_after(number, batch, ShardStates(worker, 1).after(number, batch))
+        tables.append(trainer.keys.tables[0].copy())
+        assert np.array_equal(tables[-1], worker.keys.tables[0])
+    trainer.keys.undo(1)
+    assert np.array_equal(trainer.keys.tables[0], tables[0])
+    assert not np.array_equal(tables[0], tables[2])
