@@ -7,7 +7,11 @@ from __future__ import annotations
 
 import os
 
-__all__ = ["first_on_host", "launched_rank"]
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["asks_for_mpi", "first_on_host", "launched_rank"]
 
 # Of MPICH, Intel MPI and Slurm; of whatever speaks PMIx; of Open MPI.
 RANKS = ("PMI_RANK", "PMIX_RANK", "OMPI_COMM_WORLD_RANK")
@@ -22,6 +26,15 @@ def launched_rank() -> int | None:
 def first_on_host() -> bool:
     """Whether it is the first rank on its host: the one that says what is missing there."""
     return not _number(RANKS_ON_HOST)
+
+
+def asks_for_mpi(words: Sequence[str]) -> bool:
+    """Whether the words of a command have ``--executor mpi`` among them; the parser takes less of the option, too."""
+    for index, word in enumerate(words):
+        option, _, value = word.partition("=")
+        if option.startswith("--ex") and "--executor".startswith(option):
+            return (value or "".join(words[index + 1 : index + 2])) == "mpi"
+    return False
 
 
 def _number(names: tuple[str, ...]) -> int | None:

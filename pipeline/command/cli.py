@@ -12,11 +12,10 @@ import os
 import signal
 import sys
 
-from ..launch import launched_rank
+from ..launch import asks_for_mpi, launched_rank
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
     from typing import NoReturn
 
     from .signals import Interrupts
@@ -30,7 +29,7 @@ def main() -> NoReturn:
     At once, without the interpreter's own end: that takes a while with a large model, has no handlers of signals any
     more, and nothing is left for it to do.
     """
-    rank = launched_rank() if _asks_for_mpi(sys.argv) else None
+    rank = launched_rank() if asks_for_mpi(sys.argv) else None
     if rank:  # of an MPI job: it computes for rank 0, which alone reads, prints and writes
         from ..executors.mpi import serve_if_worker
 
@@ -46,10 +45,6 @@ def main() -> NoReturn:
     if rank is not None:
         sys.exit(code)  # MPI has something to do at the exit
     os._exit(code)
-
-
-def _asks_for_mpi(words: Sequence[str]) -> bool:
-    return "--executor=mpi" in words or ("--executor", "mpi") in zip(words, words[1:])  # noqa: B905, RUF007 (imports)
 
 
 def _run(interrupts: Interrupts, in_mpi_job: bool) -> int:

@@ -12,6 +12,7 @@ from ..decoding.formats import FORMATS
 from ..decoding.options import RecordOptions
 from ..executors import AUTO, EXECUTORS
 from ..lanes.merged import WHEN_BEHIND
+from ..launch import asks_for_mpi
 from ..sources import SCHEMES
 from ..tasks import TASKS
 from .challengers import challenger_options
@@ -41,6 +42,10 @@ def parse(words: Sequence[str]) -> argparse.Namespace:
         more = words_of(given.config)
     except (OSError, ValueError) as error:
         parser.error(f"--config {given.config}: {getattr(error, 'strerror', None) or error}")
+    if asks_for_mpi(more) and not asks_for_mpi(words):
+        parser.error(
+            f"--config {given.config}: executor: expected mpi on the command line, where all ranks look for it"
+        )
     at = list(words).index(given.command) + 1
     return parser.parse_args([*words[:at], *more, *words[at:]])
 

@@ -21,9 +21,11 @@ from recurrio.core.base.arena import Arena
 from recurrio.core.base.ranks import Rank
 from recurrio.core.model.run_memory import RunMemory
 from recurrio.pipeline import Trainer
+from recurrio.pipeline.command.options import parse
 from recurrio.pipeline.executors import EXECUTORS, mpi_job
 from recurrio.pipeline.executors.chooser import TRIED
 from recurrio.pipeline.executors.mpi_states import ShardStates
+from recurrio.pipeline.launch import asks_for_mpi
 
 ALL = bool(os.environ.get("RECURRIO_MPI"))
 ROOT = Path(__file__).parent.parent.parent
@@ -84,6 +86,33 @@ def test_without_mpiexec_it_says_what_to_do(there_is: object, said: str, monkeyp
     monkeypatch.setattr(mpi_job, "find_spec", lambda name: there_is)
     with pytest.raises(ValueError, match=said):
         Trainer(SequenceModel(9, hidden_size=8), Adam(0.01), shards=2, executor="mpi")
+
+
+@pytest.mark.parametrize(
+    ("words", "asked"),
+    [
+        (["train", "x", "--executor", "mpi"], True),
+        (["train", "x", "--executor=mpi", "--shards", "2"], True),
+        (["train", "x", "--exec", "mpi"], True),
+        (["train", "x", "--executor", "auto", "--out", "mpi"], False),
+        (["train", "mpi", "--executor"], False),
+        (["train", "x"], False),
+    ],
+)
+def test_ranks_become_workers_by_the_words_alone(words: list[str], asked: bool) -> None:
+    assert asks_for_mpi(words) is asked
+    if asked:
+        assert parse(words).executor == "mpi"
+
+
+def test_a_file_of_options_cannot_ask_for_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Other ranks would have to read it, which may be on another host."""
+    path = tmp_path / "a file.toml"
+    path.write_text('executor = "mpi"\nshards = 2\n')
+    with pytest.raises(SystemExit):
+        parse(["train", "x", "--config", str(path)])
+    assert "executor: expected mpi on the command line, where all ranks look for it" in capsys.readouterr().err
+    assert parse(["train", "x", "--config", str(path), "--executor", "mpi"]).shards == 2
 
 
 @needs_mpi
