@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Awaitable, Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from typing import Any, ClassVar
 
@@ -25,7 +25,7 @@ from ..launch import launched_rank
 from ..plan.messages import Ticket
 from ..plan.plan import Plan
 from .executor import Work
-from .mpi_job import JOB, lose, obstacle, world
+from .mpi_job import JOB, NoMPIError, lose, obstacle, world
 from .mpi_link import Link
 from .mpi_states import ShardStates
 from .mpi_ways import MANY, TrainerWay, trainer_way
@@ -47,8 +47,9 @@ def serve_if_worker() -> None:
     """
     if launched_rank():
         serve()
-    elif launched_rank() is not None and obstacle(0) is None:  # so that the others end whatever becomes of this one
-        world()
+    elif launched_rank() is not None:
+        with suppress(NoMPIError):
+            world()  # so the others end, whatever becomes of this one
 
 
 @contextmanager

@@ -39,16 +39,12 @@ def world() -> MPI.Intracomm:
     """All ranks; MPI has been begun. Waits for the others to begin. Raises NoMPIError."""
     try:
         from mpi4py import MPI
-    except ImportError as error:
-        raise NoMPIError(f"it takes {'mpi4py: pip install recurrio[mpi]' if _is_missing(error) else LIBRARY}") from None
-    except RuntimeError as error:  # from mpi4py 4.1 on
+    except (ImportError, RuntimeError) as error:
+        if find_spec("mpi4py") is None:
+            raise NoMPIError("it takes mpi4py: pip install recurrio[mpi] mpich") from None
         raise NoMPIError(f"it takes {LIBRARY} ({str(error).splitlines()[0]})") from None
     atexit.register(_leave_at_exit)
     return MPI.COMM_WORLD
-
-
-def _is_missing(error: ImportError) -> bool:
-    return isinstance(error, ModuleNotFoundError)
 
 
 def obstacle(shards: int) -> str | None:

@@ -76,11 +76,20 @@ def run(shards: int, delay: int = 1, *, stop: int = 0, fail: int = 0, **options:
     return said
 
 
+def refused(shards: int) -> str:
+    """Why so many shards cannot be trained here."""
+    try:
+        Trainer(SequenceModel(9, hidden_size=8), Adam(0.01), shards=shards, executor="mpi")
+    except ValueError as error:
+        return str(error)
+    return ""
+
+
 def main() -> None:
     if launched_rank():
         plant()
     mpi.serve_if_worker()
-    found = {}
+    found: dict[str, Any] = {"ranks are too few": refused(5)}
     for shards in (2, 4):
         found[f"{shards} shards"] = {
             "a worker fails": run(shards, seed=13),
