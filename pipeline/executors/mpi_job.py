@@ -41,7 +41,7 @@ def world() -> MPI.Intracomm:
         from mpi4py import MPI
     except (ImportError, RuntimeError) as error:
         if find_spec("mpi4py") is None:
-            raise NoMPIError("it takes mpi4py: pip install recurrio[mpi] mpich") from None
+            raise NoMPIError("it takes mpi4py: pip install 'recurrio[mpi]' mpich") from None
         raise NoMPIError(f"it takes {LIBRARY} ({str(error).splitlines()[0]})") from None
     atexit.register(_leave_at_exit)
     return MPI.COMM_WORLD
@@ -52,7 +52,7 @@ def obstacle(shards: int) -> str | None:
     rank, start = launched_rank(), START.format(shards + 1)
     if rank is None:
         missing = find_spec("mpi4py") is None
-        return f"it takes mpi4py: pip install recurrio[mpi] mpich; then {start}" if missing else f"start it by {start}"
+        return f"it takes mpi4py: pip install 'recurrio[mpi]' mpich; then {start}" if missing else f"start it by {start}"
     try:
         comm = world()
     except NoMPIError as error:

@@ -76,7 +76,7 @@ def test_auto_never_chooses_it() -> None:
 @pytest.mark.parametrize(
     ("there_is", "said"),
     [
-        (None, r"it takes mpi4py: pip install recurrio\[mpi\] mpich; then mpiexec -n 3 recurrio train"),
+        (None, r"it takes mpi4py: pip install 'recurrio\[mpi\]' mpich; then mpiexec -n 3 recurrio train"),
         (object(), "start it by mpiexec -n 3 recurrio train … --executor mpi; use 'auto'"),
     ],
 )
