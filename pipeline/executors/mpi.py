@@ -35,7 +35,7 @@ from .place import Place
 __all__ = ["MPIExecutor", "MPIPlace", "serve_if_worker"]
 
 LONGEST = 0.001  # seconds that the event loop sleeps between two looks
-BEATS = 4  # in the time in which a worker has to hear something
+BEATS, QUIET = 4, 4  # in the time of the watchdog; and how many times that a worker may hear nothing, as at a slow disk
 MOST_BETWEEN, MOST_GRACE = 10.0, 30.0  # seconds between two beats, and that the workers have to end a run
 
 
@@ -155,7 +155,7 @@ class MPIExecutor:
                 counts=state.counts(plan.workspaces()),
                 seed=state.seed,
                 blas_threads=plan.blas_threads,
-                patience=self._patience,
+                patience=QUIET * self._patience,
                 peers=[other for other in self._ranks if other != rank] if plan.shards >= MANY else [],
             )
             for rank in self._ranks

@@ -25,6 +25,7 @@ JOB, BYE = 1, 2  # tags: what a worker is to do, and that it ends
 PATIENCE = 10.0  # seconds that the others have to end
 HAND_ON = 0.5  # seconds that mpiexec has to hand on what was said, which an abort would cut off
 START = "mpiexec -n {} recurrio train … --executor mpi"
+MISSING = "it takes mpi4py: pip install 'recurrio[mpi]' mpich"
 LIBRARY = "an MPI library that mpi4py finds, as pip install mpich brings one"
 
 _lost: list[str] = []  # why no further run can use the workers
@@ -41,7 +42,7 @@ def world() -> MPI.Intracomm:
         from mpi4py import MPI
     except (ImportError, RuntimeError) as error:
         if find_spec("mpi4py") is None:
-            raise NoMPIError("it takes mpi4py: pip install 'recurrio[mpi]' mpich") from None
+            raise NoMPIError(MISSING) from None
         raise NoMPIError(f"it takes {LIBRARY} ({str(error).splitlines()[0]})") from None
     atexit.register(_leave_at_exit)
     return MPI.COMM_WORLD
@@ -51,8 +52,7 @@ def obstacle(shards: int) -> str | None:
     """Why so many shards cannot be computed by the ranks of this job; None where they can."""
     rank, start = launched_rank(), START.format(shards + 1)
     if rank is None:
-        missing = find_spec("mpi4py") is None
-        return f"it takes mpi4py: pip install 'recurrio[mpi]' mpich; then {start}" if missing else f"start it by {start}"
+        return f"start it by {start}" if find_spec("mpi4py") else f"{MISSING}; then {start}"
     try:
         comm = world()
     except NoMPIError as error:

@@ -41,6 +41,7 @@ __all__ = ["BEAT", "ERROR", "FORWARDED", "HELLO", "READY", "RECURRED", "Session"
 
 BEAT, HELLO, READY, FORWARDED, RECURRED, ERROR = range(4, 10)  # tags
 TURN = 3.0  # seconds that the first rank of a host has to say what is missing there
+SAVING = 3600.0  # seconds that rank 0 has to save what there is, and to end the job, where others do not answer
 LONGEST = 0.005  # seconds between two looks of a worker that has nothing to do
 
 
@@ -133,8 +134,8 @@ class _Worker:
             session = Session(*job[1])
             self._patience, self._heard = session.patience, perf_counter()
             await self._take_part(session)
-            if not link.finish([0, *session.peers], session.patience):
-                _give_up(self._comm, f"has heard nothing of other ranks for {self._patience:g} s")
+            if not link.finish([0, *session.peers], SAVING):
+                _give_up(self._comm, "other ranks do not answer any more, and rank 0 has not ended the job")
             self._patience = math.inf
         link.send(0, BYE, None)
 
