@@ -14,8 +14,8 @@ LINES = 350
 # The rooms of each package, from the bottom up: a room imports only those before it. Modules at the top are rooms too.
 ORDER = {
     "core": "base gradcheck functional cells losses optim layers model online text seq2seq audio training_state serial",
-    "pipeline": "flow observe sources sinks decoding lanes tasks export checkpoint plan executors stages training "
-    "testing serving command",
+    "pipeline": "launch flow observe sources sinks decoding lanes tasks export checkpoint plan executors stages "
+    "training testing serving command",
 }
 FLOORS = {"core": 6, "pipeline": 10}
 OTHERS = sorted(

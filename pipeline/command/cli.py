@@ -12,6 +12,8 @@ import os
 import signal
 import sys
 
+from ..launch import asks_for_mpi, launched_rank
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import NoReturn
@@ -27,6 +29,11 @@ def main() -> NoReturn:
     At once, without the interpreter's own end: that takes a while with a large model, has no handlers of signals any
     more, and nothing is left for it to do.
     """
+    rank = launched_rank() if asks_for_mpi(sys.argv) else None
+    if rank:  # of an MPI job: it computes for rank 0, which alone reads, prints and writes
+        from ..executors.mpi import serve_if_worker
+
+        serve_if_worker()
     if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:  # until `Interrupts` answers, which is to be imported
         signal.signal(signal.SIGINT, lambda *_: (os.write(2, b"recurrio: interrupted\n"), os._exit(130)))
     from .output import fill_descriptors
@@ -34,13 +41,21 @@ def main() -> NoReturn:
 
     fill_descriptors()
     interrupts = Interrupts()
-    os._exit(interrupts.run(lambda: _run(interrupts)))
+    code = interrupts.run(lambda: _run(interrupts, rank is not None))
+    if rank is not None:
+        sys.exit(code)  # MPI has something to do at the exit
+    os._exit(code)
 
 
-def _run(interrupts: Interrupts) -> int:
+def _run(interrupts: Interrupts, in_mpi_job: bool) -> int:
     from .output import open_output
 
     open_output(interrupts)
     from .commands import run  # it imports the rest
 
-    return run(sys.argv[1:], interrupts)
+    code = run(sys.argv[1:], interrupts)
+    if in_mpi_job:  # also where it has not come to training: the other ranks wait
+        from ..executors.mpi_job import leave
+
+        leave()
+    return code

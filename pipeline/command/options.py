@@ -12,6 +12,7 @@ from ..decoding.formats import FORMATS
 from ..decoding.options import RecordOptions
 from ..executors import AUTO, EXECUTORS
 from ..lanes.merged import WHEN_BEHIND
+from ..launch import asks_for_mpi
 from ..sinks import SINKS
 from ..sources import SCHEMES
 from ..tasks import TASKS
@@ -42,6 +43,10 @@ def parse(words: Sequence[str]) -> argparse.Namespace:
         more = words_of(given.config)
     except (OSError, ValueError) as error:
         parser.error(f"--config {given.config}: {getattr(error, 'strerror', None) or error}")
+    if asks_for_mpi(more) and not asks_for_mpi(words):
+        parser.error(
+            f"--config {given.config}: executor: expected mpi on the command line, where all ranks look for it"
+        )
     at = list(words).index(given.command) + 1
     return parser.parse_args([*words[:at], *more, *words[at:]])
 
@@ -179,7 +184,7 @@ def _add_training(train: argparse.ArgumentParser) -> None:
     count(training, "--delay", "planned age of a batch's parameters; from 1 on the passes of batches overlap", 0)
 
     machine = train.add_argument_group("machine")
-    help_ = f"where the passes compute ({default.executor})"
+    help_ = f"where the passes compute; mpi: in the processes of mpiexec ({default.executor})"
     machine.add_argument("--executor", choices=[AUTO, *EXECUTORS], help=help_)
     count(machine, "--shards", "slices of the lanes that compute at once")
     help_ = "end the run when a stage hangs for so long, or none (%(default)s)"

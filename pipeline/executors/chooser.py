@@ -13,7 +13,7 @@ from statistics import median
 from ...core.base.checks import ArgumentError
 from ..flow.worker_process import processors
 from ..plan.plan import Plan
-from .table import EXECUTORS
+from .table import EXECUTORS, TRIED
 
 __all__ = ["AUTO", "Chooser", "candidates", "check_executor", "trial_steps"]
 
@@ -44,7 +44,7 @@ def candidates(plan: Plan, *, long: bool, several: bool = True) -> list[str]:
     if plan.executor != AUTO:
         return [plan.executor]
     found: list[str] = []
-    for name, executor in EXECUTORS.items():
+    for name, executor in TRIED.items():
         if executor.refuses(plan) or (long and executor.holds_up_the_loop):
             continue
         if not found or (processors() > 1 and executor.workers(plan) > 1):
@@ -96,8 +96,8 @@ class Chooser:
         self._seconds.pop(executor, None)
         self._left = [name for name in self._left if name != executor]
         if not self._left and not self._seconds:  # it was the only one that was to be tried
-            rest = (name for name in reversed(EXECUTORS) if name not in self._failures)
-            self._left = [name for name in rest if not EXECUTORS[name].refuses(self._plan)][:1]
+            rest = (name for name in reversed(TRIED) if name not in self._failures)
+            self._left = [name for name in rest if not TRIED[name].refuses(self._plan)][:1]
         return bool(self._left or self._seconds)
 
     def measured(self, executor: str, finished: list[float]) -> None:
@@ -114,7 +114,7 @@ class Chooser:
 
     def _said_of_others(self) -> str:
         said = [f"; {name} cannot start: {why}" for name, why in self._failures.items()]
-        for name, executor in EXECUTORS.items():
+        for name, executor in TRIED.items():
             worth_it = self._plan.executor == AUTO and min(processors(), executor.workers(self._plan)) > 1
             if worth_it and (why := executor.refuses(self._plan)) is not None:
                 said.append(f"; {name} cannot be used: {why}")

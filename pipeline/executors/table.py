@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from .executor import Executor
 from .inline import InlineExecutor
+from .mpi import MPIExecutor
 from .process import ProcessExecutor
 from .thread import ThreadExecutor
 
-__all__ = ["EXECUTORS"]
+__all__ = ["EXECUTORS", "TRIED"]
 
-# In the order in which they are tried.
-EXECUTORS: dict[str, type[Executor]] = {
+# What ``auto`` tries, in this order: what needs nothing but this machine.
+TRIED: dict[str, type[Executor]] = {
     executor.name: executor for executor in (InlineExecutor, ThreadExecutor, ProcessExecutor)
 }
+EXECUTORS: dict[str, type[Executor]] = {**TRIED, MPIExecutor.name: MPIExecutor}

@@ -45,7 +45,8 @@ class Trainer:
     are, by plan; 0 is ordinary sequential training. `shards` is the number of slices the lanes are split into;
     `ranks` is the number of workers that share the hidden units of a shard, None for `default_ranks`. `executor`
     says where all that computes: ``"inline"`` in the event loop, ``"thread"`` in worker threads, ``"process"`` in
-    worker processes; ``"auto"`` tries those that fit on the first batches of a run, and goes on with the fastest, see
+    worker processes, ``"mpi"`` in the ranks of an MPI job, see `recurrio.pipeline.executors.mpi`; ``"auto"`` tries
+    those of this process and machine that fit, on the first batches of a run, and goes on with the fastest, see
     `choice`. `capacity` is the room of each channel, in batches, and `blas_threads` the number of threads of one
     product, which trainers that run at once must agree on. With `watchdog`, a stage that is at one item for as many
     seconds ends the run with a StageHungError. With a `guard` bad batches are skipped, else one ends the run.

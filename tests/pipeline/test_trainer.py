@@ -12,7 +12,7 @@ import trio
 from recurrio.core import Adagrad, Adam, SequenceBatch, SequenceModel
 from recurrio.core.serial import Step, train
 from recurrio.pipeline import Report, Trainer
-from recurrio.pipeline.executors.chooser import EXECUTORS
+from recurrio.pipeline.executors.chooser import TRIED
 from recurrio.pipeline.executors.inline import InlinePlace
 
 Batches = Callable[..., list[SequenceBatch]]
@@ -74,7 +74,7 @@ async def test_the_default_configuration_of_a_large_model(make_batches: Batches)
 
     model = SequenceModel(60, embedding_size=64, hidden_size=128, seed=1)
     list(train(model, Adagrad(0.05), batches, clip=1.0, ranks=2))
-    for executor in ("auto", *EXECUTORS) * 3:
+    for executor in ("auto", *TRIED) * 3:
         assert np.array_equal(await run(executor=executor), model.parameters), executor
 
 
