@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import math
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
@@ -77,6 +78,7 @@ class Job(NamedTuple):
         self, trainer: Trainer, source: Batches, make: Callable[[], Saved], outputs: Mapping[str, Output] | None = None
     ) -> None:
         """Go on from a checkpoint, if there is one, and let others be made, of the `outputs` and what `make` makes."""
+        gc.freeze()  # what is there stays, and the collector does not look at it again and again
         if self.saving is not None:
             self.saving.resume(trainer, source, self.display.say, self.display.warn)
             self.saving.write_beside(self.outcome, make, trainer)
