@@ -42,9 +42,11 @@ class MqttTransport(BrokerTransport):
         self._lasts = self._lasts or "client" in address.options
         self._field = address.options.get("topic")
         self._begun = False
-        self._window: dict[int, int] = {}  # of the last messages, by their numbers, what their bytes come to,
-        self._open: set[int] = set()  # and those of them that may be sent again, however many there are
-        self._repeats = False  # what was sent before the connection was made may still come
+        self._window: dict[int, int] = {}  # of messages that may come again, by their numbers, what their bytes come to
+        self._mqtt: Mqtt | None = None  # the connection that there is,
+        self._again: set[int] | None = None  # what has come again over it, up to its first new message,
+        self._acknowledged: list[tuple[int, int | None]] = []  # and acknowledged: the broker may not know
+        self._asked = False
         self._repeated = self._retained = 0
         super().__init__(address, opening, (OSError,), (MqttRefusedError,))
 
@@ -70,7 +72,7 @@ class MqttTransport(BrokerTransport):
         async with open_mqtt(self._address, self._client, expiry=expiry, window=WINDOW) as mqtt:
             if self._begun and not mqtt.session:
                 self._forgotten(mqtt)
-            self._open, self._repeats = set(self._window), True
+            self._mqtt, self._again, self._acknowledged, self._asked = mqtt, set(), [], False
             self._subscribe(mqtt)
             self.attempts.connected()
             self._begun = True
@@ -103,24 +105,39 @@ class MqttTransport(BrokerTransport):
         self._retained += message.retain
         if not message.qos:
             return True
-        if self._repeats and not message.dup:  # what is sent again comes first
-            self._repeats = False
-            self._open.clear()
         check = zlib.crc32(message.payload, zlib.crc32(message.topic.encode()))
         if message.dup and self._window.get(message.mid) == check:
             self._repeated += 1
+            if self._again is not None:
+                self._again.add(message.mid)
             return False
-        self._window.pop(message.mid, None)
+        if self._again is not None and not message.dup:  # what is sent again comes before what is new
+            self._window = {number: check for number, check in self._window.items() if number in self._again}
+            self._again = None
         self._window[message.mid] = check
-        self._open.add(message.mid)
-        while len(self._window) > WINDOW and (first := next(iter(self._window))) not in self._open:
-            del self._window[first]
         return True
 
     def _settle(self, mqtt: Mqtt, numbers: Sequence[int]) -> None:
-        """These are safe."""
-        self._open.difference_update(numbers)
-        _acknowledge(mqtt, numbers)
+        """Acknowledge these; what came over a connection that has ended comes again."""
+        if mqtt is self._mqtt:
+            _acknowledge(mqtt, numbers)
+            self._acknowledged += [(number, self._window.get(number)) for number in numbers]
+            self._ask()
+
+    def _ask(self) -> None:
+        """Forget what was acknowledged, once the broker knows."""
+        if self._asked or not self._acknowledged or self._mqtt is None:
+            return
+        acknowledged, self._acknowledged, self._asked = self._acknowledged, [], True
+
+        def known() -> None:
+            for number, check in acknowledged:
+                if self._window.get(number) == check:  # else it is another message's by now
+                    self._window.pop(number, None)
+            self._asked = False
+            self._ask()
+
+        self._mqtt.when_done(known)
 
     def _line(self, message: MQTTMessage) -> bytes:
         """The payload; where the topic is to be a field of JSON, with that."""
@@ -132,7 +149,7 @@ class MqttTransport(BrokerTransport):
 
 
 def _acknowledge(mqtt: Mqtt, numbers: Sequence[int]) -> None:
-    """Acknowledge these; over a connection that has ended it does nothing, and they come again."""
+    """Tell the broker that these have been had."""
     for number in numbers:
         mqtt.client.ack(number, 1)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["Mqtt", "MqttRefusedError", "check_mqtt", "open_mqtt"]
 
 PORTS = (1883, 8883)
+NOWHERE = "recurrio/nowhere"  # a topic that nobody has subscribed to
 CHUNK = 1 << 18  # bytes that are read together, about
 PATIENCE = 10.0  # seconds until the broker has answered
 # Reason codes of MQTT 5 for what another attempt will not change: protocol, names, passwords, rights, another client.
@@ -53,9 +54,11 @@ class Mqtt:
         self._answer = trio.Event()
         self._write, self._problem = trio.Event(), ""
         self._lasting = False
+        self._then: dict[int | None, Callable[[], None]] = {}  # what is to be done when the broker has come so far
         client.on_connect = self._on_connect
         client.on_disconnect = self._on_disconnect
         client.on_subscribe = self._on_subscribe
+        client.on_unsubscribe = self._on_unsubscribe
         client.on_message = lambda client, data, message: self.messages.append(message)
         client.on_publish = self._on_publish
         client.on_socket_register_write = lambda client, data, sock: self._write.set()
@@ -76,6 +79,13 @@ class Mqtt:
     def _on_disconnect(self, client: object, data: object, flags: object, reason: Any, properties: object) -> None:  # noqa: ANN401
         self._note(reason)
         self._problem = self._problem or "the connection has ended"
+
+    def _on_unsubscribe(self, client: object, data: object, mid: int, reasons: object, properties: object) -> None:
+        self._then.pop(mid)()
+
+    def when_done(self, then: Callable[[], None]) -> None:
+        """Call `then` when the broker has dealt with all that it was sent by now: it answers in turn."""
+        self._then[self.client.unsubscribe(NOWHERE)[1]] = then
 
     def _note(self, reason: Any) -> None:  # noqa: ANN401 (a ReasonCode)
         if reason.is_failure:
