@@ -31,7 +31,7 @@ SIZES = [
 
 
 def formula(cell: str, T: int, B: int, size: dict[str, int], shards: int = 1, delay: int = 0) -> float:
-    """Bytes, by docs/memory.md, with Adam and float32; 16 processors."""
+    """Bytes, by docs/memory.md, with Adam and float32; 16 processors. The batches on their way are among them."""
     I, H, layers = size["input_size"], size["hidden_size"], size.get("num_layers", 1)
     held, swept, touched = HELD[cell]
     gates = {"rnn": 1, "lstm": 4}.get(cell, 3)
@@ -43,7 +43,8 @@ def formula(cell: str, T: int, B: int, size: dict[str, int], shards: int = 1, de
         workspace += 4 * (B / shards) * (T * (I + 3 + held * H + (H if layer else 0)) + sweep * swept * H)
         workspace += 4 * (3 * matrix + gates * H * H) + OBJECTS[cell] * T
         parameters, I = parameters + matrix, H
-    return 4 * parameters * (1 + delay + 2 + shards * copies + 1 + 5) + shards * copies * workspace + 72_000
+    batches = (min(copies + 1, 3) + 1) * T * B * (4 * size["input_size"] + 8)  # of channels without room
+    return 4 * parameters * (1 + delay + 2 + shards * copies + 1 + 5) + shards * copies * workspace + batches + 72_000
 
 
 @pytest.mark.parametrize(("cell", "T", "B", "size", "options"), SIZES)
