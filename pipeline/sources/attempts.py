@@ -15,8 +15,8 @@ class Attempts:
     """Connects to the server at `address`, and again whenever that has ended, with longer and longer waits in between.
 
     What is raised of a connection is one of `errors`; where it is one of `fatal`, and none of those, another attempt
-    would be of no use, and a SourceError says so. ``count`` is how many connections have ended. The first failure of
-    several is told to `notice`, and that it is connected again.
+    would be of no use, and a SourceError says so. The first failure of several is told to `notice`, and that it is
+    connected again. ``is_connected`` is whether it is, and ``count`` how many connections have ended.
     """
 
     def __init__(
@@ -29,7 +29,7 @@ class Attempts:
         self.name, self.count = shown(address), 0
         self._address, self._notice, self._errors, self._fatal = address, notice, errors, fatal
         self._backoff, self._said = Backoff(), False
-        self._is_connected = False
+        self.is_connected = False
 
     async def keep(self, connect: Callable[[], Awaitable[object]]) -> None:
         """Let `connect` connect, for ever; it returns, or raises an error, where the connection has ended."""
@@ -43,8 +43,8 @@ class Attempts:
                 if not self._said:
                     self._notice(f"{self.name}: {self._reason(error)}; trying again")
                 self._said = True
-            self.count += self._is_connected
-            self._is_connected = False
+            self.count += self.is_connected
+            self.is_connected = False
             await self._backoff.wait()
 
     def _reason(self, error: Exception) -> str:
@@ -54,7 +54,7 @@ class Attempts:
         """It is connected."""
         if self._said:
             self._notice(f"{self.name}: connected")
-        self._said, self._is_connected = False, True
+        self._said, self.is_connected = False, True
 
     def works(self) -> None:
         """Something has come, or gone: the next attempt need not wait for long."""

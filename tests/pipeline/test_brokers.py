@@ -10,7 +10,7 @@ import pytest
 import trio
 from support.brokers import Broker, Kafka, Mosquitto, Redis, running
 from support.in_process import run_here
-from support.live import reading, until
+from support.live import connected, reading, until
 
 from recurrio.core import Adam
 from recurrio.pipeline import Trainer, open_records
@@ -131,7 +131,7 @@ async def test_from_the_end_only_what_is_new_comes(redis: Broker, kafka: Broker)
     for broker in (redis, kafka):
         await broker.fill("ended", lines(10))
         async with reading(broker.address("ended", "?from=end")) as reader:
-            assert await reader.nothing(1.0)
+            await connected(reader)
             await broker.fill("ended", lines(2, 10))
             assert sorted((await reader.take(2)).records) == [("a", 10), ("a", 11)]
 
@@ -168,7 +168,8 @@ async def test_a_broker_that_forgets_the_client_is_a_gap(mosquitto: Broker, tmp_
         await numbers(address, 11, journal=Journal(tmp_path))
     async with reading(address, journal=Journal(tmp_path), allow_gap=True) as reader:
         await reader.take(10)
-        assert await reader.nothing(0.5)
+        assert await reader.nothing(0.1)
+        await until(lambda: bool(reader.transport.counts.get("gaps")))
         await mosquitto.fill("forgotten", lines(1, 10))
         assert (await reader.take(1)).records == [("a", 10)]
         assert reader.transport.counts["gaps"] == 1
@@ -191,8 +192,7 @@ async def test_what_is_retained_comes_once(mosquitto: Broker, tmp_path: Path) ->
 
 async def test_the_topic_can_be_a_field(mosquitto: Broker) -> None:
     async with reading(mosquitto.address("rooms/+/t", "?topic=k")) as reader:
-        with trio.move_on_after(0.2):
-            await reader.take(1)
+        await connected(reader)
         await mosquitto.fill("rooms/7/t", [b'{"x":3}'])
         assert (await reader.take(1)).records == [("rooms/7/t", 3)]
 
@@ -332,14 +332,15 @@ async def test_redis_and_mqtt_by_tls(redis: Broker, mosquitto: Broker, tmp_path:
         try:
             address = f"{scheme}://127.0.0.1:{broker.port}/t?ca={cert}"
             async with reading(address) as reader:
-                assert await reader.nothing(0.5)
+                await connected(reader)
                 from recurrio.pipeline.sinks import open_sink
 
                 async with open_sink(address) as sink:
                     sink.put([(None, line) for line in lines(200)])
                 assert [x for _, x in (await reader.take(200)).records] == [*range(200)]
             async with reading(address.partition("?")[0]) as reader:
-                assert await reader.nothing(0.5)
+                assert await reader.nothing(0.1)
+                await until(lambda reader=reader: bool(reader.said))  # type: ignore[misc]
                 assert any("TLS: self-signed certificate" in text for text in reader.said), reader.said
         finally:
             broker.end()

@@ -69,6 +69,12 @@ async def reading(
         yield reader
 
 
+async def connected(reader: Reader) -> None:
+    """Wait until a broker is read from, and nothing has come."""
+    assert await reader.nothing(0.05)
+    await until(lambda: reader.transport.attempts.is_connected)  # type: ignore[attr-defined]
+
+
 def line(key: str, x: float) -> bytes:
     return f'{{"k":"{key}","x":{x:g}}}\n'.encode()
 
