@@ -15,6 +15,8 @@ from pathlib import Path
 import psutil
 import pytest
 
+from support.command import without_notice
+
 __all__ = ["COMMAND", "DEADLINE", "MPIEXEC", "job", "needs_mpi", "ranks_of", "run_job", "wait_for_the_end"]
 
 BIN = os.path.dirname(sys.executable)
@@ -68,7 +70,7 @@ def run_job(ranks: int, *words: object, where: Path, **how: object) -> subproces
     """Such a job to its end."""
     with job(ranks, *words, where=where, **how) as process:  # type: ignore[arg-type]
         output, errors = process.communicate(timeout=600)
-    return subprocess.CompletedProcess([*map(str, words)], process.returncode, output, errors)
+    return subprocess.CompletedProcess([*map(str, words)], process.returncode, output, said(errors))
 
 
 def descendants(process: int) -> list[psutil.Process]:
@@ -96,7 +98,12 @@ def wait_for_the_end(process: subprocess.Popen[str], ranks: dict[int, psutil.Pro
     _, errors = process.communicate(timeout=seconds)
     gone, alive = psutil.wait_procs(list(ranks.values()), timeout=seconds)
     assert not alive, gone
-    return errors
+    return said(errors)
+
+
+def said(errors: str) -> str:
+    """What was said on standard error, but for what is said wherever there are no kernels."""
+    return without_notice(errors.encode()).decode()
 
 
 def tidy() -> None:
