@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -303,6 +304,8 @@ def test_no_password_is_shown_anywhere(redis: Broker, tmp_path: Path, monkeypatc
 
 
 def certificate(folder: Path) -> None:
+    if shutil.which("openssl") is None:
+        pytest.skip("needs openssl, which is not there")
     words = "openssl req -x509 -newkey rsa:2048 -nodes -days 2 -keyout key -out cert -subj /CN=localhost"
     words += " -addext subjectAltName=DNS:localhost,IP:127.0.0.1"
     subprocess.run(words.split(), cwd=folder, check=True, capture_output=True)
