@@ -9,7 +9,7 @@ import trio
 
 from ..sources import Opening
 from ..sources.address import server_address
-from ..sources.kafka import PORTS, KafkaRefusedError, Problems, check_kafka, kafka_options
+from ..sources.kafka import PORTS, Problems, check_kafka, kafka_attempts, kafka_options
 from .sink import Said, Sink
 
 __all__ = ["KafkaSink"]
@@ -23,7 +23,7 @@ class KafkaSink(Sink):
     def __init__(self, opening: Opening) -> None:
         address = server_address(opening.address, "TOPIC", PORTS, ("sasl",))
         check_kafka(address)
-        super().__init__(address, opening, (OSError,), (KafkaRefusedError,))
+        super().__init__(address, kafka_attempts(opening))
 
     @asynccontextmanager
     async def connect(self) -> AsyncIterator[Callable[[Sequence[Said]], Awaitable[object]]]:

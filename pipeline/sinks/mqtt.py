@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 
 from ..sources import Opening
 from ..sources.address import server_address
-from ..sources.mqtt_client import PORTS, MqttRefusedError, check_mqtt, open_mqtt
+from ..sources.mqtt_client import PORTS, check_mqtt, mqtt_attempts, open_mqtt
 from .sink import Said, Sink
 
 __all__ = ["MqttSink"]
@@ -21,7 +21,7 @@ class MqttSink(Sink):
     def __init__(self, opening: Opening) -> None:
         address = server_address(opening.address, "TOPIC", PORTS, ())
         check_mqtt(address)
-        super().__init__(address, opening, (OSError,), (MqttRefusedError,))
+        super().__init__(address, mqtt_attempts(opening))
 
     @asynccontextmanager
     async def connect(self) -> AsyncIterator[Callable[[Sequence[Said]], Awaitable[object]]]:

@@ -8,7 +8,7 @@ from typing import Any
 
 from ..sources import Opening
 from ..sources.address import server_address
-from ..sources.redis import PORTS, redis_client, redis_errors
+from ..sources.redis import PORTS, redis_attempts, redis_client
 from .sink import Said, Sink
 
 __all__ = ["RedisSink"]
@@ -20,7 +20,7 @@ class RedisSink(Sink):
     def __init__(self, opening: Opening) -> None:
         address = server_address(opening.address, "STREAM", PORTS, ("maxlen", "db"))
         redis_client(address)  # or it says what is missing
-        super().__init__(address, opening, *redis_errors())
+        super().__init__(address, redis_attempts(opening))
 
     @asynccontextmanager
     async def connect(self) -> AsyncIterator[Callable[[Sequence[Said]], Awaitable[object]]]:

@@ -11,7 +11,6 @@ from threading import Condition
 
 import trio
 
-from ..sources import Opening
 from ..sources.address import ServerAddress
 from ..sources.attempts import Attempts
 
@@ -28,19 +27,12 @@ PATIENCE = 10.0  # seconds that a checkpoint, and the end, wait for the broker
 class Sink:
     """Lines go to the broker at `address`, in their order, and again where it has not said that it has them.
 
-    So each comes at least once. `connect` gives what sends some lines, and returns when the broker has them. For
-    `errors` and `fatal` see `Attempts`.
+    So each comes at least once. `connect` gives what sends some lines, and returns when the broker has them; it is
+    called again and again, as `attempts` say.
     """
 
-    def __init__(
-        self,
-        address: ServerAddress,
-        opening: Opening,
-        errors: tuple[type[Exception], ...],
-        fatal: tuple[type[Exception], ...],
-    ) -> None:
-        self.name, self._address = address.shown, address
-        self.attempts = Attempts(opening.address, opening.notice, errors, fatal)
+    def __init__(self, address: ServerAddress, attempts: Attempts) -> None:
+        self.name, self._address, self.attempts = address.shown, address, attempts
         self._waiting: deque[Said] = deque()
         self._given = self._there = 0  # lines
         self._news, self._room = trio.Event(), trio.Event()

@@ -27,7 +27,7 @@ class BrokerTransport(Transport):
     """The messages of a broker, each of which is whole lines; where nobody receives, they stay with it.
 
     What comes is written to a journal, if there is one, and the broker is told how far that is. A connection that
-    breaks is made again; for `errors` and `fatal` see `Attempts`.
+    breaks is made again, as `attempts` say.
 
     Where the address names a field of JSON that is a ``sequence``, whole numbers that go up with each ``producer``,
     another field, a message with a number that has come already is dropped, and counted.
@@ -35,15 +35,9 @@ class BrokerTransport(Transport):
 
     streams, messages, journaled = Streams.MESSAGES, True, True
 
-    def __init__(
-        self,
-        address: ServerAddress,
-        opening: Opening,
-        errors: tuple[type[Exception], ...],
-        fatal: tuple[type[Exception], ...],
-    ) -> None:
+    def __init__(self, address: ServerAddress, opening: Opening, attempts: Attempts) -> None:
         self.name, self._address, self._opening = address.shown, address, opening
-        self.attempts = Attempts(opening.address, opening.notice, errors, fatal)
+        self.attempts = attempts
         self._send, self._receive = trio.open_memory_channel[Chunk](1)
         self._wanted = trio.Event()  # nothing is asked for before somebody receives
         self._settled = trio.Event()

@@ -12,6 +12,7 @@ import trio
 
 from ..flow.group import open_group
 from .address import ServerAddress, server_address
+from .attempts import Attempts
 from .broker import OPTIONS, BrokerTransport
 from .source import Position, SourceError
 from .transport import Opening, Transport
@@ -19,7 +20,7 @@ from .transport import Opening, Transport
 if TYPE_CHECKING:
     from confluent_kafka import Consumer, KafkaError
 
-__all__ = ["PORTS", "KafkaRefusedError", "Problems", "check_kafka", "kafka_options", "open_kafka"]
+__all__ = ["PORTS", "KafkaRefusedError", "Problems", "check_kafka", "kafka_attempts", "kafka_options", "open_kafka"]
 
 PORTS = (9092, 9093)
 WAIT = 0.2  # seconds that a thread waits for a message, and an end of the run for that thread
@@ -55,6 +56,11 @@ class Problems:
         found, self._found = self._found, None
         if found is not None:
             raise found
+
+
+def kafka_attempts(opening: Opening) -> Attempts:
+    """Connections to a broker of Kafka."""
+    return Attempts(opening.address, opening.notice, (OSError,), (KafkaRefusedError,))
 
 
 def check_kafka(address: ServerAddress) -> None:
@@ -98,7 +104,7 @@ class KafkaTransport(BrokerTransport):
         self._group = address.options.get("group")
         self._next: dict[int, int] = {}  # the offset of each partition,
         self._safe: Mapping[str, int] = {}  # and those up to which all is safe
-        super().__init__(address, opening, (OSError,), (KafkaRefusedError,))
+        super().__init__(address, opening, kafka_attempts(opening))
 
     def go_to(self, position: Position) -> None:
         """See `BrokerTransport`: at the next offset of each partition, by its number."""

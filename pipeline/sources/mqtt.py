@@ -16,7 +16,7 @@ import msgspec
 from ..flow.group import open_group
 from .address import ServerAddress, server_address
 from .broker import OPTIONS, BrokerTransport
-from .mqtt_client import PORTS, Mqtt, MqttRefusedError, check_mqtt, open_mqtt
+from .mqtt_client import PORTS, Mqtt, check_mqtt, mqtt_attempts, open_mqtt
 from .source import Position, SourceError
 from .transport import Opening, Transport
 
@@ -48,7 +48,7 @@ class MqttTransport(BrokerTransport):
         self._acknowledged: list[tuple[int, int | None]] = []  # and acknowledged: the broker may not know
         self._asked = False
         self._repeated = self._retained = 0
-        super().__init__(address, opening, (OSError,), (MqttRefusedError,))
+        super().__init__(address, opening, mqtt_attempts(opening))
 
     def go_to(self, position: Position) -> None:
         """See `BrokerTransport`: the client, and the ``window`` of messages that may come again."""

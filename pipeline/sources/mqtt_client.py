@@ -12,13 +12,15 @@ import trio
 
 from ..flow.group import open_group
 from .address import ServerAddress
+from .attempts import Attempts
 from .net import keep_alive
 from .source import SourceError
+from .transport import Opening
 
 if TYPE_CHECKING:
     import paho.mqtt.client as paho
 
-__all__ = ["Mqtt", "MqttRefusedError", "check_mqtt", "open_mqtt"]
+__all__ = ["Mqtt", "MqttRefusedError", "check_mqtt", "mqtt_attempts", "open_mqtt"]
 
 PORTS = (1883, 8883)
 NOWHERE = "recurrio/nowhere"  # a topic that nobody has subscribed to
@@ -30,6 +32,11 @@ LASTING = {0x82, 0x84, 0x85, 0x86, 0x87, 0x8A, 0x8C, 0x8E, 0x8F, 0x90, 0xA2}
 
 class MqttRefusedError(Exception):
     """The broker has refused something, and would again."""
+
+
+def mqtt_attempts(opening: Opening) -> Attempts:
+    """Connections to a broker of MQTT."""
+    return Attempts(opening.address, opening.notice, (OSError,), (MqttRefusedError,))
 
 
 def check_mqtt(address: ServerAddress) -> None:

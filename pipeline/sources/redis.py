@@ -12,6 +12,7 @@ import msgspec
 
 from ..flow.group import open_group
 from .address import ServerAddress, server_address
+from .attempts import Attempts
 from .broker import OPTIONS, BrokerTransport
 from .source import Position, SourceError
 from .transport import Opening, Transport
@@ -19,7 +20,7 @@ from .transport import Opening, Transport
 if TYPE_CHECKING:
     import coredis
 
-__all__ = ["open_redis", "redis_address", "redis_client", "redis_errors"]
+__all__ = ["open_redis", "redis_address", "redis_attempts", "redis_client"]
 
 PORTS = (6379, 6379)
 BLOCK = 1000  # milliseconds that are waited for more, before it is asked again
@@ -58,11 +59,12 @@ def redis_client(address: ServerAddress) -> coredis.Redis[bytes]:
     )
 
 
-def redis_errors() -> tuple[tuple[type[Exception], ...], tuple[type[Exception], ...]]:
-    """What ends a connection, and what ends all further attempts; see `Attempts`."""
+def redis_attempts(opening: Opening) -> Attempts:
+    """Connections to a server of Redis."""
     from coredis import exceptions
 
-    return (OSError, exceptions.ConnectionError, exceptions.ReadOnlyError), (exceptions.RedisError,)
+    errors = OSError, exceptions.ConnectionError, exceptions.ReadOnlyError
+    return Attempts(opening.address, opening.notice, errors, (exceptions.RedisError,))
 
 
 class RedisTransport(BrokerTransport):
@@ -80,7 +82,7 @@ class RedisTransport(BrokerTransport):
         self._field = address.options.get("field", "").encode()
         self._last, self._count = "", UNKNOWN  # the last entry's id, and how many have been added with it
         self._safe = BEGIN, UNKNOWN
-        super().__init__(address, opening, *redis_errors())
+        super().__init__(address, opening, redis_attempts(opening))
 
     def go_to(self, position: Position) -> None:
         """See `BrokerTransport`: behind the entry ``id``, with which ``count`` have been added."""
