@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from errno import ETIMEDOUT
+from itertools import islice
 from threading import Condition
 
 import trio
@@ -65,7 +66,7 @@ class Sink:
                 while not self._waiting:
                     self._news = trio.Event()
                     await self._news.wait()
-                lines = [self._waiting[index] for index in range(min(TOGETHER, len(self._waiting)))]
+                lines = [*islice(self._waiting, TOGETHER)]
                 await send(lines)
                 self.attempts.works()
                 for _ in lines:

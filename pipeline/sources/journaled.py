@@ -67,7 +67,7 @@ class JournaledTransport(Transport):
         self._acknowledge: list[Callable[[], None]] = []
         self._dirty, self._unwritten = trio.Event(), 0
         self._said = self._open_said = ""
-        self._behind = last_position(journal) or {}  # where the source is
+        self._behind: Position = {} if transport is None else transport.position  # where the source is
         if transport is not None:
             self.name, self.streams, self.messages = transport.name, transport.streams, transport.messages
             self.waits = transport.waits
